@@ -1,1 +1,13 @@
-//! Placeholder.
+//! Everything that decides: the models of a cluster, the planner, the guards and the protocol by
+//! which hosts agree on a stage.
+//!
+//! Pure by rule: no I/O, no clock, no randomness, no runtime. The controller, the agent and the
+//! plugin read the world, hand it in as plain values, and carry out what comes back.
+//!
+//! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
+//! [`change`] (a plan and its stages).
+
+pub mod change;
+pub mod desired;
+pub mod ids;
+pub mod observed;
