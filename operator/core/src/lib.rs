@@ -5,8 +5,7 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`change`] (a plan and its stages),
-//! [`conf`] (corosync.conf).
+//! [`change`] (a plan and its stages), [`conf`] (corosync.conf).
 
 pub mod change;
 pub mod conf;

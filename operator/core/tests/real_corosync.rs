@@ -1,6 +1,8 @@
 //! Formed and edited files, and refused lines, put before the real `corosync -t` where it is
 //! installed. It starts nothing, opens no socket and needs no root.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -282,12 +282,14 @@ impl<'a> SectionView<'a> {
     }
 
     /// The sections directly inside, in file order.
+    #[must_use]
     pub fn all_sections(&self) -> impl DoubleEndedIterator<Item = SectionView<'a>> + use<'a> {
         let document = self.document;
         self.section().children.iter().map(move |at| SectionView { document, at: *at })
     }
 
     /// The sections of this name directly inside, in file order.
+    #[must_use]
     pub fn sections<'n>(
         &self,
         name: &'n str,
@@ -298,10 +300,11 @@ impl<'a> SectionView<'a> {
     /// The value of a key; of a repeated key the last one, which is the one in force.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Value<'a>> {
-        self.keys().filter(|(name, _)| *name == key.as_bytes()).last().map(|(_, value)| value)
+        self.keys().rfind(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 
     /// All keys with their values, in file order, repeated ones included.
+    #[must_use]
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
         let bytes = &self.document.bytes;
         self.section().keys.iter().map(move |key| {

@@ -97,10 +97,10 @@ fn parts_that_make_no_cluster_are_refused() {
     assert_eq!(twice.to_string(), "line 19: nodeid 2 is there a second time");
     let uneven = refused(&|f| f.nodes[2] = entry("n3", 3, &[0, 1]));
     assert!(matches!(uneven, ConfError::UnevenLinks { link: l, .. } if l == link(1)));
-    let no_address = refused(&|f| drop(f.links.insert(link(4), LinkOptions::default())));
+    let no_address = refused(&|f| _ = f.links.insert(link(4), LinkOptions::default()));
     assert!(matches!(no_address, ConfError::UnevenLinks { link: l, .. } if l == link(4)));
     let injected = "10.0.0.1\n    quorum_votes: 9".to_owned();
-    let injected = refused(&|f| drop(f.nodes[0].addresses.insert(link(0), injected.clone())));
+    let injected = refused(&|f| _ = f.nodes[0].addresses.insert(link(0), injected.clone()));
     assert!(matches!(injected, ConfError::Unwritable { .. }));
     let knet = refused(&|f| f.nodes[0].id = crate::conf::tests::node_id(70_000));
     assert_eq!(knet.to_string(), "line 9: `nodeid` is `70000`, but takes a number from 1 to 65535");

@@ -4,6 +4,13 @@ use super::{as_text, by_hand, formed, link, three_nodes};
 use crate::conf::{Config, Document, first_version_for_pmxcfs};
 use crate::ids::ConfigVersion;
 
+#[track_caller]
+fn assert_refusals(cases: &[(&str, &str, &str)]) {
+    for (from, to, words) in cases {
+        assert_eq!(refusal(from, to), *words);
+    }
+}
+
 /// The words of the refusal after one replacement in the text of three nodes.
 fn refusal(from: &str, to: &str) -> String {
     let text = as_text(&formed(&three_nodes()));
@@ -48,8 +55,8 @@ fn a_version_that_would_abort_corosync_is_refused() {
 }
 
 #[test]
-fn what_is_not_understood_is_named_with_its_line() {
-    let cases = [
+fn what_is_not_understood_in_totem_is_named_with_its_line() {
+    assert_refusals(&[
         (
             "  version: 2",
             "  version: 2\n  transport: udpu",
@@ -80,6 +87,12 @@ fn what_is_not_understood_is_named_with_its_line() {
             "    linknumber: 0\n  }\n  interface {\n    linknumber: 0",
             "line 37: linknumber 0 is there a second time",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_not_understood_in_a_node_is_named_with_its_line() {
+    assert_refusals(&[
         ("    nodeid: 2\n", "", "line 13: section `node` has no key `nodeid`"),
         ("nodeid: 2", "nodeid: 1", "line 13: nodeid 1 is there a second time"),
         (
@@ -113,6 +126,12 @@ fn what_is_not_understood_is_named_with_its_line() {
             "ring1_addr: 10.50.0.2",
             "line 7: node 1 has no address on link 1, which other nodes have",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_not_understood_elsewhere_is_named_with_its_line() {
+    assert_refusals(&[
         ("quorum {", "quorums {", "there is no section `quorum`"),
         (
             "quorum {",
@@ -139,10 +158,7 @@ fn what_is_not_understood_is_named_with_its_line() {
             "logging",
             "corosync refuses this file: line 1: the line neither opens nor closes a section and is no `key: value`",
         ),
-    ];
-    for (from, to, words) in cases {
-        assert_eq!(refusal(from, to), words);
-    }
+    ]);
 }
 
 #[test]
