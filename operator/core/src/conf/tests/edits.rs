@@ -220,3 +220,12 @@ fn a_file_that_corosync_refuses_is_not_edited() {
          not closed",
     );
 }
+
+#[test]
+fn new_lines_end_as_their_neighbours_do() {
+    let old = super::as_text(&formed(&three_nodes())).replace('\n', "\r\n");
+    let old = Document::parse(old.as_bytes());
+    let new = add_link(&old, link(1), &addresses(&[1, 2, 3]), &LinkOptions::default()).unwrap();
+    let new = add_node(&new, &entry("n4", 4, &[0, 1])).unwrap();
+    assert!(super::as_text(&new).split_inclusive('\n').all(|line| line.ends_with("\r\n")));
+}
