@@ -5,9 +5,10 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`change`] (a plan and its stages).
+//! [`change`] (a plan and its stages), [`protocol`] (how the hosts agree on a stage).
 
 pub mod change;
 pub mod desired;
 pub mod ids;
 pub mod observed;
+pub mod protocol;
