@@ -24,11 +24,15 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
     match (action, step.stage.course) {
         (Action::FormCluster {}, Course::Local) => {
             let first = step.config.config.nodes.first().and_then(|node| case.node(&node.name));
-            case.parent.is_none() && step.number == 1 && first.is_some_and(|node| node.host == *host)
+            case.parent.is_none()
+                && step.number == 1
+                && first.is_some_and(|node| node.host == *host)
         }
         (Action::SealAuthkey { .. }, Course::Local) => is_member(case, host),
         (Action::ReceiveAuthkey {}, Course::Local) => joins && !is_member(case, host),
-        (Action::Join {}, Course::Start) => step.stage.joining.values().any(|joiner| joiner == host),
+        (Action::Join {}, Course::Start) => {
+            step.stage.joining.values().any(|joiner| joiner == host)
+        }
         (
             Action::FormCluster {}
             | Action::SealAuthkey { .. }

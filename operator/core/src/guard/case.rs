@@ -127,7 +127,8 @@ fn read_parent(plan: &Plan<Proposed>, observed: &ObservedCluster) -> Result<Opti
     let Some(parent) = plan.parent else {
         return Ok(None);
     };
-    let mut files = observed.hosts.values().flat_map(|host| host.pmxcfs_file.iter().chain(&host.disk_file));
+    let mut files =
+        observed.hosts.values().flat_map(|host| host.pmxcfs_file.iter().chain(&host.disk_file));
     let text = files.find_map(|file| file.text.as_ref().filter(|_| file.digest == parent.digest));
     let text = text.ok_or(Refusal::ParentUnknown)?;
     let read = Text::read(&ConfText::new(parent.version, text.clone()), 0)?;

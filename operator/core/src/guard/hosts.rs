@@ -15,7 +15,12 @@ use crate::observed::{Claim, FileView, HostView};
 pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
     for node in &case.desired.nodes {
         let listed = case.parent.as_ref().and_then(|parent| {
-            parent.config.nodes.iter().find(|listed| listed.name == node.name).map(|listed| listed.id)
+            parent
+                .config
+                .nodes
+                .iter()
+                .find(|listed| listed.name == node.name)
+                .map(|listed| listed.id)
         });
         let takes_part = case.steps.iter().any(|step| step.stage.concerns(&node.host));
         let needed = listed.is_some() || takes_part || case.parent.is_none();
@@ -94,7 +99,8 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
         let wrong = match step.stage.course {
             Course::Local => !step.stage.group.is_empty() || !step.stage.joining.is_empty(),
             Course::Write => {
-                step.stage.group != mapping(case, step, &step.running) || !step.stage.joining.is_empty()
+                step.stage.group != mapping(case, step, &step.running)
+                    || !step.stage.joining.is_empty()
             }
             Course::Start => {
                 let joining: BTreeSet<_> = step.stage.joining.keys().copied().collect();
@@ -155,7 +161,8 @@ pub(super) fn addresses_are_unique(case: &Case<'_>) -> Result<(), Refusal> {
     for step in &case.steps {
         for (name, address) in new_addresses(case, step) {
             let others = step.config.config.nodes.iter().filter(|node| node.name != *name);
-            if others.flat_map(|node| node.addresses.values()).any(|other| is_same(other, address)) {
+            if others.flat_map(|node| node.addresses.values()).any(|other| is_same(other, address))
+            {
                 return Err(Refusal::AddressTwice { stage: step.number, address: address.clone() });
             }
         }

@@ -44,7 +44,8 @@ pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal>
             verified.retain(|path| left.contains(path));
             every_pair_has_one(step, &verified)?;
         }
-        let up: BTreeSet<_> = step.running.iter().chain(step.stage.joining.keys()).copied().collect();
+        let up: BTreeSet<_> =
+            step.running.iter().chain(step.stage.joining.keys()).copied().collect();
         let proven = probed(step);
         verified.extend(paths(&step.config, &up).filter(|(link, _, _)| proven.contains(link)));
     }
@@ -67,7 +68,8 @@ fn paths<'t>(text: &'t Text, ids: &'t BTreeSet<NodeId>) -> impl Iterator<Item = 
     pairs(ids).flat_map(|(one, other)| {
         let addresses = |id| text.config.node(id).map(|node| &node.addresses);
         let both = addresses(one).zip(addresses(other));
-        let links = both.into_iter().flat_map(|(a, b)| a.keys().filter(|link| b.contains_key(link)));
+        let links =
+            both.into_iter().flat_map(|(a, b)| a.keys().filter(|link| b.contains_key(link)));
         links.map(move |link| (*link, one, other))
     })
 }

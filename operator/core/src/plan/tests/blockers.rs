@@ -42,23 +42,32 @@ fn spoil_text(world: &mut World, from: &str, to: &str) {
 
 #[test]
 fn an_unsound_view_blocks_everything() {
-    table(|| World::running(3, &[0]), &[
-        (Blocker::HostMissing, "n2", |w| drop(w.observed.hosts.remove(&host(2)))),
-        (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
-        (Blocker::HostClaimed, "n2", |w| w.host(2).claim = Claim::Other("test".to_owned())),
-        (Blocker::HostIsWitness, "n2", |w| w.host(2).witness = true),
-        (Blocker::NameMismatch, "n2", |w| w.host(2).hostname = "x2".to_owned()),
-        (Blocker::HostsDisagree, "n2", |w| w.host(2).disk_file = None),
-        (Blocker::HostsDisagree, "n2", |w| w.host(2).running_version = Some(ConfigVersion(6))),
-        (Blocker::HostsDisagree, "n2", |w| w.host(2).ring = Some("other".to_owned())),
-        (Blocker::NotQuorate, "n2", |w| w.host(2).running_version = None),
-        (Blocker::NotQuorate, "n2", |w| w.host(2).quorate = false),
-        (Blocker::NotQuorate, "n2", |w| drop(w.host(2).members.remove(&id(3)))),
-        (Blocker::ReadOnly, "n2", |w| w.host(2).pmxcfs_writable = false),
-        (Blocker::ForeignCluster, "`prod`", |w| w.desired.name = "test".parse().unwrap()),
-        (Blocker::RemovalNotSupported, "n3", |w| drop(w.desired.nodes.pop())),
-        (Blocker::NodeIdChangeNotSupported, "n2", |w| w.node(2).node_id = Some(id(9))),
-    ]);
+    table(
+        || World::running(3, &[0]),
+        &[
+            (Blocker::HostMissing, "n2", |w| {
+                w.observed.hosts.remove(&host(2));
+            }),
+            (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
+            (Blocker::HostClaimed, "n2", |w| w.host(2).claim = Claim::Other("test".to_owned())),
+            (Blocker::HostIsWitness, "n2", |w| w.host(2).witness = true),
+            (Blocker::NameMismatch, "n2", |w| w.host(2).hostname = "x2".to_owned()),
+            (Blocker::HostsDisagree, "n2", |w| w.host(2).disk_file = None),
+            (Blocker::HostsDisagree, "n2", |w| w.host(2).running_version = Some(ConfigVersion(6))),
+            (Blocker::HostsDisagree, "n2", |w| w.host(2).ring = Some("other".to_owned())),
+            (Blocker::NotQuorate, "n2", |w| w.host(2).running_version = None),
+            (Blocker::NotQuorate, "n2", |w| w.host(2).quorate = false),
+            (Blocker::NotQuorate, "n2", |w| {
+                w.host(2).members.remove(&id(3));
+            }),
+            (Blocker::ReadOnly, "n2", |w| w.host(2).pmxcfs_writable = false),
+            (Blocker::ForeignCluster, "`prod`", |w| w.desired.name = "test".parse().unwrap()),
+            (Blocker::RemovalNotSupported, "n3", |w| {
+                w.desired.nodes.pop();
+            }),
+            (Blocker::NodeIdChangeNotSupported, "n2", |w| w.node(2).node_id = Some(id(9))),
+        ],
+    );
 }
 
 #[test]
@@ -91,23 +100,38 @@ fn a_text_that_is_not_understood_blocks() {
 
 #[test]
 fn a_joiner_that_is_not_ready_blocks() {
-    table(joining, &[
-        (Blocker::HostMissing, "n3", |w| drop(w.observed.hosts.remove(&host(3)))),
-        (Blocker::HostNotConnected, "n3", |w| w.host(3).connected = false),
-        (Blocker::HostClaimed, "n3", |w| w.host(3).claim = Claim::Other("test".to_owned())),
-        (Blocker::HostPaused, "n3", |w| w.host(3).paused = true),
-        (Blocker::HostIsWitness, "n3", |w| w.host(3).witness = true),
-        (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "x3".to_owned()),
-        (Blocker::SealingKeyMissing, "n3", |w| w.host(3).sealing_key = None),
-        (Blocker::GuestsOnJoiner, "100", |w| drop(w.host(3).guests.insert(100))),
-        (Blocker::HostNotEmpty, "n3", |w| w.host(3).running_version = Some(ConfigVersion(1))),
-        (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
-        (Blocker::AddressAmbiguous, "n3", |w| drop(w.host(3).addresses.insert("10.0.0.99/24".parse().unwrap()))),
-        (Blocker::AddressNotOnHost, "n3", |w| drop(w.node(3).addresses.insert(link(0), "10.0.0.77".to_owned()))),
-        (Blocker::AddressTaken, "n3", |w| w.host(3).addresses = ["10.0.0.1/24".parse().unwrap()].into()),
-        (Blocker::NodeIdTaken, "n3", |w| w.node(3).node_id = Some(id(2))),
-        (Blocker::LinkNotConnected, "n2", |w| drop(w.host(1).link_faults.insert((link(0), id(2))))),
-    ]);
+    table(
+        joining,
+        &[
+            (Blocker::HostMissing, "n3", |w| {
+                w.observed.hosts.remove(&host(3));
+            }),
+            (Blocker::HostNotConnected, "n3", |w| w.host(3).connected = false),
+            (Blocker::HostClaimed, "n3", |w| w.host(3).claim = Claim::Other("test".to_owned())),
+            (Blocker::HostPaused, "n3", |w| w.host(3).paused = true),
+            (Blocker::HostIsWitness, "n3", |w| w.host(3).witness = true),
+            (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "x3".to_owned()),
+            (Blocker::SealingKeyMissing, "n3", |w| w.host(3).sealing_key = None),
+            (Blocker::GuestsOnJoiner, "100", |w| {
+                w.host(3).guests.insert(100);
+            }),
+            (Blocker::HostNotEmpty, "n3", |w| w.host(3).running_version = Some(ConfigVersion(1))),
+            (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
+            (Blocker::AddressAmbiguous, "n3", |w| {
+                w.host(3).addresses.insert("10.0.0.99/24".parse().unwrap());
+            }),
+            (Blocker::AddressNotOnHost, "n3", |w| {
+                w.node(3).addresses.insert(link(0), "10.0.0.77".to_owned());
+            }),
+            (Blocker::AddressTaken, "n3", |w| {
+                w.host(3).addresses = ["10.0.0.1/24".parse().unwrap()].into()
+            }),
+            (Blocker::NodeIdTaken, "n3", |w| w.node(3).node_id = Some(id(2))),
+            (Blocker::LinkNotConnected, "n2", |w| {
+                w.host(1).link_faults.insert((link(0), id(2)));
+            }),
+        ],
+    );
 }
 
 #[test]
@@ -132,43 +156,57 @@ fn quorum_options_block_a_join_but_not_a_link() {
 
 #[test]
 fn links_that_cannot_be_changed_safely_block() {
-    table(|| World::running(3, &[0, 1]), &[
-        (Blocker::LastLink, "link 0", |w| {
-            w.desired.links.pop();
-            w.host(1).link_faults.insert((link(0), id(2)));
-        }),
-        (Blocker::LinkNotConnected, "n2", |w| {
-            w.desired.links = vec![wanted_link(0, None), wanted_link(2, None)];
-            w.host(2).link_faults.insert((link(0), id(3)));
-        }),
-        (Blocker::LinkZeroNotSupported, "link 0", |w| drop(w.desired.links.remove(0))),
-        (Blocker::LinkMoveNotSupported, "n1", |w| {
-            w.desired.links[1].network = Some("10.9.0.0/24".parse().unwrap());
-        }),
-        (Blocker::LinkMoveNotSupported, "n2", |w| {
-            w.node(2).addresses.insert(link(1), "10.0.5.2".to_owned());
-        }),
-        (Blocker::AddressMissing, "n3", |w| {
-            w.desired.links.push(wanted_link(2, None));
-            w.host(3).addresses.clear();
-        }),
-        (Blocker::NoVotes, "vote", |w| w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0))),
-        (Blocker::VersionExhausted, "config_version", |w| {
-            w.desired.links.pop();
-            w.observed.reserved_version = ConfigVersion(u64::MAX);
-        }),
-    ]);
+    table(
+        || World::running(3, &[0, 1]),
+        &[
+            (Blocker::LastLink, "link 0", |w| {
+                w.desired.links.pop();
+                w.host(1).link_faults.insert((link(0), id(2)));
+            }),
+            (Blocker::LinkNotConnected, "n2", |w| {
+                w.desired.links = vec![wanted_link(0, None), wanted_link(2, None)];
+                w.host(2).link_faults.insert((link(0), id(3)));
+            }),
+            (Blocker::LinkZeroNotSupported, "link 0", |w| {
+                w.desired.links.remove(0);
+            }),
+            (Blocker::LinkMoveNotSupported, "n1", |w| {
+                w.desired.links[1].network = Some("10.9.0.0/24".parse().unwrap());
+            }),
+            (Blocker::LinkMoveNotSupported, "n2", |w| {
+                w.node(2).addresses.insert(link(1), "10.0.5.2".to_owned());
+            }),
+            (Blocker::AddressMissing, "n3", |w| {
+                w.desired.links.push(wanted_link(2, None));
+                w.host(3).addresses.clear();
+            }),
+            (Blocker::NoVotes, "vote", |w| {
+                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0))
+            }),
+            (Blocker::VersionExhausted, "config_version", |w| {
+                w.desired.links.pop();
+                w.observed.reserved_version = ConfigVersion(u64::MAX);
+            }),
+        ],
+    );
 }
 
 #[test]
 fn nothing_is_formed_while_a_host_is_unknown_or_unfit() {
-    table(|| World::new(3), &[
-        (Blocker::HostMissing, "n3", |w| drop(w.observed.hosts.remove(&host(3)))),
-        (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
-        (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
-        (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "other".to_owned()),
-        (Blocker::HostPaused, "n1", |w| w.host(1).paused = true),
-        (Blocker::AddressMissing, "link", |w| w.desired.links.clear()),
-        (Blocker::NoVotes, "vote", |w| w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0))),
-    ]);
+    table(
+        || World::new(3),
+        &[
+            (Blocker::HostMissing, "n3", |w| {
+                w.observed.hosts.remove(&host(3));
+            }),
+            (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
+            (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
+            (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "other".to_owned()),
+            (Blocker::HostPaused, "n1", |w| w.host(1).paused = true),
+            (Blocker::AddressMissing, "link", |w| w.desired.links.clear()),
+            (Blocker::NoVotes, "vote", |w| {
+                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0))
+            }),
+        ],
+    );
 }

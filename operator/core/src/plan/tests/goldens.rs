@@ -11,7 +11,8 @@ use crate::plan::{Blocker, State, plan};
 fn shown<S>(plan: &Plan<S>) -> String {
     let mut out = format!("{}\nparent: {:?}\n", plan.summary, plan.parent.map(|p| p.version.0));
     for (number, stage) in (1..).zip(&plan.stages) {
-        writeln!(out, "\n== {number}. {} ({:?}, {:?})", stage.summary, stage.course, stage.risk).unwrap();
+        writeln!(out, "\n== {number}. {} ({:?}, {:?})", stage.summary, stage.course, stage.risk)
+            .unwrap();
         writeln!(out, "group {:?} joining {:?}", stage.group, stage.joining).unwrap();
         let back = stage.back.as_ref().map(|back| back.version.0);
         writeln!(out, "version {} back {back:?}", stage.config.version).unwrap();
@@ -31,7 +32,8 @@ fn shown<S>(plan: &Plan<S>) -> String {
 fn round(world: &mut World) -> String {
     let planned = plan(&world.desired, &world.observed);
     let report = &planned.report;
-    let mut out = format!("{:?}: {}\nlater: {:?}\n", report.state, report.sentence, report.waiting_for);
+    let mut out =
+        format!("{:?}: {}\nlater: {:?}\n", report.state, report.sentence, report.waiting_for);
     let Some(proposed) = planned.plan else { return out };
     let proven = guard(proposed, &world.desired, &world.observed).unwrap();
     out.push_str(&shown(&proven));

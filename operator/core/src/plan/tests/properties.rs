@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::world::{World, id, link, wanted_link};
 use crate::guard::guard;
 use crate::observed::Claim;
-use crate::plan::{State, plan};
+use crate::plan::{Blocker, State, plan};
 
 /// A cluster of some of the nodes with some links and votes, and a spec that wants something else.
 fn worlds() -> impl Strategy<Value = World> {
@@ -57,7 +57,9 @@ proptest! {
                     let proven = guard(plan, &world.desired, &world.observed);
                     world.apply(&proven.map_err(|refusal| TestCaseError::fail(refusal.to_string()))?);
                 }
-                State::Settled | State::Blocked(_) => return Ok(()),
+                State::Settled
+                | State::Blocked(Blocker::LinkZeroNotSupported | Blocker::NoVotes) => return Ok(()),
+                State::Blocked(_) => return Err(TestCaseError::fail(planned.report.sentence)),
                 State::Waiting => return Err(TestCaseError::fail("not paused")),
             }
         }
