@@ -10,6 +10,7 @@ pub mod condition;
 pub mod host;
 pub mod install;
 pub mod reference;
+pub mod yaml;
 
 pub use change::{PveChange, PveChangeSpec, PveChangeStatus};
 pub use cluster::{PveCluster, PveClusterSpec, PveClusterStatus};
@@ -19,3 +20,6 @@ pub use host::{PveHost, PveHostSpec, PveHostStatus};
 pub const GROUP: &str = "pvecm.io";
 /// The label that ties a `PveChange` to the name of its `PveCluster`.
 pub const CLUSTER_LABEL: &str = "pvecm.io/cluster";
+/// The largest counter that a schema takes: JSON numbers are exact up to here, and schemas keep
+/// their bounds as JSON numbers.
+pub const LARGEST: i64 = (1 << 53) - 1;
