@@ -29,8 +29,8 @@ pub(super) fn addresses_stay(case: &Case<'_>) -> Result<(), Refusal> {
 type Path = (LinkNumber, NodeId, NodeId);
 
 /// Removing the last link that works is taken by corosync without a word and leaves every node alone
-/// (corosync.md 6.3). So each pair keeps, from each stage to the next, a link on which a host has
-/// seen it connected: before the plan, or in an earlier stage's probes.
+/// (corosync.md 6.3). So each pair that loses a link keeps one on which it was seen connected: before
+/// the plan, or by an earlier stage's probes. A pair whose links are all broken may gain one.
 pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal> {
     let Some(parent) = &case.parent else {
         return Ok(());
@@ -42,7 +42,7 @@ pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal>
         let left: BTreeSet<_> = paths(&step.config, &step.running).collect();
         if step.writes() {
             verified.retain(|path| left.contains(path));
-            every_pair_has_one(step, &verified)?;
+            losers_keep_one(step, &left, &verified)?;
         }
         let up: BTreeSet<_> =
             step.running.iter().chain(step.stage.joining.keys()).copied().collect();
@@ -52,11 +52,17 @@ pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal>
     Ok(())
 }
 
-fn every_pair_has_one(step: &Step<'_>, verified: &BTreeSet<Path>) -> Result<(), Refusal> {
+fn losers_keep_one(
+    step: &Step<'_>,
+    left: &BTreeSet<Path>,
+    verified: &BTreeSet<Path>,
+) -> Result<(), Refusal> {
     let linked: BTreeSet<_> = verified.iter().map(|(_, one, other)| (*one, *other)).collect();
-    let missing = pairs(&step.running).find(|pair| !linked.contains(pair));
+    let before = step.before.iter().flat_map(|before| paths(before, &step.running));
+    let mut lost = before.filter(|path| !left.contains(path));
     let stage = step.number;
-    missing.map_or(Ok(()), |(one, other)| Err(Refusal::NoVerifiedLink { stage, one, other }))
+    let unlinked = lost.find(|(_, one, other)| !linked.contains(&(*one, *other)));
+    unlinked.map_or(Ok(()), |(_, one, other)| Err(Refusal::NoVerifiedLink { stage, one, other }))
 }
 
 fn pairs(ids: &BTreeSet<NodeId>) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {

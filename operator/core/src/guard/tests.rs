@@ -43,7 +43,11 @@ fn proposed(world: &World) -> Plan<Proposed> {
 fn verdict(world: &World, spoil: impl FnOnce(&mut Vec<Stage>)) -> Result<(), Refusal> {
     let mut plan = proposed(world);
     spoil(&mut plan.stages);
-    guard(plan, &world.desired, &world.observed).map(drop)
+    let verdict = guard(plan, &world.desired, &world.observed).map(drop);
+    if let Err(refusal) = &verdict {
+        assert!(format!("{refusal:?}").starts_with(refusal.reason()), "{refusal:?}");
+    }
+    verdict
 }
 
 /// Puts another text under the right name.
@@ -316,6 +320,13 @@ fn removing_the_last_link_that_works_is_refused() {
     world.host(2).link_faults.insert((link(0), id(3)));
     let verdict = guard(plan, &world.desired, &world.observed).map(drop);
     assert_eq!(verdict, Err(Refusal::NoVerifiedLink { stage: 1, one: id(2), other: id(3) }));
+}
+
+#[test]
+fn a_pair_whose_only_link_is_broken_may_gain_one() {
+    let mut world = adding();
+    world.host(1).link_faults.insert((link(0), id(2)));
+    assert_eq!(verdict(&world, |_| ()), Ok(()));
 }
 
 #[test]

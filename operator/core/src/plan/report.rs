@@ -2,6 +2,8 @@
 //!
 //! Owns the words for the outcome. Never decides it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The planner's answer in words. There always is one.
@@ -90,6 +92,13 @@ pub enum Blocker {
     LinkZeroNotSupported,
     /// The file's `quorum` section says more than the vote arithmetic here covers.
     QuorumOptionsNotSupported,
+}
+
+impl fmt::Display for Blocker {
+    /// The variant's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
 }
 
 /// How a blocker is to be treated.
