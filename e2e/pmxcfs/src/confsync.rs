@@ -65,7 +65,7 @@ pub fn sync(tree: &[u8], file: &Path, notify: bool) {
     match decide(tree, &disk) {
         Decision::Nothing => {}
         Decision::Unreadable => {
-            tracing::error!("[dcdb] crit: unable to parse cluster config_version")
+            tracing::error!("[dcdb] crit: unable to parse cluster config_version");
         }
         Decision::LocalIsNewer => tracing::error!("[dcdb] crit: local corosync.conf is newer"),
         Decision::Write { version, reload } => {

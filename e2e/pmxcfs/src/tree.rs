@@ -178,7 +178,7 @@ impl Tree {
         match op {
             Op::Mkdir { path } => self.insert(path, None, origin),
             Op::Create { path } => self.insert(path, Some(Vec::new()), origin),
-            Op::Write { path, offset, data } => self.write(path, *offset, data, origin),
+            Op::Write { path, offset, data } => self.write(path, (*offset, data), origin),
             Op::Truncate { path, size } => self.truncate(path, *size, origin),
             Op::Remove { path, dir } => self.remove(path, *dir, origin),
             Op::Rename { from, to } => self.rename(from, to, origin),
@@ -236,7 +236,8 @@ impl Tree {
         node.data.as_mut().ok_or(Errno::EISDIR)
     }
 
-    fn write(&mut self, path: &str, offset: u64, data: &[u8], origin: Origin) -> Result<(), Errno> {
+    fn write(&mut self, path: &str, piece: (u64, &[u8]), origin: Origin) -> Result<(), Errno> {
+        let (offset, data) = piece;
         let end = offset.saturating_add(data.len() as u64);
         if end > FILE_LIMIT {
             return Err(Errno::EFBIG);
