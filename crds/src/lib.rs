@@ -3,6 +3,8 @@
 //!
 //! Owns the wire form. Never decides what happens to a cluster: that is `pvecm-core`.
 
+#[cfg(feature = "cases")]
+pub mod cases;
 pub mod change;
 pub mod cluster;
 pub mod condition;
