@@ -3,6 +3,7 @@
 //!
 //! Owns the wire form. Never decides what happens to a cluster: that is `pvecm-core`.
 
+pub mod bootstrap;
 #[cfg(feature = "cases")]
 pub mod cases;
 pub mod change;
