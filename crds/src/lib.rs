@@ -4,17 +4,22 @@
 //! Owns the wire form. Never decides what happens to a cluster: that is `pvecm-core`.
 
 pub mod bootstrap;
+#[cfg(feature = "cases")]
+pub mod cases;
 pub mod change;
 pub mod cluster;
 pub mod condition;
+pub mod convert;
 pub mod host;
 pub mod install;
 pub mod reference;
+pub mod unsupported;
 pub mod yaml;
 
 pub use change::{PveChange, PveChangeSpec, PveChangeStatus};
 pub use cluster::{PveCluster, PveClusterSpec, PveClusterStatus};
 pub use host::{PveHost, PveHostSpec, PveHostStatus};
+pub use unsupported::{FieldPath, not_supported};
 
 /// The API group of all three kinds.
 pub const GROUP: &str = "pvecm.io";
