@@ -5,4 +5,5 @@ mod heartbeat;
 mod keys;
 mod leader;
 mod queue;
+mod reconcile;
 fn main() {}
