@@ -5,9 +5,14 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`change`] (a plan and its stages).
+//! [`conf`] (corosync.conf), [`change`] (a plan and its stages), [`plan`](mod@plan) (how one is
+//! made), [`guard`](mod@guard) (how one is proven).
 
 pub mod change;
+pub mod conf;
 pub mod desired;
+pub mod guard;
 pub mod ids;
 pub mod observed;
+pub mod plan;
+pub mod quorum;

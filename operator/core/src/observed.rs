@@ -21,6 +21,7 @@ pub struct ObservedCluster {
 
 /// What one host's agent says of itself, and whether the agent is heard at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one host, no states")]
 pub struct HostView {
     /// Whether the agent's heartbeat is fresh.
     pub connected: bool,
@@ -91,6 +92,21 @@ pub struct AppliedStage {
     pub result: StageResult,
     /// One sentence for people; empty when there is nothing to say.
     pub message: String,
+}
+
+impl ObservedCluster {
+    /// The highest `config_version` that was seen anywhere or reserved: the next text takes the one
+    /// above, because none may ever name two texts.
+    #[must_use]
+    pub fn highest_version(&self) -> ConfigVersion {
+        let of_host = |host: &HostView| {
+            let files =
+                host.pmxcfs_file.iter().chain(&host.disk_file).filter_map(|file| file.version);
+            files.chain(host.running_version).max()
+        };
+        let seen = self.hosts.values().filter_map(of_host).max().unwrap_or_default();
+        seen.max(self.reserved_version)
+    }
 }
 
 impl HostView {
