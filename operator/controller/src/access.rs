@@ -22,7 +22,7 @@ pub const CONNECTED_MANAGER: &str = "pvecm-operator-connected";
 
 /// A silent peer holds a call forever: kube 5 has no read timeout. Shorter than the time between a
 /// leader's last moment and its successor's first, so that no call outlives its leadership.
-const PATIENCE: Duration = Duration::from_secs(4);
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -149,19 +149,20 @@ impl Access {
         Ok(())
     }
 
-    /// Sets the finalizers that the manager owns.
+    /// Sets the finalizers that the manager owns; the object's `resourceVersion` afterwards.
     pub async fn apply_finalizers<K: Kind>(
         &self,
         target: Target<'_>,
         finalizers: &[&str],
-    ) -> Result<(), AccessError> {
+    ) -> Result<Option<String>, AccessError> {
         self.to_write()?;
         let Target { namespace, name, version: _, manager } = target;
         let mut object = document::<K>(target);
         object["metadata"]["finalizers"] = json!(finalizers);
         let under = PatchParams::apply(manager).force();
-        within(self.api::<K>(namespace).patch(name, &under, &Patch::Apply(object))).await?;
-        Ok(())
+        let api = self.api::<K>(namespace);
+        let written = within(api.patch(name, &under, &Patch::Apply(object))).await?;
+        Ok(written.meta().resource_version.clone())
     }
 
     /// Deletes an object if it is still this one.

@@ -21,6 +21,8 @@ pub struct OpenChange {
     pub parent: Option<Parent>,
     /// Generation of the spec that asked for it.
     pub generation: i64,
+    /// Its risk needs no approval, or a person has approved it.
+    pub may_begin: bool,
     /// Its stages, in order. Never empty.
     pub stages: Vec<Stage>,
     /// The highest released stage, counted from 1; 0 before the first.
@@ -103,6 +105,9 @@ fn before(change: &OpenChange, standing: Standing<'_>) -> Next {
     }
     if standing.generation != Some(change.generation) {
         return superseded("the spec changed before it began");
+    }
+    if !change.may_begin {
+        return Next::Wait("waits for approval".to_owned());
     }
     let parent = change.parent.map(|parent| parent.digest);
     step(change, standing, parent)

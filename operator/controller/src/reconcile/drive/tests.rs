@@ -36,6 +36,7 @@ fn change(released: u32) -> OpenChange {
         number: ChangeNumber(9),
         parent: Some(Parent { version, digest }),
         generation: 3,
+        may_begin: true,
         stages: vec![stage(5, Course::Write), stage(7, Course::Write)],
         released,
         ending: false,
@@ -128,6 +129,12 @@ fn a_changed_spec_supersedes_only_what_has_not_begun() {
     ends(&drive(&change(0), standing(&hosts4)), Ending::Superseded);
     let hosts5 = hosts(5, Some(applied(1, StageResult::Confirmed)));
     assert_eq!(drive(&change(1), standing(&hosts5)), Next::Release(2));
+}
+
+#[test]
+fn a_change_that_needs_approval_waits_for_it() {
+    let change = OpenChange { may_begin: false, ..change(0) };
+    waits_for(&at(&change, &hosts(4, None)), "approval");
 }
 
 #[test]
