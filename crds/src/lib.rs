@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The custom resources of `pvecm.io/v1alpha1`: their types, their rules, the generated YAML, and
+//! the way between API objects and the checked types of `pvecm-core`.
+//!
+//! Owns the wire form. Never decides what happens to a cluster: that is `pvecm-core`.
+
+pub mod change;
+pub mod cluster;
+pub mod condition;
+pub mod host;
+pub mod install;
+pub mod reference;
+
+pub use change::{PveChange, PveChangeSpec, PveChangeStatus};
+pub use cluster::{PveCluster, PveClusterSpec, PveClusterStatus};
+pub use host::{PveHost, PveHostSpec, PveHostStatus};
+
+/// The API group of all three kinds.
+pub const GROUP: &str = "pvecm.io";
+/// The label that ties a `PveChange` to the name of its `PveCluster`.
+pub const CLUSTER_LABEL: &str = "pvecm.io/cluster";
