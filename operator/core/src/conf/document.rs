@@ -7,7 +7,11 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::scan::{Line, Problem, ProblemKind, lines, scan};
+use super::scan::{Line, Problem, ProblemKind, is_storable, lines, scan};
+
+/// The shortest and longest name that cmap stores (measured with corosync 3.1.7).
+const SHORTEST_PATH: usize = 3;
+const LONGEST_PATH: usize = 254;
 
 /// A corosync.conf, kept byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +26,6 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Section {
     name: Range<usize>,
-    parent: usize,
     /// Line number of the opening line, from 1; 0 for the root.
     line: usize,
     /// The opening line with its terminator.
@@ -47,11 +50,11 @@ impl Document {
     /// Takes any bytes. What corosync would refuse in them is in [`Document::problems`].
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut reader = Reader::default();
+        let mut reader = Reader::new(bytes);
         for (at, span) in lines(bytes).enumerate() {
-            reader.take(at + 1, &span, scan(&bytes[span.clone()]));
+            reader.take(at + 1, &span);
         }
-        reader.finish(bytes)
+        reader.finish()
     }
 
     /// The bytes, exactly those that were parsed.
@@ -96,73 +99,102 @@ impl Document {
 }
 
 /// Builds the sections line by line.
-struct Reader {
+struct Reader<'a> {
+    bytes: &'a [u8],
     sections: Vec<Section>,
     problems: Vec<Problem>,
-    open: Vec<usize>,
+    /// The sections that are open, outermost first.
+    open: Vec<Open>,
     lines: usize,
 }
 
-impl Default for Reader {
-    fn default() -> Self {
-        Self { sections: vec![Section::default()], problems: Vec::new(), open: vec![], lines: 0 }
-    }
+/// An open section with what its cmap name means for the keys inside.
+#[derive(Clone, Copy)]
+struct Open {
+    at: usize,
+    path_length: usize,
+    storable: bool,
 }
 
-impl Reader {
-    fn take(&mut self, number: usize, span: &Range<usize>, line: Line) {
+impl<'a> Reader<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        let sections = vec![Section::default()];
+        Self { bytes, sections, problems: Vec::new(), open: Vec::new(), lines: 0 }
+    }
+
+    fn take(&mut self, number: usize, span: &Range<usize>) {
         self.lines = number;
         let shifted = |range: Range<usize>| span.start + range.start..span.start + range.end;
-        let problem = match line {
+        let problem = match scan(&self.bytes[span.clone()]) {
             Line::Ignored => None,
             Line::Open { name, problem } => {
-                self.open(number, span, shifted(name));
-                problem
+                let too_long = self.open(number, span, shifted(name));
+                problem.or(too_long)
             }
             Line::Close { problem } => problem.or(self.close(span)),
             Line::Key { name, value } => {
                 let (name, value) = (shifted(name), shifted(value));
-                let key = Key { span: span.clone(), name, value, line: number };
-                let current = self.current();
-                self.sections[current].keys.push(key);
-                None
+                self.key(Key { span: span.clone(), name, value, line: number })
             }
             Line::Bad(kind) => Some(kind),
         };
         self.problems.extend(problem.map(|kind| Problem { line: number, kind }));
     }
 
-    fn current(&self) -> usize {
-        self.open.last().copied().unwrap_or(0)
+    fn current(&self) -> Open {
+        let root = Open { at: 0, path_length: 0, storable: true };
+        self.open.last().copied().unwrap_or(root)
     }
 
-    fn open(&mut self, line: usize, span: &Range<usize>, name: Range<usize>) {
+    /// The length of the cmap name of something inside the current section.
+    fn path_length(&self, name: &Range<usize>) -> usize {
+        match self.current() {
+            Open { at: 0, .. } => name.len(),
+            Open { path_length, .. } => path_length + 1 + name.len(),
+        }
+    }
+
+    fn open(
+        &mut self,
+        line: usize,
+        span: &Range<usize>,
+        name: Range<usize>,
+    ) -> Option<ProblemKind> {
         let (parent, at) = (self.current(), self.sections.len());
-        self.sections[parent].children.push(at);
-        self.sections.push(Section {
-            name,
-            parent,
-            line,
-            open: span.clone(),
-            ..Section::default()
-        });
-        self.open.push(at);
+        let storable = parent.storable && is_storable(&self.bytes[name.clone()]);
+        let path_length = self.path_length(&name);
+        self.open.push(Open { at, path_length, storable });
+        self.sections[parent.at].children.push(at);
+        self.sections.push(Section { name, line, open: span.clone(), ..Section::default() });
+        // corosync adds 1 for the dot at the top as well.
+        let counted = path_length + usize::from(parent.at == 0);
+        (counted > LONGEST_PATH).then_some(ProblemKind::PathTooLong)
     }
 
     fn close(&mut self, span: &Range<usize>) -> Option<ProblemKind> {
-        let Some(at) = self.open.pop() else {
+        let Some(Open { at, .. }) = self.open.pop() else {
             return Some(ProblemKind::UnexpectedClosing);
         };
         self.sections[at].close = span.clone();
         None
     }
 
-    fn finish(mut self, bytes: &[u8]) -> Document {
-        while let Some(at) = self.open.pop() {
+    fn key(&mut self, key: Key) -> Option<ProblemKind> {
+        let current = self.current();
+        let length = self.path_length(&key.name);
+        let fits = length >= SHORTEST_PATH && length + usize::from(current.at == 0) <= LONGEST_PATH;
+        let storable = current.storable && is_storable(&self.bytes[key.name.clone()]);
+        self.sections[current.at].keys.push(key);
+        (!fits || !storable).then_some(ProblemKind::BadKey)
+    }
+
+    fn finish(mut self) -> Document {
+        while let Some(Open { at, .. }) = self.open.pop() {
             let kind = ProblemKind::MissingClosing { opened_at: self.sections[at].line };
             self.problems.push(Problem { line: self.lines, kind });
         }
-        Document { bytes: bytes.to_vec(), sections: self.sections, problems: self.problems }
+        let Self { bytes, sections, problems, .. } = self;
+        Document { bytes: bytes.to_vec(), sections, problems }
     }
 }
 
@@ -250,12 +282,14 @@ impl<'a> SectionView<'a> {
     }
 
     /// The sections directly inside, in file order.
+    #[must_use]
     pub fn all_sections(&self) -> impl DoubleEndedIterator<Item = SectionView<'a>> + use<'a> {
         let document = self.document;
         self.section().children.iter().map(move |at| SectionView { document, at: *at })
     }
 
     /// The sections of this name directly inside, in file order.
+    #[must_use]
     pub fn sections<'n>(
         &self,
         name: &'n str,
@@ -266,10 +300,11 @@ impl<'a> SectionView<'a> {
     /// The value of a key; of a repeated key the last one, which is the one in force.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Value<'a>> {
-        self.keys().filter(|(name, _)| *name == key.as_bytes()).last().map(|(_, value)| value)
+        self.keys().rfind(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
     }
 
     /// All keys with their values, in file order, repeated ones included.
+    #[must_use]
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
         let bytes = &self.document.bytes;
         self.section().keys.iter().map(move |key| {

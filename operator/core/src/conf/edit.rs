@@ -101,20 +101,20 @@ pub fn set(
     check_key(key)?;
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
-    let mut patch = Patch::default();
+    let mut splices = Patch::default();
     match key_in(&view, key) {
-        Some(place) => patch.replace_value(place, value),
-        None => patch.insert_keys(&view, &[pair(key, value)]),
+        Some(place) => splices.replace_value(place, value),
+        None => splices.insert_keys(&view, &[pair(key, value)]),
     }
-    applied(patch, document)
+    applied(splices, document)
 }
 
 /// Takes a key out of the section at a path, with every line that has it.
 pub fn unset(document: &Document, path: &SectionPath, key: &str) -> Result<Document, EditError> {
     let view = section(document, path)?;
-    let mut patch = Patch::default();
-    if remove_key(&mut patch, &view, key) {
-        return applied(patch, document);
+    let mut splices = Patch::default();
+    if remove_key(&mut splices, &view, key) {
+        return applied(splices, document);
     }
     Err(EditError::NoKey(path.clone(), key.to_owned()))
 }
@@ -131,31 +131,31 @@ pub fn append_section(
         check_key(key)?;
         check_writable(key, value).map_err(EditError::from)?;
     }
-    let mut patch = Patch::default();
-    patch.append_sections(&section(document, path)?, name, &[keys.to_vec()]);
-    applied(patch, document)
+    let mut splices = Patch::default();
+    splices.append_sections(&section(document, path)?, name, &[keys.to_vec()]);
+    applied(splices, document)
 }
 
 /// Takes the section at a path out, with everything inside.
 pub fn remove_section(document: &Document, path: &SectionPath) -> Result<Document, EditError> {
     let view = section(document, path)?;
-    let mut patch = Patch::default();
-    patch.remove(whole(&view));
-    applied(patch, document)
+    let mut splices = Patch::default();
+    splices.remove(whole(&view));
+    applied(splices, document)
 }
 
 /// Sets the votes of a node.
 pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document, EditError> {
     let config = Config::read(document)?;
     let (_, view) = node_view(document, &config, id)?;
-    let mut patch = Patch::default();
+    let mut splices = Patch::default();
     let value = votes.to_string();
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
-        (Some(place), _) => patch.replace_value(place, &value),
-        (None, Some(id)) => patch.insert_behind(document, id, &[pair("quorum_votes", &value)]),
-        (None, None) => patch.insert_keys(&view, &[pair("quorum_votes", &value)]),
+        (Some(place), _) => splices.replace_value(place, &value),
+        (None, Some(id)) => splices.insert_behind(document, id, &[pair("quorum_votes", &value)]),
+        (None, None) => splices.insert_keys(&view, &[pair("quorum_votes", &value)]),
     }
-    applied(patch, document)
+    applied(splices, document)
 }
 
 /// Adds a node behind the last one. It needs an address on every link, and on no other.
@@ -176,9 +176,9 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
         check_writable(&address_key(*link), address).map_err(EditError::from)?;
         check_free(&config, address)?;
     }
-    let mut patch = Patch::default();
-    patch.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
-    applied(patch, document)
+    let mut splices = Patch::default();
+    splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
+    applied(splices, document)
 }
 
 /// Takes a node out. The last one stays.
@@ -188,9 +188,9 @@ pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditErro
     if config.nodes.len() == 1 {
         return Err(EditError::LastNode(id));
     }
-    let mut patch = Patch::default();
-    patch.remove(whole(&view));
-    applied(patch, document)
+    let mut splices = Patch::default();
+    splices.remove(whole(&view));
+    applied(splices, document)
 }
 
 /// Adds a link: an address for every node, behind its last one, and an interface section where
@@ -210,7 +210,7 @@ pub fn add_link(
     if let Some(id) = addresses.keys().find(|id| config.node(**id).is_none()) {
         return Err(EditError::NoNode(*id));
     }
-    let mut patch = Patch::default();
+    let mut splices = Patch::default();
     let key = address_key(link);
     for (node, view) in node_views(document, &config)? {
         let missing = EditError::AddressMissing { node: node.id, link };
@@ -219,14 +219,14 @@ pub fn add_link(
         check_free(&config, address)?;
         check_unique(addresses, node.id, address)?;
         match last_address(&view) {
-            Some(last) => patch.insert_behind(document, last, &[pair(&key, address)]),
-            None => patch.insert_keys(&view, &[pair(&key, address)]),
+            Some(last) => splices.insert_behind(document, last, &[pair(&key, address)]),
+            None => splices.insert_keys(&view, &[pair(&key, address)]),
         }
     }
     if *options != LinkOptions::default() || !config.interfaces.is_empty() {
-        append_interfaces(&mut patch, document, &config, (link, options))?;
+        append_interfaces(&mut splices, document, &config, (link, options))?;
     }
-    applied(patch, document)
+    applied(splices, document)
 }
 
 /// Takes a link out: its address of every node and its interface section. The last one stays.
@@ -238,14 +238,14 @@ pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, Ed
     if config.links().len() == 1 {
         return Err(EditError::LastLink(link));
     }
-    let mut patch = Patch::default();
+    let mut splices = Patch::default();
     for (_, view) in node_views(document, &config)? {
-        remove_key(&mut patch, &view, &address_key(link));
+        remove_key(&mut splices, &view, &address_key(link));
     }
     if let Some(view) = interface_view(document, link)? {
-        patch.remove(whole(&view));
+        splices.remove(whole(&view));
     }
-    applied(patch, document)
+    applied(splices, document)
 }
 
 /// Sets or takes away a link's `knet_link_priority`; higher is preferred. Taking away needs the
@@ -262,27 +262,27 @@ pub fn set_priority(
     }
     let view = interface_view(document, link)?;
     let place = view.as_ref().and_then(|view| key_in(view, KEY));
-    let mut patch = Patch::default();
+    let mut splices = Patch::default();
     match (priority, &view, place) {
-        (Some(priority), _, Some(place)) => patch.replace_value(place, &priority.to_string()),
+        (Some(priority), _, Some(place)) => splices.replace_value(place, &priority.to_string()),
         (Some(priority), Some(view), None) => {
-            patch.insert_keys(view, &[pair(KEY, &priority.to_string())]);
+            splices.insert_keys(view, &[pair(KEY, &priority.to_string())]);
         }
         (Some(_), None, _) => {
             let options = LinkOptions { priority, ..LinkOptions::default() };
-            append_interfaces(&mut patch, document, &config, (link, &options))?;
+            append_interfaces(&mut splices, document, &config, (link, &options))?;
         }
         (None, Some(view), Some(_)) => {
-            remove_key(&mut patch, view, KEY);
+            remove_key(&mut splices, view, KEY);
         }
         (None, _, _) => return Err(EditError::NoPriority(link)),
     }
-    applied(patch, document)
+    applied(splices, document)
 }
 
 /// Adds the interface section of a link and, where these are the first ones, of all other links.
 fn append_interfaces(
-    patch: &mut Patch,
+    splices: &mut Patch,
     document: &Document,
     config: &Config,
     (link, options): (LinkNumber, &LinkOptions),
@@ -295,13 +295,13 @@ fn append_interfaces(
     }
     let totem = section(document, &SectionPath::top("totem"))?;
     let sections: Vec<Vec<Pair>> = wanted.into_values().collect();
-    patch.append_sections(&totem, "interface", &sections);
+    splices.append_sections(&totem, "interface", &sections);
     Ok(())
 }
 
 /// Makes the splices. A line that corosync would refuse (too long) never leaves this module.
-fn applied(patch: Patch, document: &Document) -> Result<Document, EditError> {
-    let edited = patch.apply(document);
+fn applied(splices: Patch, document: &Document) -> Result<Document, EditError> {
+    let edited = splices.apply(document);
     match edited.problems().first() {
         Some(problem) => Err(ConfError::from(problem.clone()).into()),
         None => Ok(edited),
@@ -366,12 +366,12 @@ fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
 }
 
 /// Takes every line of a key out; whether there was one.
-fn remove_key(patch: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
+fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
     for place in &view.section().keys {
         if &bytes[place.name.clone()] == key.as_bytes() {
-            patch.remove(place.span.clone());
+            splices.remove(place.span.clone());
             found = true;
         }
     }

@@ -54,17 +54,14 @@ impl Patch {
         sections: &[Vec<Pair>],
     ) {
         let (document, bytes) = (parent.document(), parent.document().as_bytes());
-        let (at, style, inner) = match parent.sections(name).next_back() {
-            Some(sibling) => {
-                let section = sibling.section();
-                let style = Style::of_line(&bytes[section.open.clone()]);
-                (section.close.end, style, Style::inside(document, section))
-            }
-            None => {
-                let section = parent.section();
-                let style = Style::inside(document, section);
-                (section.close.start, style.clone(), style.deeper(unit(document)))
-            }
+        let (at, style, inner) = if let Some(sibling) = parent.sections(name).next_back() {
+            let section = sibling.section();
+            let style = Style::of_line(&bytes[section.open.clone()]);
+            (section.close.end, style, Style::inside(document, section))
+        } else {
+            let section = parent.section();
+            let style = Style::inside(document, section);
+            (section.close.start, style.clone(), style.deeper(unit(document)))
         };
         for pairs in sections {
             let mut text = style.line(&format!("{name} {{"));

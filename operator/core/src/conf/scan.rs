@@ -42,9 +42,13 @@ pub enum ProblemKind {
         /// The line that opened the section, counted from 1.
         opened_at: usize,
     },
-    /// `Key name can't be empty`.
-    #[error("there is no key before `:`")]
-    NoKeyName,
+    /// `Can't store key "K" into icmap`: with its sections the key makes a cmap name of fewer than
+    /// 3 or more than 253 bytes, or of others than letters, digits and `._/:-`.
+    #[error("corosync cannot store a key of this name")]
+    BadKey,
+    /// `Start of section makes total cmap path too long`.
+    #[error("the section's name, with those around it, is longer than corosync's 254 bytes")]
+    PathTooLong,
     /// `Line is not opening or closing section or key value`.
     #[error("the line neither opens nor closes a section and is no `key: value`")]
     Neither,
@@ -92,9 +96,6 @@ pub(super) fn scan(line: &[u8]) -> Line {
     }
     if let Some(colon) = find(b':') {
         let name = start..trimmed_end(line, start..colon, is_space);
-        if name.is_empty() {
-            return Line::Bad(ProblemKind::NoKeyName);
-        }
         return Line::Key { name, value: trimmed_start(line, colon + 1..end)..end };
     }
     match (find(b'}'), text) {
@@ -105,8 +106,9 @@ pub(super) fn scan(line: &[u8]) -> Line {
 }
 
 fn scan_open(line: &[u8], start: usize, brace: usize, end: usize) -> Line {
-    // The name loses trailing colons as well, so `totem: {` opens `totem`.
-    let name = start..trimmed_end(line, start..brace, |byte| is_space(byte) || byte == b':');
+    // The name loses trailing colons as well, so `totem: {` opens `totem`; its first byte stays.
+    let name_end = trimmed_end(line, start..brace, |byte| is_space(byte) || byte == b':');
+    let name = start..name_end.max((start + 1).min(brace));
     let problem = if name.is_empty() {
         Some(ProblemKind::NoSectionName)
     } else if trimmed_start(line, brace + 1..end) < end {
@@ -135,9 +137,16 @@ fn c_text_end(line: &[u8]) -> Option<usize> {
     Some(if line[..end].last() == Some(&b'\r') { end - 1 } else { end })
 }
 
-/// corosync's white space: space, tab and the Latin-1 no-break space.
+/// Whether corosync can store a value under this part of a cmap name.
+pub(super) fn is_storable(name: &[u8]) -> bool {
+    let stored = |byte: &u8| byte.is_ascii_alphanumeric() || b"._/:-".contains(byte);
+    name.iter().all(stored)
+}
+
+/// corosync's white space. Its source also names 0xA0, but compares it with a signed char: on
+/// amd64 3.1.7 takes that byte for text (measured).
 fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0xA0)
+    matches!(byte, b' ' | b'\t')
 }
 
 fn trimmed_start(line: &[u8], within: Range<usize>) -> usize {
