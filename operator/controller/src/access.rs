@@ -77,7 +77,7 @@ pub struct Target<'a> {
 }
 
 /// The way to the API server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Access {
     client: Client,
     leadership: Leadership,
@@ -109,7 +109,11 @@ impl Access {
     }
 
     /// Reads one object from the server.
-    pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, AccessError> {
+    pub async fn get<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<K>, AccessError> {
         within(self.api(namespace).get_opt(name)).await
     }
 
@@ -125,9 +129,7 @@ impl Access {
         let under = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         match within(self.api(namespace).create(&under, object)).await {
             Ok(_) => Ok(true),
-            Err(AccessError::Refused(error))
-                if matches!(&*error, kube::Error::Api(status) if status.is_already_exists()) =>
-            {
+            Err(AccessError::Refused(error)) if matches!(&*error, kube::Error::Api(status) if status.is_already_exists()) => {
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -175,9 +177,7 @@ impl Access {
         let under = DeleteParams::default().preconditions(same);
         match within(self.api::<K>(namespace).delete(name, &under)).await {
             Ok(_) => Ok(()),
-            Err(AccessError::Refused(error))
-                if matches!(&*error, kube::Error::Api(status) if status.is_not_found()) =>
-            {
+            Err(AccessError::Refused(error)) if matches!(&*error, kube::Error::Api(status) if status.is_not_found()) => {
                 Ok(())
             }
             Err(error) => Err(error),

@@ -44,12 +44,9 @@ impl Context {
         if !self.access.leads() {
             return;
         }
-        match timeout(PATIENCE, self.recorder.publish(event, about)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = crate::chain(&error), "event not published");
-            }
-            Err(_) => tracing::warn!("event not published in time"),
+        let published = timeout(PATIENCE, self.recorder.publish(event, about)).await;
+        if !published.is_ok_and(|published| published.is_ok()) {
+            tracing::warn!(reason = event.reason, "event not published");
         }
     }
 }

@@ -58,7 +58,10 @@ impl Flags {
     /// The lease's three times. Errors when a leader could still write after its successor began.
     pub fn lease_times(&self) -> anyhow::Result<LeaseTimes> {
         let (duration, deadline) = (self.lease_duration, self.lease_renew_deadline);
-        anyhow::ensure!(deadline < duration, "--lease-renew-deadline must be below --lease-duration");
+        anyhow::ensure!(
+            deadline < duration,
+            "--lease-renew-deadline must be below --lease-duration"
+        );
         anyhow::ensure!(
             self.lease_retry_period < deadline,
             "--lease-retry-period must be below --lease-renew-deadline"

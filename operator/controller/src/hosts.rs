@@ -32,7 +32,7 @@ pub async fn pass(key: HostKey, context: Arc<Context>) -> Option<Duration> {
     if !context.access.leads() {
         return expiry;
     }
-    let Some(host) = context.stores.host(&key) else { return None };
+    let host = context.stores.host(&key)?;
     match write(&key, &host, &context).await {
         Ok(again) => {
             context.host_backoff.reset(&key);
@@ -109,9 +109,11 @@ async fn release_claim(
     if live.is_some_and(|found| is_claimant(&found)) {
         return Ok(None);
     }
-    let runs = context.stores.changes(&cluster).iter().any(|change| {
-        change.spec.cluster_ref.uid == claim.uid && outcome_of(change).is_none()
-    });
+    let runs = context
+        .stores
+        .changes(&cluster)
+        .iter()
+        .any(|change| change.spec.cluster_ref.uid == claim.uid && outcome_of(change).is_none());
     if runs {
         return Ok(Some(CLAIM_AGAIN));
     }

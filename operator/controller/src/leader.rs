@@ -49,7 +49,7 @@ impl Leadership {
     /// A claim that always holds until the sender goes, for tests and for nothing else.
     #[cfg(test)]
     pub fn always() -> Self {
-        let until = Instant::now() + Duration::from_secs(86_400);
+        let until = Instant::now() + Duration::from_hours(24);
         Self(watch::channel(Some(until)).1)
     }
 }
@@ -115,11 +115,8 @@ impl Claim {
             return;
         }
         let released = timeout(self.times.retry_period, self.write(Move::Release)).await;
-        match released {
-            Ok(Ok(())) => tracing::info!("lease released"),
-            Ok(Err(error)) => tracing::warn!(%error, "lease not released"),
-            Err(_) => tracing::warn!("lease not released in time"),
-        }
+        let ok = released.is_ok_and(|released| released.is_ok());
+        tracing::info!(ok, "lease given back");
     }
 
     /// One try to get or renew the lease. The deadline counts from before the request: the server
@@ -129,22 +126,27 @@ impl Claim {
         let deadline = started + self.times.renew_deadline;
         let tried = timeout(self.times.renew_deadline / 2, self.try_once()).await;
         let had = *self.held.borrow();
-        let now = match tried {
-            Ok(Ok(true)) => Some(deadline),
-            Ok(Ok(false)) => None,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "lease not renewed");
-                had.filter(|until| Instant::now() < *until)
-            }
-            Err(_) => {
-                tracing::warn!("lease not renewed in time");
+        let tried = tried.map_err(|_| "no answer".to_owned());
+        let now = match tried.and_then(|tried| tried.map_err(|error| crate::chain(&error))) {
+            Ok(true) => Some(deadline),
+            Ok(false) => None,
+            Err(why) => {
+                tracing::warn!(why, "lease not renewed");
                 had.filter(|until| Instant::now() < *until)
             }
         };
-        if had.is_some() != now.is_some() {
-            tracing::info!(leader = now.is_some(), identity = self.identity, "leadership changed");
+        self.hold(now);
+    }
+
+    fn hold(&self, until: Option<Instant>) {
+        let before = self.held.send_replace(until);
+        if before.is_some() != until.is_some() {
+            tracing::info!(
+                leader = until.is_some(),
+                identity = self.identity,
+                "leadership changed"
+            );
         }
-        self.held.send_replace(now);
     }
 
     /// Whether this process holds the lease after this try.

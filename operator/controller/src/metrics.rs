@@ -97,7 +97,7 @@ impl Metrics {
         }
     }
 
-    /// All of it in the OpenMetrics text form.
+    /// All of it in the `OpenMetrics` text form.
     pub fn render(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

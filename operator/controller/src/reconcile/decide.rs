@@ -148,9 +148,8 @@ fn open_change(seen: &Observation) -> Option<Verdict> {
     let (change, object) = seen.open.as_ref()?;
     let paused = seen.cluster.as_ref().is_some_and(|cluster| cluster.spec.rollout.paused);
     let generation = seen.cluster.as_ref().and_then(|cluster| cluster.metadata.generation);
-    let working = |sentence: String| {
-        Verdict::new(Stand::Working, reason::CHANGE_IN_PROGRESS, sentence)
-    };
+    let working =
+        |sentence: String| Verdict::new(Stand::Working, reason::CHANGE_IN_PROGRESS, sentence);
     if let Some(due) = sealed::due(change, object, &seen.hosts) {
         let summary = object.spec.plan.summary.clone();
         return Some(working(summary).with(Effect::Seal(due)));
@@ -170,7 +169,7 @@ fn open_change(seen: &Observation) -> Option<Verdict> {
             Verdict::new(Stand::Waiting, reason::WAITING_FOR_APPROVAL, why)
         }
         Next::Wait(why) => {
-            let unheard = change.stages.iter().flat_map(|stage| stage.hosts());
+            let unheard = change.stages.iter().flat_map(pvecm_core::change::Stage::hosts);
             let unheard = unheard.filter_map(|host| hosts.get(host)).any(|host| !host.connected);
             if unheard {
                 // Design: one host unreachable when a change is wanted is a stall that names it.
@@ -223,7 +222,8 @@ fn held_back(seen: &Observation) -> Option<Verdict> {
         return Some(Verdict::new(Stand::Stalled, reason::ROLLED_BACK, sentence));
     };
     let left = delay.checked_sub(seen.outcome_age).filter(|left| !left.is_zero())?;
-    let sentence = format!("{name} was undone ({why}); it is tried again {} s later", delay.as_secs());
+    let sentence =
+        format!("{name} was undone ({why}); it is tried again {} s later", delay.as_secs());
     let mut verdict = Verdict::new(Stand::Waiting, reason::ROLLED_BACK, sentence);
     verdict.again = Some(left);
     Some(verdict)
@@ -231,7 +231,8 @@ fn held_back(seen: &Observation) -> Option<Verdict> {
 
 fn refused(refusal: &pvecm_core::guard::Refusal) -> Verdict {
     // The variant's name is the reason; what it carries is in the sentence.
-    let reason: String = format!("{refusal:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+    let reason: String =
+        format!("{refusal:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
     Verdict::new(Stand::Stalled, reason, format!("the plan is refused: {refusal}"))
 }
 

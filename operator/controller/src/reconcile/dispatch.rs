@@ -9,7 +9,7 @@ use kube::{Resource, ResourceExt};
 use pvecm_core::change::{Plan, Proven};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::HostView;
-use pvecm_crds::change::{HostProgress, Outcome, PveChangeStatus, SealedFor};
+use pvecm_crds::change::{HostProgress, Outcome, PveChangeStatus};
 use pvecm_crds::host::HostCluster;
 use pvecm_crds::reference::ClusterRef;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveChangeSpec, PveCluster, PveHost, convert};
@@ -121,11 +121,7 @@ async fn claim(names: &[HostName], seen: &Observation, access: &Access) -> Resul
 
 /// Creates the change under the number above every other. A name that is taken means that another
 /// pass was faster, here or in another process: read again.
-async fn create(
-    plan: &Plan<Proven>,
-    seen: &Observation,
-    access: &Access,
-) -> Result<Sent, Trouble> {
+async fn create(plan: &Plan<Proven>, seen: &Observation, access: &Access) -> Result<Sent, Trouble> {
     let Some(cluster) = &seen.cluster else { return Ok(Sent::Nothing) };
     let number = seen.view.last_change.next();
     let change = object(plan, number.0, cluster).map_err(Trouble::Plan)?;
@@ -147,7 +143,7 @@ fn object(plan: &Plan<Proven>, number: u64, cluster: &PveCluster) -> Result<PveC
     let spec = PveChangeSpec {
         cluster_ref: ClusterRef { name: name.clone(), uid },
         number: i64::try_from(number).map_err(|why| why.to_string())?,
-        plan: convert::wire_plan(plan).map_err(|why| why.to_string())?,
+        plan: convert::plan_from_core(plan).map_err(|why| why.to_string())?,
         approved: false,
     };
     let mut change = PveChange::new(&format!("{name}-{number}"), spec);
@@ -165,8 +161,7 @@ fn object(plan: &Plan<Proven>, number: u64, cluster: &PveCluster) -> Result<PveC
 async fn release(stage: u32, seen: &Observation, access: &Access) -> Result<Sent, AccessError> {
     let Some((change, object)) = &seen.open else { return Ok(Sent::Nothing) };
     let held = object.finalizers().iter().any(|name| name == IN_FLIGHT);
-    let version =
-        if held { None } else { hold(&change.name, &[IN_FLIGHT], seen, access).await? };
+    let version = if held { None } else { hold(&change.name, &[IN_FLIGHT], seen, access).await? };
     let total = change.stages.len();
     let released = i32::try_from(stage).unwrap_or(i32::MAX);
     write(seen, access, version, |status| {
@@ -245,8 +240,7 @@ async fn hold(
     seen: &Observation,
     access: &Access,
 ) -> Result<Option<String>, AccessError> {
-    let target =
-        Target { namespace: &seen.key.namespace, name, version: None, manager: MANAGER };
+    let target = Target { namespace: &seen.key.namespace, name, version: None, manager: MANAGER };
     access.apply_finalizers::<PveChange>(target, finalizers).await
 }
 

@@ -139,9 +139,11 @@ fn step(change: &OpenChange, standing: Standing<'_>, parent: Option<Digest>) -> 
     if standing.paused {
         return Next::Wait(format!("stage {} waits: paused", change.released + 1));
     }
-    let unready = stage.hosts().collect::<BTreeSet<_>>().into_iter().find_map(|host| {
-        unready(host, stage, standing.hosts.get(host), parent)
-    });
+    let unready = stage
+        .hosts()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .find_map(|host| unready(host, stage, standing.hosts.get(host), parent));
     match unready {
         Some(why) => Next::Wait(format!("stage {} waits: {why}", change.released + 1)),
         None => Next::Release(change.released + 1),
@@ -204,11 +206,7 @@ fn result(change: &OpenChange, view: &HostView) -> Option<StageResult> {
 }
 
 /// Weighs what the hosts say of the released stage.
-fn progress(
-    change: &OpenChange,
-    stage: &Stage,
-    hosts: &BTreeMap<HostName, HostView>,
-) -> Progress {
+fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostView>) -> Progress {
     let mut ended: Option<(Ending, String)> = None;
     let mut running = None;
     let mut silent = None;
@@ -236,9 +234,9 @@ fn progress(
             }
         };
         let said = view.applied.as_ref().map_or("", |applied| applied.message.as_str());
-        let worse = ended.as_ref().is_none_or(|(so_far, _)| {
-            *so_far == Ending::RolledBack && ending == Ending::Failed
-        });
+        let worse = ended
+            .as_ref()
+            .is_none_or(|(so_far, _)| *so_far == Ending::RolledBack && ending == Ending::Failed);
         if worse {
             ended = Some((ending, format!("{host}: {said}")));
         }

@@ -8,52 +8,62 @@ use super::drive::Ending;
 use super::observe::Observation;
 use crate::context::Context;
 
+/// A type, a reason and a note.
+type Words = (EventType, &'static str, String);
+
 /// Tells what a pass has just done.
 pub async fn tell(seen: &Observation, sent: &Sent, context: &Context) {
-    let (type_, reason, note) = match sent {
-        Sent::Created(name) => {
-            tracing::info!(cluster = %seen.key, change = name, "change created");
-            (EventType::Normal, "ChangeCreated", format!("created change {name}"))
-        }
-        Sent::Released(name, stage) => {
-            // Stages come and go within seconds: the change's own object shows them.
-            tracing::info!(cluster = %seen.key, change = name, stage, "stage released");
-            return;
-        }
-        Sent::Finished(name, ending, why) => {
-            tracing::info!(cluster = %seen.key, change = name, ?ending, why, "change ended");
-            let (type_, reason, outcome) = match ending {
-                Ending::Succeeded => (EventType::Normal, "ChangeSucceeded", "Succeeded"),
-                Ending::RolledBack => (EventType::Warning, "ChangeRolledBack", "RolledBack"),
-                Ending::Superseded => (EventType::Normal, "ChangeSuperseded", "Superseded"),
-                Ending::Failed => (EventType::Warning, "ChangeFailed", "Failed"),
-            };
-            context.metrics.ended(outcome);
-            (type_, reason, format!("{name}: {why}"))
-        }
-        Sent::Quietly | Sent::Nothing => return,
-    };
-    publish(seen, type_, reason, note, context).await;
+    if let Sent::Finished(_, ending, _) = sent {
+        context.metrics.ended(words(*ending).2);
+    }
+    if let Some(words) = wording(seen, sent) {
+        publish(seen, words, context).await;
+    }
 }
 
 /// Tells that a cluster now needs a person.
 pub async fn stalled(seen: &Observation, note: &str, context: &Context) {
-    publish(seen, EventType::Warning, "Stalled", note.to_owned(), context).await;
+    publish(seen, (EventType::Warning, "Stalled", note.to_owned()), context).await;
 }
 
-/// Publishes an event. One that gets lost is logged and not tried again: the conditions say the same.
-async fn publish(
-    seen: &Observation,
-    type_: EventType,
-    reason: &str,
-    note: String,
-    context: &Context,
-) {
+fn wording(seen: &Observation, sent: &Sent) -> Option<Words> {
+    match sent {
+        Sent::Created(name) => {
+            tracing::info!(cluster = %seen.key, change = name, "change created");
+            Some((EventType::Normal, "ChangeCreated", format!("created change {name}")))
+        }
+        Sent::Released(name, stage) => {
+            // Stages come and go within seconds: the change's own object shows them.
+            tracing::info!(cluster = %seen.key, change = name, stage, "stage released");
+            None
+        }
+        Sent::Finished(name, ending, why) => {
+            tracing::info!(cluster = %seen.key, change = name, ?ending, why, "change ended");
+            let (type_, reason, _) = words(*ending);
+            Some((type_, reason, format!("{name}: {why}")))
+        }
+        Sent::Quietly | Sent::Nothing => None,
+    }
+}
+
+/// Type and reason of an event, and the label of the metric.
+const fn words(ending: Ending) -> (EventType, &'static str, &'static str) {
+    match ending {
+        Ending::Succeeded => (EventType::Normal, "ChangeSucceeded", "Succeeded"),
+        Ending::RolledBack => (EventType::Warning, "ChangeRolledBack", "RolledBack"),
+        Ending::Superseded => (EventType::Normal, "ChangeSuperseded", "Superseded"),
+        Ending::Failed => (EventType::Warning, "ChangeFailed", "Failed"),
+    }
+}
+
+/// Publishes an event. One that gets lost is not tried again: the conditions say the same.
+async fn publish(seen: &Observation, words: Words, context: &Context) {
     let Some(cluster) = &seen.cluster else { return };
+    let (type_, reason, note) = words;
     let event = Event {
         type_,
         reason: reason.to_owned(),
-        note: Some(super::limited(&note)),
+        note: Some(crate::reconcile::limited(&note)),
         action: "Reconcile".to_owned(),
         secondary: None,
     };

@@ -10,8 +10,8 @@ use futures::future::try_join_all;
 use kube::ResourceExt;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, Digest, HostName};
 use pvecm_core::observed::{HostView, ObservedCluster};
-use pvecm_crds::change::ConfigText;
-use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost};
+use pvecm_crds::change::{ConfigText, Risk};
+use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
 use super::drive::OpenChange;
 use super::{host_of, outcome_of};
@@ -92,9 +92,12 @@ pub async fn observe(
     let outcome_age =
         last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));
     let in_force = in_force(&view).map(|digest| digest.to_string());
-    let known_digest = in_force.clone().filter(|digest| texts(&changes).contains_key(digest.as_str()));
+    let known_digest =
+        in_force.clone().filter(|digest| texts(&changes).contains_key(digest.as_str()));
     let drifted = in_force.is_some_and(|digest| {
-        last.is_some_and(|last| of_cluster(last, uid.as_deref()) && !digests(last).contains(&digest))
+        last.is_some_and(|last| {
+            of_cluster(last, uid.as_deref()) && !digests(last).contains(&digest)
+        })
     });
     Ok(Observation {
         key: key.clone(),
@@ -165,11 +168,11 @@ async fn read_hosts(
             try_join_all(reads).await?.into_iter().flatten().map(Arc::new).collect()
         }
     };
-    let named = found.into_iter().map(|host| {
+    let by_name = found.into_iter().map(|host| {
         let name = host.name_any().parse().map_err(|why| not_understood("PveHost", &*host, why))?;
         Ok((name, host))
     });
-    named.collect()
+    by_name.collect()
 }
 
 fn not_understood(
@@ -184,16 +187,16 @@ fn not_understood(
 fn open_change(object: &PveChange, uid: Option<&str>) -> Result<OpenChange, ObserveError> {
     let refused = |why: &dyn std::fmt::Display| not_understood("PveChange", object, why);
     let spec = &object.spec;
-    let parsed = pvecm_crds::convert::plan(&spec.plan).map_err(|why| refused(&why))?;
+    let (parent, stages) = convert::plan_stages(&spec.plan).map_err(|why| refused(&why))?;
     let released = object.status.as_ref().map_or(0, |status| status.released_stage);
     let foreign = uid != Some(spec.cluster_ref.uid.as_str());
     Ok(OpenChange {
         name: object.name_any(),
         number: ChangeNumber(u64::try_from(spec.number).map_err(|why| refused(&why))?),
-        parent: parsed.parent,
-        generation: parsed.generation,
-        may_begin: spec.approved || parsed.risk() == pvecm_core::change::Risk::Live,
-        stages: parsed.stages,
+        parent,
+        generation: spec.plan.generation,
+        may_begin: spec.approved || spec.plan.risk == Risk::Live,
+        stages,
         released: u32::try_from(released).map_err(|why| refused(&why))?,
         ending: foreign || object.metadata.deletion_timestamp.is_some(),
     })
@@ -210,13 +213,16 @@ fn view(
     let mut views: BTreeMap<HostName, HostView> = BTreeMap::new();
     for (name, host) in hosts {
         let connected = heard.get(name) == Some(&Heard::Fresh);
-        let known = pvecm_crds::convert::Known { connected, cluster_uid: uid, texts: &texts };
-        let view = pvecm_crds::convert::host_view(host, known)
+        let mut view = convert::host_view(host, connected, uid.unwrap_or_default(), None)
             .map_err(|why| not_understood("PveHost", &**host, why))?;
+        for file in view.pmxcfs_file.iter_mut().chain(&mut view.disk_file) {
+            let known = texts.get(file.digest.to_string().as_str());
+            file.text = file.text.take().or_else(|| known.map(|known| known.text.clone()));
+        }
         views.insert(name.clone(), view);
     }
     let of_objects = changes.iter().map(|change| change.spec.number);
-    let ledgers = hosts.values().filter_map(|host| Some(host.status.as_ref()?.ledger.as_ref()?));
+    let ledgers = hosts.values().filter_map(|host| host.status.as_ref()?.ledger.as_ref());
     let highest = of_objects.chain(ledgers.map(|ledger| ledger.highest_change)).max();
     let reserved = texts.values().map(|text| text.version).max();
     let number = |n: Option<i64>| u64::try_from(n.unwrap_or(0)).unwrap_or(0);
@@ -237,7 +243,7 @@ fn texts(changes: &[Arc<PveChange>]) -> BTreeMap<&str, &ConfigText> {
 /// The digest of the text that a quorate host sees in /etc/pve.
 fn in_force(view: &ObservedCluster) -> Option<Digest> {
     let quorate = view.hosts.values().filter(|host| host.connected && host.quorate);
-    quorate.filter_map(|host| Some(host.pmxcfs_file.as_ref()?.digest)).next()
+    quorate.into_iter().find_map(|host| Some(host.pmxcfs_file.as_ref()?.digest))
 }
 
 /// Whether a change belongs to this very cluster and not to an earlier one of its name.

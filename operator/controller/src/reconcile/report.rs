@@ -6,9 +6,7 @@ mod nodes;
 
 use kube::ResourceExt;
 use pvecm_core::conf::{Config, Document};
-use pvecm_crds::cluster::{
-    ChangeProgress, LinkFault, NodeStatus, PlanReport, PveClusterStatus, QuorumStatus,
-};
+use pvecm_crds::cluster::{ChangeProgress, PlanReport, PveClusterStatus};
 use pvecm_crds::condition::kind;
 use pvecm_crds::{PveCluster, PveClusterSpec};
 
@@ -97,7 +95,7 @@ fn config(seen: &Observation) -> Option<Config> {
     let texts = ranked.filter_map(|view| {
         view.pmxcfs_file.iter().chain(&view.disk_file).find_map(|file| file.text.as_ref())
     });
-    texts.map(|text| Config::read(&Document::read(text.as_bytes()))).find_map(Result::ok)
+    texts.map(|text| Config::read(&Document::parse(text.as_bytes()))).find_map(Result::ok)
 }
 
 /// The version that runs on every host that runs one.

@@ -27,17 +27,20 @@ pub fn due(
 fn wanted(change: &OpenChange, hosts: &BTreeMap<HostName, Arc<PveHost>>) -> Vec<SealedFor> {
     let number = i64::try_from(change.number.0).unwrap_or(i64::MAX);
     let statuses = hosts.values().filter_map(|host| host.status.as_ref());
-    let offered = statuses.flat_map(|status| &status.sealed).filter(|sealed| sealed.change == number);
+    let offered =
+        statuses.flat_map(|status| &status.sealed).filter(|sealed| sealed.change == number);
     let open = offered.filter(|sealed| !received(change, &sealed.to, hosts));
     let copies: BTreeMap<_, _> = open.map(|sealed| (&sealed.to, &sealed.data)).collect();
-    let copy = |(host, data): (&String, &String)| SealedFor { host: host.clone(), data: data.clone() };
+    let copy =
+        |(host, data): (&String, &String)| SealedFor { host: host.clone(), data: data.clone() };
     copies.into_iter().map(copy).collect()
 }
 
 /// Whether a receiver has confirmed the stage in which it takes its secret.
 fn received(change: &OpenChange, to: &str, hosts: &BTreeMap<HostName, Arc<PveHost>>) -> bool {
     let Ok(name) = to.parse::<HostName>() else { return true };
-    let takes = |actions: &Vec<Action>| actions.iter().any(|a| matches!(a, Action::ReceiveAuthkey {}));
+    let takes =
+        |actions: &Vec<Action>| actions.iter().any(|a| matches!(a, Action::ReceiveAuthkey {}));
     let stage = change.stages.iter().position(|stage| stage.actions.get(&name).is_some_and(takes));
     let Some(stage) = stage.and_then(|index| i32::try_from(index + 1).ok()) else { return true };
     let status = hosts.get(&name).and_then(|host| host.status.as_ref());

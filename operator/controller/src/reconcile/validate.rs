@@ -1,6 +1,7 @@
 //! From the spec as it was written to what is wanted, once. Pure.
 
 use pvecm_core::desired::DesiredCluster;
+use pvecm_crds::unsupported::not_supported;
 use pvecm_crds::{PveCluster, convert};
 
 /// Why a spec cannot be carried out, whatever the hosts say.
@@ -16,9 +17,10 @@ pub enum ValidateError {
 
 /// Checks and parses a spec.
 pub fn validate(cluster: &PveCluster) -> Result<DesiredCluster, ValidateError> {
-    let unsupported = convert::not_supported(cluster);
+    let unsupported = not_supported(cluster);
     if !unsupported.is_empty() {
-        return Err(ValidateError::NotSupported(unsupported));
+        let fields = unsupported.iter().map(ToString::to_string).collect();
+        return Err(ValidateError::NotSupported(fields));
     }
     convert::desired(cluster).map_err(|why| ValidateError::Invalid(why.to_string()))
 }

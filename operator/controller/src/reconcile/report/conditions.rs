@@ -153,7 +153,12 @@ fn drifted(facts: &Facts<'_>) -> Claim {
         let sentence = "corosync.conf is not what the last change left, and differs from the spec";
         Claim::new(kind::DRIFTED, "True", "EditedElsewhere", sentence)
     } else {
-        Claim::new(kind::DRIFTED, "False", reason::AS_WANTED, "no managed value was edited elsewhere")
+        Claim::new(
+            kind::DRIFTED,
+            "False",
+            reason::AS_WANTED,
+            "no managed value was edited elsewhere",
+        )
     }
 }
 

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use pvecm_core::conf::Config;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::HostView;
-use pvecm_crds::cluster::{
-    LinkAddress, LinkFault, NodeStatus, PveClusterSpec, QuorumStatus,
-};
+use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec, QuorumStatus};
 
 use super::Observation;
 use crate::reconcile::host_of;
@@ -21,7 +19,8 @@ pub fn nodes(
     let wanted = spec.nodes.iter().map(|node| {
         let host = host_of(node).parse::<HostName>().ok();
         let view = host.and_then(|host| seen.view.hosts.get(&host));
-        let listed = config.and_then(|config| config.nodes.iter().find(|n| n.name.as_str() == node.name));
+        let listed =
+            config.and_then(|config| config.nodes.iter().find(|n| n.name.as_str() == node.name));
         (node.name.clone(), listed, Some(view))
     });
     let listed = config.into_iter().flat_map(|config| &config.nodes);
