@@ -72,7 +72,7 @@ fn plans_as_the_planner_makes_them_are_proven() {
 
 #[test]
 fn an_empty_plan_or_one_for_another_spec_is_refused() {
-    refuses!(adding(), Refusal::EmptyPlan, |stages| stages.clear());
+    refuses!(adding(), Refusal::EmptyPlan, Vec::clear);
     let mut world = adding();
     let plan = proposed(&world);
     world.desired.generation = 2;

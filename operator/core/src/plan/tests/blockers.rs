@@ -124,7 +124,7 @@ fn a_joiner_that_is_not_ready_blocks() {
                 w.node(3).addresses.insert(link(0), "10.0.0.77".to_owned());
             }),
             (Blocker::AddressTaken, "n3", |w| {
-                w.host(3).addresses = ["10.0.0.1/24".parse().unwrap()].into()
+                w.host(3).addresses = ["10.0.0.1/24".parse().unwrap()].into();
             }),
             (Blocker::NodeIdTaken, "n3", |w| w.node(3).node_id = Some(id(2))),
             (Blocker::LinkNotConnected, "n2", |w| {
@@ -181,7 +181,7 @@ fn links_that_cannot_be_changed_safely_block() {
                 w.host(3).addresses.clear();
             }),
             (Blocker::NoVotes, "vote", |w| {
-                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0))
+                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0));
             }),
             (Blocker::VersionExhausted, "config_version", |w| {
                 w.desired.links.pop();
@@ -205,7 +205,7 @@ fn nothing_is_formed_while_a_host_is_unknown_or_unfit() {
             (Blocker::HostPaused, "n1", |w| w.host(1).paused = true),
             (Blocker::AddressMissing, "link", |w| w.desired.links.clear()),
             (Blocker::NoVotes, "vote", |w| {
-                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0))
+                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0));
             }),
         ],
     );

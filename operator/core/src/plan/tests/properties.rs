@@ -71,7 +71,9 @@ proptest! {
         mut world in worlds(),
         faults in prop::collection::vec((1..7u32, 0..10u8), 0..3),
     ) {
-        faults.into_iter().for_each(|fault| spoil(&mut world, fault));
+        for fault in faults {
+            spoil(&mut world, fault);
+        }
         let planned = plan(&world.desired, &world.observed);
         prop_assert_eq!(&planned, &plan(&world.desired, &world.observed));
         prop_assert_eq!(planned.plan.is_some(), planned.report.state == State::Proposing);
