@@ -142,7 +142,7 @@ mod tests {
         let (again, inside, total) = (triggers.clone(), running.clone(), count.clone());
         triggers.now("a".to_owned());
         queue
-            .run(8, tokio::time::sleep(Duration::from_secs(60)), move |key| {
+            .run(8, tokio::time::sleep(Duration::from_mins(1)), move |key| {
                 let (again, inside, total) = (again.clone(), inside.clone(), total.clone());
                 async move {
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two at once");

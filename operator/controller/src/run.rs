@@ -89,8 +89,12 @@ async fn keep_once_warm(
 async fn start_over(mut leadership: Leadership, news: News, context: Arc<Context>) {
     while leadership.gained().await.is_some() {
         let (clusters, hosts) = context.stores.everything();
-        clusters.into_iter().for_each(|key| news.clusters.now(key));
-        hosts.into_iter().for_each(|key| news.hosts.now(key));
+        for key in clusters {
+            news.clusters.now(key);
+        }
+        for key in hosts {
+            news.hosts.now(key);
+        }
     }
 }
 

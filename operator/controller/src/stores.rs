@@ -4,7 +4,6 @@
 //! server first. Triggers come after the copy has the new object, and after a list is complete, so
 //! that no pass works with an older object than the one that started it.
 
-use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -165,7 +164,9 @@ pub fn watch_all(
         watches.spawn(follow(api(client, scope), hosts, warmth.clone(), about_host));
         let to = news.clone();
         let about_change = move |change: &PveChange| {
-            cluster_of(change).into_iter().for_each(|key| to.clusters.now(key));
+            if let Some(key) = cluster_of(change) {
+                to.clusters.now(key);
+            }
         };
         watches.spawn(follow(api(client, scope), changes, warmth.clone(), about_change));
         watches.spawn(listen(api(client, scope), warmth.clone(), news.clone()));
@@ -200,29 +201,15 @@ async fn follow<K: Kind + Send + Sync + 'static>(
     touched: impl Fn(&K) + Send,
 ) {
     let reader = writer.as_reader();
-    let own_status = K::kind(&()) == PveCluster::kind(&());
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
     let pruned = watching.default_backoff().modify(|object| object.managed_fields_mut().clear());
-    let mut events = pin!(pruned);
+    let mut events = pin!(pruned.filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::warn!(kind = %K::kind(&()), error = &error as &dyn Error, "watch broke");
-                continue;
-            }
-        };
-        let quiet = match &event {
-            Event::Apply(object) if own_status => reader
-                .get(&ObjectRef::from_obj(object))
-                .is_some_and(|old| gist(&*old) == gist(object)),
-            Event::Apply(_) | Event::Delete(_) => false,
-            Event::Init | Event::InitApply(_) | Event::InitDone => true,
-        };
+        let news = is_news(&event, &reader);
         writer.apply_watcher_event(&event);
         match event {
-            Event::Apply(object) | Event::Delete(object) if !quiet => touched(&object),
+            Event::Apply(object) | Event::Delete(object) if news => touched(&object),
             Event::InitDone => {
                 reader.state().iter().for_each(|object| touched(object));
                 if std::mem::take(&mut first) {
@@ -234,30 +221,52 @@ async fn follow<K: Kind + Send + Sync + 'static>(
     }
 }
 
+/// A broken watch is logged; it begins again by itself.
+fn received<K: Kind>(event: watcher::Result<Event<K>>) -> Option<Event<K>> {
+    event
+        .inspect_err(|error| {
+            tracing::warn!(kind = %K::kind(&()), error = crate::chain(error), "watch broke");
+        })
+        .ok()
+}
+
+/// Whether an event should start a pass. The status of a cluster is our own word and no news.
+fn is_news<K: Kind + 'static>(event: &Event<K>, known: &Store<K>) -> bool {
+    match event {
+        Event::Apply(object) if K::kind(&()) == PveCluster::kind(&()) => {
+            let old = known.get(&ObjectRef::from_obj(object));
+            old.is_none_or(|old| gist(&*old) != gist(object))
+        }
+        Event::Apply(_) | Event::Delete(_) => true,
+        Event::Init | Event::InitApply(_) | Event::InitDone => false,
+    }
+}
+
 /// Hears the agents' heartbeats. A Lease has the name of its host.
 async fn listen(api: Api<Lease>, warmth: Warmth, news: News) {
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
-    let mut events = pin!(watching.default_backoff());
+    let mut events = pin!(watching.default_backoff().filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Apply(lease)) => {
+        let key = match event {
+            Event::Apply(lease) => {
                 news.beats.saw(&host_key(&lease), &lease, false);
-                news.hosts.now(host_key(&lease));
+                host_key(&lease)
             }
-            Ok(Event::InitApply(lease)) => {
+            Event::InitApply(lease) => {
                 news.beats.saw(&host_key(&lease), &lease, true);
-                news.hosts.now(host_key(&lease));
+                host_key(&lease)
             }
-            Ok(Event::Delete(lease)) => {
+            Event::Delete(lease) => {
                 news.beats.forget(&host_key(&lease));
-                news.hosts.now(host_key(&lease));
+                host_key(&lease)
             }
-            Ok(Event::InitDone) if std::mem::take(&mut first) => warmth.one_more(),
-            Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => {
-                tracing::warn!(kind = "Lease", error = &error as &dyn Error, "watch broke");
+            Event::InitDone if std::mem::take(&mut first) => {
+                warmth.one_more();
+                continue;
             }
-        }
+            Event::Init | Event::InitDone => continue,
+        };
+        news.hosts.now(key);
     }
 }

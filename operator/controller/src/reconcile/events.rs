@@ -26,24 +26,20 @@ pub async fn stalled(seen: &Observation, note: &str, context: &Context) {
     publish(seen, (EventType::Warning, "Stalled", note.to_owned()), context).await;
 }
 
+/// A release is no event: stages come and go within seconds, and the change's own object shows them.
 fn wording(seen: &Observation, sent: &Sent) -> Option<Words> {
-    match sent {
+    let (words, change) = match sent {
         Sent::Created(name) => {
-            tracing::info!(cluster = %seen.key, change = name, "change created");
-            Some((EventType::Normal, "ChangeCreated", format!("created change {name}")))
-        }
-        Sent::Released(name, stage) => {
-            // Stages come and go within seconds: the change's own object shows them.
-            tracing::info!(cluster = %seen.key, change = name, stage, "stage released");
-            None
+            ((EventType::Normal, "ChangeCreated", format!("created change {name}")), name)
         }
         Sent::Finished(name, ending, why) => {
-            tracing::info!(cluster = %seen.key, change = name, ?ending, why, "change ended");
             let (type_, reason, _) = words(*ending);
-            Some((type_, reason, format!("{name}: {why}")))
+            ((type_, reason, format!("{name}: {why}")), name)
         }
-        Sent::Quietly | Sent::Nothing => None,
-    }
+        Sent::Released(..) | Sent::Quietly | Sent::Nothing => return None,
+    };
+    tracing::info!(cluster = %seen.key, change, reason = words.1, note = words.2, "change moved");
+    Some(words)
 }
 
 /// Type and reason of an event, and the label of the metric.

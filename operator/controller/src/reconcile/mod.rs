@@ -37,7 +37,7 @@ use report::report;
 pub const IN_FLIGHT: &str = "pvecm.io/in-flight";
 
 /// A cluster at rest is looked at so often without being asked: watches do the work.
-const AT_REST: Duration = Duration::from_secs(600);
+const AT_REST: Duration = Duration::from_mins(10);
 /// A cluster that waits for a report, or for a person.
 const WAITING: Duration = Duration::from_secs(30);
 /// From so many failures in a row on, a user is told.
@@ -76,6 +76,8 @@ pub async fn reconcile(key: ClusterKey, context: Arc<Context>) -> Option<Duratio
         Err(error) => (None, Some(error)),
     };
     match (failed, verdict) {
+        // Whoever writes now sees for himself.
+        (Some(_), _) if !context.access.leads() => None,
         (Some(error), _) => stumble(&key, &error, &context).await,
         (None, Some((verdict, sent))) => {
             context.cluster_backoff.reset(&key);
@@ -124,28 +126,27 @@ fn next_look(verdict: &Verdict, sent: &Sent, context: &Context) -> Duration {
 
 /// Counts a failed pass, logs it once with its causes, and tells the user from the third one on.
 async fn stumble(key: &ClusterKey, error: &Error, context: &Context) -> Option<Duration> {
-    if !context.access.leads() {
-        return None;
-    }
     let panicked = matches!(error, Error::Panicked);
     context.metrics.passed(if panicked { Pass::Panic } else { Pass::Error });
     let (count, wait) = context.cluster_backoff.failed(key.clone());
     let said = crate::chain(error);
-    tracing::warn!(cluster = %key, error = said, count, "pass failed");
+    tracing::warn!(cluster = %key, error = %said, count, "pass failed");
     if panicked || count >= TOLD_FROM {
-        let verdict = if panicked {
-            Verdict::new(Stand::Stalled, reason::INTERNAL_ERROR, said)
-        } else {
-            Verdict::new(Stand::Waiting, reason::API_ERROR, said)
-        };
-        // The report may fail for the same reason; the next pass tries again.
-        if let Ok(seen) = observe(key, Sight::Stored, context).await
-            && let Err(error) = report(&seen, &verdict, context).await
-        {
-            tracing::warn!(cluster = %key, error = crate::chain(&error), "failure not reported");
-        }
+        confess(key, panicked, said, context).await;
     }
     Some(wait)
+}
+
+/// Puts a failure into the status, as far as the API server takes it; the next pass tries again.
+async fn confess(key: &ClusterKey, panicked: bool, said: String, context: &Context) {
+    let verdict = if panicked {
+        Verdict::new(Stand::Stalled, reason::INTERNAL_ERROR, said)
+    } else {
+        Verdict::new(Stand::Waiting, reason::API_ERROR, said)
+    };
+    let Ok(seen) = observe(key, Sight::Stored, context).await else { return };
+    let reported = report(&seen, &verdict, context).await;
+    tracing::debug!(cluster = %key, ok = reported.is_ok(), "failure reported");
 }
 
 /// The name of the `PveHost` of a node: its own name in lower case unless the spec says otherwise.

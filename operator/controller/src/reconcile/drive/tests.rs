@@ -73,7 +73,8 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
 type Hosts = BTreeMap<HostName, HostView>;
 
 /// n1, n2 and n3, all the same.
-fn hosts(version: u64, applied: Option<AppliedStage>) -> Hosts {
+fn hosts(version: u64, applied: impl Into<Option<AppliedStage>>) -> Hosts {
+    let applied = applied.into();
     ["n1", "n2", "n3"].map(|name| (host(name), view(version, applied.clone()))).into()
 }
 
