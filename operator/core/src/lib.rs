@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Everything that decides: the models of a cluster, the planner, the guards and the protocol by
+//! which hosts agree on a stage.
+//!
+//! Pure by rule: no I/O, no clock, no randomness, no runtime. The controller, the agent and the
+//! plugin read the world, hand it in as plain values, and carry out what comes back.
+//!
+//! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
+//! [`conf`] (corosync.conf), [`change`] (a plan and its stages), [`plan`](mod@plan) (how one is
+//! made), [`guard`](mod@guard) (how one is proven), [`protocol`] (how hosts agree on a stage).
+
+pub mod change;
+pub mod conf;
+pub mod desired;
+pub mod guard;
+pub mod ids;
+pub mod observed;
+pub mod plan;
+pub mod protocol;
+pub mod quorum;

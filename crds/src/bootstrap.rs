@@ -1,0 +1,42 @@
+//! What a host's agent starts from: the file that enrolment makes and the agent reads.
+
+use std::fmt;
+
+use pvecm_core::ids::HostName;
+use serde::{Deserialize, Serialize};
+
+/// Where the agent looks for the file.
+pub const BOOTSTRAP_PATH: &str = "/etc/pvecm-agent/bootstrap.yaml";
+
+/// The `ServiceAccount` of a host's agent.
+#[must_use]
+pub fn account_name(host: &HostName) -> String {
+    format!("pvecm-host-{host}")
+}
+
+/// The bootstrap file. It holds a token, so only root may read it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bootstrap {
+    /// The API server's address as the host reaches it, for example `https://192.0.2.1:6443`.
+    pub server: String,
+    /// The certificates that the API server's own is checked against (PEM).
+    pub certificate_authority: String,
+    /// Where the host's objects live.
+    pub namespace: String,
+    /// The name of the host's `PveHost` and of its heartbeat Lease.
+    pub host: HostName,
+    /// The first token of the host's account.
+    pub token: String,
+    /// Seconds between two heartbeats.
+    pub heartbeat_seconds: u32,
+    /// Seconds of life that are asked for on every renewal of the token.
+    pub expiration_seconds: i64,
+}
+
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, certificate_authority: _, namespace, host, token: _, .. } = self;
+        write!(f, "Bootstrap({namespace}/{host} at {server}, secrets left out)")
+    }
+}

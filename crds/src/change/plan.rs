@@ -1,0 +1,192 @@
+//! The wire form of a plan. Maps of the core become lists of named members here.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Everything that will be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The file in force that this starts from; absent: there is no cluster yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// `metadata.generation` of the spec that asked for it.
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub generation: i64,
+    /// What is done, in one sentence.
+    #[schemars(length(max = 1024))]
+    pub summary: String,
+    /// The worst that it may do to what runs on the cluster.
+    pub risk: Risk,
+    /// The steps in their order; each is confirmed on every host before the next.
+    #[schemars(length(min = 1, max = 64))]
+    pub stages: Vec<Stage>,
+}
+
+/// The file in force that a plan starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    /// Its `config_version`.
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub config_version: i64,
+    /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
+    #[schemars(length(min = 64, max = 64))]
+    pub digest: String,
+}
+
+/// The worst that a change may do to what runs on the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Risk {
+    /// Nothing stops.
+    Live,
+    /// corosync restarts host by host.
+    NodeRestart,
+    /// The whole cluster is without quorum for a while.
+    Outage,
+}
+
+/// One step that is safe for the whole cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// What is done, in one sentence.
+    #[schemars(length(max = 1024))]
+    pub summary: String,
+    /// The worst that this stage may do.
+    pub risk: Risk,
+    /// How the hosts go through it.
+    pub course: Course,
+    /// The members that prepare and confirm together. Empty for a local stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub group: Vec<Member>,
+    /// Hosts that are not members yet and confirm once they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub joining: Vec<Member>,
+    /// corosync.conf as it is when the stage is over.
+    pub config: ConfigText,
+    /// What is written over `config` when the stage is undone: the old content under a higher
+    /// number. Absent where undoing leaves no cluster behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<ConfigText>,
+    /// What single hosts do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
+    pub actions: Vec<HostActions>,
+    /// What must hold on every host at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub probes: Vec<Probe>,
+    /// Seconds from the start of acting until the hosts undo the stage.
+    #[schemars(range(min = 1, max = 3600))]
+    pub confirm_timeout_seconds: i32,
+}
+
+/// How the hosts go through a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Course {
+    /// Each host named in `actions` acts, confirms and undoes for itself.
+    Local,
+    /// The group prepares, one member writes `config` through pmxcfs, everyone confirms.
+    Write,
+    /// The joining hosts start and the group watches.
+    Start,
+}
+
+/// A host under its number in corosync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The node's number in corosync.
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub node_id: i64,
+    /// Name of the `PveHost`.
+    #[schemars(length(min = 1, max = 63))]
+    pub host: String,
+}
+
+/// A text of corosync.conf under its number and digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigText {
+    /// `config_version` inside the text.
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub version: i64,
+    /// SHA-256 of the text's bytes, 64 lower-case hexadecimal digits.
+    #[schemars(length(min = 64, max = 64))]
+    pub digest: String,
+    /// The whole file.
+    #[schemars(length(max = ConfigText::LONGEST))]
+    pub text: String,
+}
+
+impl ConfigText {
+    /// The most characters that a text may have: 64 nodes with 8 host names each fit.
+    pub const LONGEST: usize = 196_608;
+}
+
+/// What one host does in a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostActions {
+    /// Name of the `PveHost`.
+    #[schemars(length(min = 1, max = 63))]
+    pub host: String,
+    /// In this order.
+    #[schemars(length(min = 1, max = 16))]
+    pub actions: Vec<Action>,
+}
+
+/// One action of one host: exactly one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Action {
+    /// Make the authkey if there is none, put `config` in place, start corosync, then pmxcfs.
+    FormCluster {},
+    /// Encrypt the authkey to a joining host's sealing key and publish the result.
+    SealAuthkey {
+        /// Name of the `PveHost` that will be able to read it.
+        #[schemars(length(min = 1, max = 63))]
+        to: String,
+        /// Its sealing key (age recipient) as the plan saw it.
+        #[schemars(length(min = 1, max = 256))]
+        recipient: String,
+    },
+    /// Take the authkey that was sealed for this host and put it where corosync reads it.
+    ReceiveAuthkey {},
+    /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
+    /// when this host is quorate, pmxcfs.
+    Join {},
+}
+
+/// What must hold on every host at the end of a stage: exactly one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Probe {
+    /// The running daemon has this value under this cmap key; no value: the key must be gone.
+    RunningValue {
+        /// The cmap key.
+        #[schemars(length(min = 3, max = 255))]
+        key: String,
+        /// The value as cmap prints it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(length(max = 512))]
+        value: Option<String>,
+    },
+    /// This link is connected to every other host of the group.
+    LinkConnected {
+        /// The link's number, 0 to 7.
+        #[schemars(range(min = 0, max = 7))]
+        link: i32,
+    },
+    /// These node ids, and no others, are in the membership.
+    Membership {
+        /// The ids.
+        #[schemars(length(max = 64), inner(range(min = 1, max = 4_294_967_295_i64)))]
+        nodes: Vec<i64>,
+    },
+}

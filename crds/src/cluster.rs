@@ -1,0 +1,214 @@
+//! `PveCluster`: what the user wants, and what the operator says of it.
+
+mod quorum;
+mod rollout;
+mod rules;
+mod status;
+mod totem;
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+pub use quorum::{Device, DeviceAlgorithm, DeviceType, Quorum};
+pub use rollout::{Approval, DeletionPolicy, Drift, HighAvailability, MaxRisk, Removal, Rollout};
+pub use status::{
+    ChangeProgress, LinkFault, NodeStatus, PlanReport, PveClusterStatus, QuorumStatus,
+};
+pub use totem::{
+    Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem, Transport,
+};
+
+use crate::reference::HostRef;
+
+/// What a Proxmox VE cluster should be. What is left out is not managed: it stays as it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "pvecm.io",
+    version = "v1alpha1",
+    kind = "PveCluster",
+    plural = "pveclusters",
+    shortname = "pvecl",
+    category = "pve",
+    namespaced,
+    status = "PveClusterStatus",
+    derive = "PartialEq",
+    doc = "A Proxmox VE cluster.",
+    cel,
+    validation = rules::name_stays(),
+    validation = rules::own_name_fits(),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(name = "Nodes", type_ = "string", json_path = ".status.nodesReady"),
+    printcolumn(
+        name = "Quorate",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Quorate")].status"#
+    ),
+    printcolumn(name = "Plan", type_ = "string", json_path = ".status.plan.sentence"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Config",
+        type_ = "integer",
+        json_path = ".status.configVersion",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::node_ids_differ(),
+    validation = rules::hosts_differ(),
+    validation = rules::addresses_have_links(),
+    validation = rules::links_have_addresses(),
+    validation = rules::old_transports_have_one_link(),
+    validation = rules::old_transports_have_no_priority(),
+    validation = rules::witness_is_no_member()
+)]
+pub struct PveClusterSpec {
+    /// Name of the cluster in corosync; the name of this object unless given. 1 to 15 letters,
+    /// digits and inner dashes. It can never change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 15),
+        regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$")
+    )]
+    pub cluster_name: Option<String>,
+    /// Every member, 1 to 64: always the whole list.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub nodes: Vec<Node>,
+    /// The links, numbers 0 to 7: the whole list where it is given. Empty: links follow from the
+    /// nodes' addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["number".into()]))]
+    pub links: Vec<Link>,
+    /// Transport, timing and encryption of corosync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totem: Option<Totem>,
+    /// What else votes, and how quorum is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
+    /// Over which network, and how, guests move between nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Migration>,
+    /// How changes are rolled out.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// What becomes of the cluster when this object is deleted.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// One wanted member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// The host's own name: its host name up to the first dot.
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?$")
+    )]
+    pub name: String,
+    /// The `PveHost` of this machine; the one named as the node, in lower case, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_ref: Option<HostRef>,
+    /// The node's number in corosync, 1 to 65535. Left out: the one in corosync.conf, else the
+    /// lowest free one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub node_id: Option<i32>,
+    /// Votes of this node, 0 to 255. Left out: not managed, 1 for a node that joins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 255))]
+    pub votes: Option<i32>,
+    /// The node's own addresses; only for links without a network, or to choose among several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["link".into()]))]
+    pub addresses: Vec<LinkAddress>,
+}
+
+/// A node's address on one link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkAddress {
+    /// The link's number, 0 to 7.
+    #[schemars(range(min = 0, max = 7))]
+    pub link: i32,
+    /// An IP address or a host name.
+    #[schemars(length(min = 1, max = 253))]
+    pub address: String,
+}
+
+/// One wanted link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// The link's number, 0 to 7.
+    #[schemars(range(min = 0, max = 7))]
+    pub number: i32,
+    /// A network in CIDR form: every node's address is its one address inside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 43))]
+    #[x_kube(validation = rules::is_network())]
+    pub network: Option<String>,
+    /// Higher is preferred, 0 to 255; 0 behaves as 1. Of equal links the lowest number carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 255))]
+    pub priority: Option<i32>,
+    /// Milliseconds between two pings on this link, 1 to 3600000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub ping_interval_millis: Option<i32>,
+    /// Milliseconds without an answer after which the link counts as down, 1 to 3600000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub ping_timeout_millis: Option<i32>,
+    /// Number of latency samples that are averaged, 1 to 65535.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub ping_precision: Option<i32>,
+    /// Number of answers in a row after which the link counts as up, 1 to 255.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 255))]
+    pub pong_count: Option<i32>,
+    /// UDP port of this link, 1 to 65535. corosync's own choice is 5405 and the link's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
+}
+
+/// How guests move between nodes (`migration` in datacenter.cfg).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::migration_network_has_type())]
+pub struct Migration {
+    /// Through an encrypted tunnel, in the clear, or as Proxmox VE does by itself.
+    #[serde(rename = "type")]
+    pub kind: MigrationType,
+    /// A network in CIDR form in which every node has exactly one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 43))]
+    #[x_kube(validation = rules::is_cidr())]
+    pub network: Option<String>,
+}
+
+/// Kind of transport for migrating guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum MigrationType {
+    /// Through an SSH tunnel.
+    Secure,
+    /// In the clear: for trusted networks only.
+    Insecure,
+    /// No line in datacenter.cfg: Proxmox VE's own default.
+    Default,
+}

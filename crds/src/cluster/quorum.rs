@@ -1,0 +1,66 @@
+//! What votes besides the nodes.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rules;
+use crate::reference::{HostRef, SecretRef};
+
+/// What else votes. What is left out is not managed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quorum {
+    /// A device outside the cluster that votes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Device>,
+}
+
+/// A `QDevice`: a voter outside the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::managed_device(),
+    validation = rules::external_device(),
+    validation = rules::algorithm_has_device()
+)]
+pub struct Device {
+    /// Which of the members below apply.
+    #[serde(rename = "type")]
+    pub kind: DeviceType,
+    /// `Managed`: the `PveHost` of role `Witness` that votes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_ref: Option<HostRef>,
+    /// `External`: IP address or host name of the `QNetd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub address: Option<String>,
+    /// `External`: the `Secret` with the certificates for that `QNetd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates_secret_ref: Option<SecretRef>,
+    /// How the device gives its vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<DeviceAlgorithm>,
+}
+
+/// Where the device's vote comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeviceType {
+    /// No device.
+    None,
+    /// A witness that runs our agent.
+    Managed,
+    /// A `QNetd` that somebody else runs.
+    External,
+}
+
+/// How a device votes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeviceAlgorithm {
+    /// `FFSplit` with an even number of nodes; with an odd one no device is wanted.
+    Auto,
+    /// Its one vote goes to one of two halves.
+    FFSplit,
+    /// As many votes as nodes but one: the last node standing stays quorate.
+    LMS,
+}

@@ -1,0 +1,148 @@
+//! What the operator says of a cluster. No figure here moves by itself.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::LinkAddress;
+
+/// What is so, as far as the operator knows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PveClusterStatus {
+    /// `metadata.generation` that everything here speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling`, `Stalled`, `Quorate`, `HostsConnected`, `Drifted`, `Paused`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Name of the cluster in corosync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 15))]
+    pub cluster_name: Option<String>,
+    /// `config_version` in force on all hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub config_version: Option<i64>,
+    /// Healthy and wanted nodes, for people: `3/3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub nodes_ready: Option<String>,
+    /// Every node of the cluster or of the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub nodes: Vec<NodeStatus>,
+    /// Votes and margin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<QuorumStatus>,
+    /// Links between two nodes that are configured and not connected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub links: Vec<LinkFault>,
+    /// The change that is being carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeProgress>,
+    /// What would be done next, and what that waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanReport>,
+}
+
+/// One node as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStatus {
+    /// The node's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The node's number in corosync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub node_id: Option<i64>,
+    /// The node's votes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub votes: Option<i64>,
+    /// Whether the node is in the membership that the quorate hosts see.
+    pub online: bool,
+    /// The node's address on each link.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["link".into()]))]
+    pub addresses: Vec<LinkAddress>,
+    /// What is wrong with the host, in one sentence; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// Votes and margin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuorumStatus {
+    /// Votes that are present.
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub present: i64,
+    /// Votes that there would be with everybody present.
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub expected: i64,
+    /// Votes that are needed for quorum.
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub needed: i64,
+    /// Votes of the device that are present; absent without a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub device: Option<i64>,
+    /// How many further nodes may fail, the worst first, before quorum is lost.
+    #[schemars(range(min = 0, max = 64))]
+    pub failures_survived: i32,
+}
+
+/// A link between two nodes that is configured and not connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkFault {
+    /// The link's number, 0 to 7.
+    #[schemars(range(min = 0, max = 7))]
+    pub number: i32,
+    /// The node that sees it so.
+    #[schemars(length(min = 1, max = 63))]
+    pub from: String,
+    /// The node at the other end.
+    #[schemars(length(min = 1, max = 63))]
+    pub to: String,
+}
+
+/// How far a change got.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeProgress {
+    /// Name of the `PveChange`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The stage that is released, counted from 1; 0 before the first.
+    #[schemars(range(min = 0, max = 64))]
+    pub stage: i32,
+    /// Number of stages.
+    #[schemars(range(min = 1, max = 64))]
+    pub stages: i32,
+    /// What happens, in one sentence.
+    #[schemars(length(max = 1024))]
+    pub sentence: String,
+}
+
+/// The planner's report.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanReport {
+    /// What would be done next, in one sentence.
+    #[schemars(length(max = 1024))]
+    pub sentence: String,
+    /// What that waits for, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 1024)))]
+    pub waiting: Vec<String>,
+}

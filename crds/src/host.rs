@@ -1,0 +1,121 @@
+//! `PveHost`: one machine. The spec is the user's, the status its agent's, two fields aside.
+
+mod status;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use status::{
+    AppliedStage, FileView, Files, HostAddress, HostCluster, HostLinkFault, HostQuorum, Ledger,
+    Membership, Pmxcfs, PveHostStatus, Running, SealedSecret,
+};
+
+/// What a person says of one machine.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "pvecm.io",
+    version = "v1alpha1",
+    kind = "PveHost",
+    plural = "pvehosts",
+    shortname = "pveh",
+    category = "pve",
+    namespaced,
+    status = "PveHostStatus",
+    derive = "PartialEq",
+    doc = "One machine: a member of a Proxmox VE cluster or a witness.",
+    cel,
+    printcolumn(
+        name = "Connected",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Connected")].status"#
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(name = "Cluster", type_ = "string", json_path = ".status.cluster.name"),
+    printcolumn(
+        name = "Quorate",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Quorate")].status"#
+    ),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Applied")].status"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Agent",
+        type_ = "string",
+        json_path = ".status.agentVersion",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Config",
+        type_ = "integer",
+        json_path = ".status.running.configVersion",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PveHostSpec {
+    /// Whether the machine is a member of a cluster or votes from outside.
+    #[serde(default)]
+    pub role: Role,
+    /// While true the agent changes nothing on this host.
+    #[serde(default)]
+    pub paused: bool,
+    /// A person's statement that this machine is powered off and stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absence: Option<Absence>,
+    /// Counts up; each step asks the agent for one measurement of its network.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    #[x_kube(
+        validation = Rule::new("self >= oldSelf").message("`measure` must never go down")
+    )]
+    pub measure: i64,
+}
+
+/// What a machine is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    /// A member of a cluster.
+    #[default]
+    Member,
+    /// A voter outside the cluster.
+    Witness,
+}
+
+/// A statement that a machine is powered off and stays so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Absence {
+    /// Whether the machine comes back.
+    pub kind: AbsenceKind,
+    /// How the person knows, in words: "PDU port 7 off".
+    #[schemars(length(min = 1, max = 1024))]
+    pub because: String,
+    /// When the permission to act on this statement ends. The hold on the machine stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Time>,
+}
+
+/// Whether an absent machine comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AbsenceKind {
+    /// It comes back: still a member, its silence is known.
+    Away,
+    /// It does not come back under its present identity: it is removed.
+    Dead,
+}

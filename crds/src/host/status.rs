@@ -1,0 +1,260 @@
+//! What an agent says of its machine. No figure here moves by itself.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::change::{ConfigText, StageResult};
+
+/// What is so on this machine. `cluster` and the condition `Connected` are the operator's, all
+/// else is the agent's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PveHostStatus {
+    /// `metadata.generation` of the spec that the agent has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Applied`, `Quorate`, `LinksHealthy`, `Drifted`, and the operator's `Connected`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Whose changes this host obeys. Written by the operator; the first claim holds until released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<HostCluster>,
+    /// Version of the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub agent_version: Option<String>,
+    /// Version of corosync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub corosync_version: Option<String>,
+    /// The cluster file system at /etc/pve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pmxcfs: Option<Pmxcfs>,
+    /// The machine's host name up to the first dot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub hostname: Option<String>,
+    /// /etc/machine-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub machine_id: Option<String>,
+    /// The kernel's boot id: another one means that the machine was started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub boot_id: Option<String>,
+    /// Addresses on the machine's network cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub addresses: Vec<HostAddress>,
+    /// Public key to which secrets for this host are encrypted (age recipient).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub sealing_key: Option<String>,
+    /// The two copies of corosync.conf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Files>,
+    /// The running daemon; absent while corosync does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Running>,
+    /// Who is in the current membership; absent while corosync does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub membership: Option<Membership>,
+    /// Votes; absent while corosync does not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<HostQuorum>,
+    /// Links to other members that are configured and not connected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 512))]
+    pub link_faults: Vec<HostLinkFault>,
+    /// Ids of the guests configured on this machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096), inner(range(min = 100, max = 999_999_999)))]
+    pub guests: Vec<i32>,
+    /// The last stage that this host worked on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied: Option<AppliedStage>,
+    /// What this host remembers on its own disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
+    /// Secrets that this host encrypted for other hosts, until those have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["to".into()]))]
+    pub sealed: Vec<SealedSecret>,
+    /// When the agent's token ends, unless it is renewed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expiry: Option<Time>,
+}
+
+/// Whose changes a host obeys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostCluster {
+    /// Name of the `PveCluster`.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// `metadata.uid` of the `PveCluster`.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+    /// Digest of the corosync.conf whose text the operator has: the agent need not send that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 64, max = 64))]
+    pub config_digest: Option<String>,
+}
+
+/// The cluster file system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pmxcfs {
+    /// /etc/pve is mounted.
+    pub mounted: bool,
+    /// /etc/pve takes writes.
+    pub writable: bool,
+    /// Version of the package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub version: Option<String>,
+}
+
+/// An address on a network card.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostAddress {
+    /// The network card.
+    #[schemars(length(min = 1, max = 15))]
+    pub interface: String,
+    /// The address with its prefix length.
+    #[schemars(length(min = 1, max = 43))]
+    pub cidr: String,
+}
+
+/// The two copies of corosync.conf.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Files {
+    /// /etc/pve/corosync.conf; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pmxcfs: Option<FileView>,
+    /// /etc/corosync/corosync.conf; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<FileView>,
+}
+
+/// One copy of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FileView {
+    /// `config_version` as corosync reads it; absent: missing or not a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub version: Option<i64>,
+    /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
+    #[schemars(length(min = 64, max = 64))]
+    pub digest: String,
+    /// The text; only where its digest differs from `cluster.configDigest`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = ConfigText::LONGEST))]
+    pub text: Option<String>,
+}
+
+/// The running daemon.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// `totem.config_version` that the daemon holds.
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub config_version: i64,
+}
+
+/// Who is in the current membership.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Membership {
+    /// Representative and number of the ring: equal ids are equal membership.
+    #[schemars(length(min = 1, max = 64))]
+    pub ring_id: String,
+    /// Node ids of the members, ascending.
+    #[schemars(length(max = 384), inner(range(min = 1, max = 4_294_967_295_i64)))]
+    pub members: Vec<i64>,
+    /// This host's own node id.
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub local_node_id: i64,
+}
+
+/// Votes as this host sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostQuorum {
+    /// This host is in the quorate part.
+    pub quorate: bool,
+    /// Votes that there would be with everybody present.
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub expected_votes: i64,
+    /// Votes that are present.
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub total_votes: i64,
+    /// Votes that are needed.
+    #[schemars(range(min = 0, max = 4_294_967_295_i64))]
+    pub quorum_votes: i64,
+}
+
+/// A link to another member that is configured and not connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostLinkFault {
+    /// The link's number, 0 to 7.
+    #[schemars(range(min = 0, max = 7))]
+    pub link: i32,
+    /// Node id of the other end.
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub node_id: i64,
+}
+
+/// How far this host got with the last stage that it worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedStage {
+    /// Number of the change.
+    #[schemars(range(min = 1, max = crate::LARGEST))]
+    pub change: i64,
+    /// Digest of the change's plan: under one number there is only one plan.
+    #[schemars(length(min = 64, max = 64))]
+    pub change_digest: String,
+    /// The stage, counted from 1.
+    #[schemars(range(min = 1, max = 64))]
+    pub stage: i32,
+    /// What became of it.
+    pub result: StageResult,
+    /// One sentence for people; empty when there is nothing to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What a host remembers on its own disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// The highest number of a change that this host ever accepted; 0: none.
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    pub highest_change: i64,
+}
+
+/// A secret that only one other host can read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedSecret {
+    /// Number of the change that asked for it.
+    #[schemars(range(min = 1, max = crate::LARGEST))]
+    pub change: i64,
+    /// Name of the `PveHost` that can read it.
+    #[schemars(length(min = 1, max = 63))]
+    pub to: String,
+    /// The encrypted bytes in armoured form.
+    #[schemars(length(min = 1, max = 16384))]
+    pub data: String,
+}

@@ -1,0 +1,80 @@
+//! Links are added, preferred and removed while everybody stays quorate.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use pvecm_e2e::lab::Lab;
+use pvecm_e2e::wait::wait_until;
+use serde_json::json;
+
+use crate::support::{
+    HOSTS, apply, apply_sample, assert_undisturbed, file_in_force, formed, knet, now_ms, wait_connected,
+    wait_ready, wait_stalled, with_links,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_link_is_added_preferred_and_removed_without_a_membership_change() -> Result<()> {
+    let lab = formed("links")?;
+    let began = now_ms();
+
+    apply_sample(&lab, "three-nodes-two-links.yaml")?;
+    let took = wait_connected(&lab, 1, SOON)?;
+    println!("link 1 added: connected on every pair {:.1} s after the apply", took.as_secs_f64());
+    wait_ready(&lab, SOON)?;
+    wait_preferred(&lab, 1, 0)?;
+
+    apply(&lab, &with_links(&json!([
+        {"number": 0, "network": "10.50.0.0/24", "priority": 30},
+        {"number": 1, "network": "10.51.0.0/24", "priority": 20},
+    ])))?;
+    wait_ready(&lab, SOON)?;
+    wait_preferred(&lab, 0, 1)?;
+
+    apply(&lab, &with_links(&json!([{"number": 0, "network": "10.50.0.0/24", "priority": 30}])))?;
+    wait_ready(&lab, SOON)?;
+    let conf = file_in_force(&lab)?;
+    ensure!(!conf.contains("ring1_addr"), "link 1 is still in the file:\n{conf}");
+    assert_undisturbed(&lab, began)
+}
+
+#[test]
+#[ignore = "runs with cargo xtask test --all"]
+fn the_last_link_that_works_everywhere_is_not_removed() -> Result<()> {
+    let lab = formed("lastlink")?;
+    apply_sample(&lab, "three-nodes-two-links.yaml")?;
+    wait_connected(&lab, 1, SOON)?;
+    wait_ready(&lab, SOON)?;
+    let before = file_in_force(&lab)?;
+    let began = now_ms();
+
+    lab.host("n3")?.cut(pvecm_e2e::network::Network::Net0)?;
+    wait_until(SOON, "n1 to see link 0 to n3 fail", || {
+        let peers = knet(&lab, "n1", 0, "connected").map_err(|error| format!("{error:#}"))?;
+        if peers.contains(&(3, 0)) { Ok(()) } else { Err(format!("{peers:?}")) }
+    })?;
+    apply(&lab, &with_links(&json!([{"number": 0, "network": "10.50.0.0/24", "priority": 10}])))?;
+    let sentence = wait_stalled(&lab, "LinkNotConnected")?;
+    ensure!(sentence.contains("n3"), "the sentence does not name the host: {sentence}");
+    ensure!(file_in_force(&lab)? == before, "something was written");
+    assert_undisturbed(&lab, began)
+}
+
+/// Waits until every host sends its corosync traffic to every other over one link and none of it over
+/// another: knet's own counters say which link it prefers.
+fn wait_preferred(lab: &Lab, preferred: u8, other: u8) -> Result<()> {
+    for host in HOSTS {
+        wait_until(SOON, &format!("{host} to prefer link {preferred}"), || {
+            let sent = |link| knet(lab, host, link, "tx_data_packets").map_err(|e| format!("{e:#}"));
+            let before = (sent(preferred)?, sent(other)?);
+            // Long enough for corosync's idle traffic to move the counter of the link it uses.
+            std::thread::sleep(Duration::from_secs(1));
+            let after = (sent(preferred)?, sent(other)?);
+            let used = before.0.iter().zip(&after.0).all(|(b, a)| a.1 > b.1);
+            let idle = before.1 == after.1;
+            if used && idle { Ok(()) } else { Err(format!("{before:?}, then {after:?}")) }
+        })?;
+    }
+    Ok(())
+}

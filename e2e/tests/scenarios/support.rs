@@ -1,0 +1,180 @@
+//! What scenarios share: asking the API server, waiting, and reading the recorders.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, ensure};
+use pvecm_e2e::lab::{Lab, Options};
+use pvecm_e2e::record::Record;
+use pvecm_e2e::wait::wait_until;
+use serde_json::{Value, json};
+
+/// The cluster of the samples.
+pub const CLUSTER: &str = "three-nodes";
+
+/// The hosts of the samples.
+pub const HOSTS: [&str; 3] = ["n1", "n2", "n3"];
+
+/// A complete lab of three hosts: operator running, agents enrolled, no cluster yet.
+pub fn lab(name: &str) -> Result<Lab> {
+    Lab::up(Options::scenario(name), &mut |_| ())
+}
+
+/// A lab whose three hosts form the sample cluster on link 0.
+pub fn formed(name: &str) -> Result<Lab> {
+    let lab = lab(name)?;
+    apply_sample(&lab, "three-nodes.yaml")?;
+    wait_ready(&lab, Duration::from_secs(60))?;
+    Ok(lab)
+}
+
+/// Milliseconds since 1970, the recorders' clock.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |passed| u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Runs kubectl and expects it to succeed.
+pub fn kubectl(lab: &Lab, arguments: &[&str]) -> Result<String> {
+    let output = lab.control_plane()?.kubectl(arguments)?;
+    ensure!(output.success(), "kubectl {}: {}", arguments.join(" "), output.stderr.trim());
+    Ok(output.stdout)
+}
+
+/// One object, or a list of them, as JSON.
+pub fn get(lab: &Lab, what: &[&str]) -> Result<Value> {
+    let text = kubectl(lab, &[&["get", "-o", "json"], what].concat())?;
+    serde_json::from_str(&text).context("kubectl did not print JSON")
+}
+
+/// The status of a host, as its agent and the operator wrote it.
+pub fn host_status(lab: &Lab, host: &str) -> Result<Value> {
+    Ok(get(lab, &["pvehost", host])?["status"].take())
+}
+
+/// Applies a file of manifests/samples as a user would.
+pub fn apply_sample(lab: &Lab, file: &str) -> Result<String> {
+    let path = format!("{}/../manifests/samples/{file}", env!("CARGO_MANIFEST_DIR"));
+    kubectl(lab, &["apply", "-f", &path])
+}
+
+/// The sample cluster with these links.
+pub fn with_links(links: &Value) -> Value {
+    let nodes: Vec<Value> = HOSTS.iter().map(|name| json!({"name": name})).collect();
+    json!({
+        "apiVersion": "pvecm.io/v1alpha1", "kind": "PveCluster",
+        "metadata": {"name": CLUSTER, "namespace": "pve"},
+        "spec": {"nodes": nodes, "links": links, "rollout": {"confirmTimeoutSeconds": 10}},
+    })
+}
+
+/// Applies an object as a user would, on standard input.
+pub fn apply(lab: &Lab, object: &Value) -> Result<()> {
+    lab.control_plane()?.apply(object)
+}
+
+/// Waits as a user would, and says how long it took.
+pub fn wait_ready(lab: &Lab, deadline: Duration) -> Result<Duration> {
+    let began = Instant::now();
+    let target = format!("pvecluster/{CLUSTER}");
+    let timeout = format!("--timeout={}s", deadline.as_secs());
+    let waited = kubectl(lab, &["wait", &target, "--for=condition=Ready", &timeout]);
+    waited.with_context(|| explain(lab).unwrap_or_else(|error| format!("{error:#}")))?;
+    Ok(began.elapsed())
+}
+
+/// What a person would look at when a cluster does not become ready.
+fn explain(lab: &Lab) -> Result<String> {
+    let clusters = kubectl(lab, &["get", "pvecluster", CLUSTER, "-o", "yaml"])?;
+    let rest = kubectl(lab, &["get", "pve", "-o", "wide"])?;
+    Ok(format!("{clusters}\n{rest}"))
+}
+
+/// A condition of the cluster: status, reason, message.
+pub fn condition(lab: &Lab, kind: &str) -> Result<(String, String, String)> {
+    let cluster = get(lab, &["pvecluster", CLUSTER])?;
+    let generation = cluster["metadata"]["generation"].as_i64();
+    let conditions = cluster["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    let found = conditions
+        .iter()
+        .find(|c| c["type"] == kind && c["observedGeneration"].as_i64() == generation);
+    let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or_default().to_owned();
+    Ok((text("status"), text("reason"), text("message")))
+}
+
+/// Waits until the cluster is stalled for this reason and returns the sentence.
+pub fn wait_stalled(lab: &Lab, reason: &str) -> Result<String> {
+    wait_until(Duration::from_secs(30), &format!("Stalled, reason {reason}"), || {
+        let seen = condition(lab, "Stalled").map_err(|error| format!("{error:#}"))?;
+        if seen.0 == "True" && seen.1 == reason { Ok(seen.2) } else { Err(format!("{seen:?}")) }
+    })
+}
+
+/// The changes of the cluster, in the order of their numbers.
+pub fn changes(lab: &Lab) -> Result<Vec<Value>> {
+    let mut list = get(lab, &["pvechanges"])?["items"].as_array().cloned().unwrap_or_default();
+    list.sort_by_key(|change| change["spec"]["number"].as_i64());
+    Ok(list)
+}
+
+/// What the recorder of a host has written so far.
+pub fn record(lab: &Lab, host: &str) -> Result<Record> {
+    Record::parse(&lab.host(host)?.run(&["cat", "/var/log/pvecm-recorder.jsonl"])?)
+}
+
+/// Fails unless every host was quorate, and wrote to /etc/pve if asked, all the time since `from`, in
+/// one and the same membership.
+pub fn assert_undisturbed(lab: &Lab, from: u64) -> Result<()> {
+    let until = now_ms();
+    for host in HOSTS {
+        let record = record(lab, host)?;
+        let lost = record.quorum_gaps(from, until);
+        ensure!(lost.is_empty(), "{host} lost quorum: {lost:?}");
+        let read_only = record.read_only_gaps(from, until);
+        ensure!(read_only.is_empty(), "{host}: /etc/pve did not take writes: {read_only:?}");
+        let moved = record.membership_changes(from, until);
+        ensure!(moved.is_empty(), "{host} saw the membership change: {moved:?}");
+    }
+    Ok(())
+}
+
+/// The file in force on every host: the same bytes in /etc/pve and on every disk, or an error.
+pub fn file_in_force(lab: &Lab) -> Result<String> {
+    let first = lab.host(HOSTS[0])?.run(&["cat", "/etc/pve/corosync.conf"])?;
+    for host in HOSTS {
+        for path in ["/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"] {
+            let text = lab.host(host)?.run(&["cat", path])?;
+            ensure!(text == first, "{path} on {host} differs:\n{text}\nfrom n1's\n{first}");
+        }
+    }
+    Ok(first)
+}
+
+/// A figure of knet's link table on a host, by peer: `stats.knet.node<peer>.link<link>.<key>`.
+pub fn knet(lab: &Lab, host: &str, link: u8, key: &str) -> Result<Vec<(u32, u64)>> {
+    let table = lab.host(host)?.run(&["corosync-cmapctl", "-m", "stats"])?;
+    let own = host.trim_start_matches('n').parse::<u32>()?;
+    let figures = table.lines().filter_map(|line| {
+        let (name, value) = line.split_once(" (")?;
+        let peer = name.strip_prefix("stats.knet.node")?;
+        let peer: u32 = peer.strip_suffix(&format!(".link{link}.{key}"))?.parse().ok()?;
+        let value = value.rsplit(" = ").next()?.parse().ok()?;
+        (peer != own).then_some((peer, value))
+    });
+    Ok(figures.collect())
+}
+
+/// Waits until a link is connected between every pair of hosts, as every host sees it.
+pub fn wait_connected(lab: &Lab, link: u8, deadline: Duration) -> Result<Duration> {
+    let began = Instant::now();
+    wait_until(deadline, &format!("link {link} connected on every pair"), || {
+        for host in HOSTS {
+            let peers = knet(lab, host, link, "connected").map_err(|error| format!("{error:#}"))?;
+            let up = peers.iter().filter(|(_, connected)| *connected == 1).count();
+            if up != HOSTS.len() - 1 {
+                return Err(format!("{host} sees {peers:?}"));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(began.elapsed())
+}

@@ -1,0 +1,97 @@
+//! The command line: commands, flags, and where they lead.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use kube::config::KubeConfigOptions;
+use kube::{Client, Config};
+
+use crate::host::enrol;
+
+/// Proxmox VE clusters described by custom resources.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-pvecm", bin_name = "kubectl pvecm", version)]
+pub struct Args {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which API server and namespace to speak to, as kubectl has it.
+#[derive(Debug, ClapArgs)]
+struct Connection {
+    /// The namespace of the hosts and clusters; else the one of the kubeconfig's context.
+    #[arg(short, long, global = true)]
+    namespace: Option<String>,
+    /// The kubeconfig's context.
+    #[arg(long, global = true)]
+    context: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The machines that run an agent.
+    #[command(subcommand)]
+    Host(Host),
+}
+
+#[derive(Debug, Subcommand)]
+enum Host {
+    /// Give a machine an account of its own and print the file that its agent starts from.
+    ///
+    /// Creates the `PveHost` (unless it exists), a `ServiceAccount`, and a `Role` and `RoleBinding` that
+    /// allow just this host's own objects. The printed file holds a token: put it on the host as
+    /// /etc/pvecm-agent/bootstrap.yaml, readable by root only.
+    Enrol(Enrol),
+}
+
+/// What `host enrol` is told.
+#[derive(Debug, ClapArgs)]
+struct Enrol {
+    /// The host's name: the machine's host name in lower case.
+    name: String,
+    /// A machine that votes through a `QDevice` and never becomes a member.
+    #[arg(long)]
+    witness: bool,
+    /// Seconds between two heartbeats of the agent.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=600))]
+    heartbeat: u32,
+    /// The API server's address as the host reaches it; else the one in the kubeconfig.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// Write the file here (mode 0600) instead of to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Args {
+    /// Does what the command line says.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let Command::Host(Host::Enrol(enrol)) = self.command;
+        let config = self.connection.config().await?;
+        let server = enrol.server.unwrap_or_else(|| config.cluster_url.to_string());
+        let namespace =
+            self.connection.namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let request = enrol::Request {
+            host: enrol.name.parse().context("no host can be enrolled under this name")?,
+            namespace,
+            witness: enrol.witness,
+            heartbeat_secs: enrol.heartbeat,
+            server: server.trim_end_matches('/').to_owned(),
+        };
+        let client = Client::try_from(config).context("no client for this kubeconfig")?;
+        let bootstrap = enrol::enrol(&client, &request).await?;
+        enrol::hand_over(&bootstrap, enrol.output.as_deref())
+    }
+}
+
+impl Connection {
+    async fn config(&self) -> anyhow::Result<Config> {
+        let options =
+            KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        Config::from_kubeconfig(&options).await.context("no usable kubeconfig")
+    }
+}

@@ -1,0 +1,3 @@
+//! `kubectl pvecm host ...`
+
+pub mod enrol;

@@ -1,0 +1,77 @@
+//! What every pass is handed: the ways to read and write, and what is counted.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, Recorder};
+use tokio::time::{Instant, timeout};
+
+use crate::access::{Access, PATIENCE};
+use crate::backoff::Backoff;
+use crate::heartbeat::Heartbeats;
+use crate::keys::{ClusterKey, HostKey};
+use crate::metrics::Metrics;
+use crate::queue::Triggers;
+use crate::stores::Stores;
+
+/// What every pass is handed. Nothing in here is a decision that outlives its pass.
+pub struct Context {
+    /// Calls to the API server.
+    pub access: Access,
+    /// What the watches brought.
+    pub stores: Arc<Stores>,
+    /// Which agents are heard.
+    pub beats: Arc<Heartbeats>,
+    /// Where passes over clusters are asked for.
+    pub clusters: Triggers<ClusterKey>,
+    /// Errors in a row per cluster.
+    pub cluster_backoff: Backoff<ClusterKey>,
+    /// Errors in a row per host.
+    pub host_backoff: Backoff<HostKey>,
+    /// When an outcome was first seen here.
+    pub outcomes: Outcomes,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Events.
+    pub recorder: Recorder,
+}
+
+impl Context {
+    /// Publishes an event, under a timeout, without waiting for a second try.
+    pub async fn tell(&self, event: &Event, about: &ObjectReference) {
+        if !self.access.leads() {
+            return;
+        }
+        let published = timeout(PATIENCE, self.recorder.publish(event, about)).await;
+        if !published.is_ok_and(|published| published.is_ok()) {
+            tracing::warn!(reason = event.reason, "event not published");
+        }
+    }
+}
+
+/// When this process first saw that a change had failed: the next try waits from then on. A restart
+/// waits anew, which is the safe side.
+#[derive(Debug, Default)]
+pub struct Outcomes(Mutex<HashMap<ClusterKey, (String, Instant)>>);
+
+impl Outcomes {
+    /// How long ago this process first saw this outcome.
+    pub fn age(&self, key: &ClusterKey, change: &str) -> Duration {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match seen.get(key) {
+            Some((name, since)) if name == change => now.duration_since(*since),
+            Some(_) | None => {
+                seen.insert(key.clone(), (change.to_owned(), now));
+                Duration::ZERO
+            }
+        }
+    }
+
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, key: &ClusterKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}

@@ -1,0 +1,250 @@
+//! What a pass comes to: where the cluster stands, and the one effect that is due.
+//!
+//! Pure. It puts drive, validation, planner and guards in their order: a change that has begun comes
+//! first, whatever became of the spec; then the claims on hosts; then what the planner says.
+
+use std::time::Duration;
+
+use kube::ResourceExt;
+use pvecm_core::change::{Plan, Proven};
+use pvecm_core::guard::guard;
+use pvecm_core::ids::HostName;
+use pvecm_core::observed::Claim;
+use pvecm_core::plan::{Class, Planned, State, plan};
+use pvecm_crds::PveChange;
+use pvecm_crds::change::{Outcome, SealedFor};
+use pvecm_crds::condition::reason;
+
+use super::drive::{Ending, Next, Standing, drive};
+use super::observe::{Observation, of_cluster};
+use super::validate::{ValidateError, validate};
+use super::{IN_FLIGHT, outcome_of, sealed};
+
+/// Changes that are kept per cluster.
+const KEPT: usize = 20;
+/// How often in a row a generation may fail.
+const TRIES: usize = 3;
+/// How long to wait after the first and the second failure.
+const DELAYS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
+
+/// One effect.
+#[derive(Debug)]
+pub enum Effect {
+    /// Claim these hosts, or name another text to those that are claimed.
+    Claim(Vec<HostName>),
+    /// Create the change.
+    Create(Box<Plan<Proven>>),
+    /// Set the secrets that are on their way.
+    Seal(Vec<SealedFor>),
+    /// Let the hosts begin this stage of the open change.
+    Release(u32),
+    /// Write the open change's outcome.
+    Finish(Ending, String),
+    /// Take the finalizer from this change, which has its outcome.
+    Unhold(String),
+    /// Delete this change: more than enough newer ones are kept.
+    Forget(String),
+}
+
+/// Where the cluster stands, for its conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// All is as wanted, as far as the planner sees.
+    Settled,
+    /// Work goes on.
+    Working,
+    /// Somebody has yet to report.
+    Waiting,
+    /// Nothing new is started, because the user says so.
+    Paused,
+    /// A person is needed.
+    Stalled,
+}
+
+/// What a pass comes to.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Where the cluster stands.
+    pub stand: Stand,
+    /// The reason in one word.
+    pub reason: String,
+    /// The same in one sentence.
+    pub sentence: String,
+    /// What else has to come first or later.
+    pub waiting: Vec<String>,
+    /// What is to be done now.
+    pub effect: Option<Effect>,
+    /// When to look again without being asked.
+    pub again: Option<Duration>,
+}
+
+impl Verdict {
+    /// A verdict without an effect.
+    pub fn new(stand: Stand, reason: impl Into<String>, sentence: impl Into<String>) -> Self {
+        let (reason, sentence) = (reason.into(), sentence.into());
+        Self { stand, reason, sentence, waiting: Vec::new(), effect: None, again: None }
+    }
+
+    fn with(self, effect: Effect) -> Self {
+        Self { effect: Some(effect), ..self }
+    }
+}
+
+/// Decides what is to be done for a cluster.
+#[must_use]
+pub fn decide(seen: &Observation) -> Verdict {
+    let mut verdict = standing(seen);
+    if verdict.effect.is_none() {
+        verdict.effect = tidy(seen);
+    }
+    verdict
+}
+
+fn standing(seen: &Observation) -> Verdict {
+    if let Some(verdict) = open_change(seen) {
+        return verdict;
+    }
+    let Some(cluster) = &seen.cluster else {
+        return Verdict::new(Stand::Settled, reason::AS_WANTED, "the cluster's object is gone");
+    };
+    let desired = match validate(cluster) {
+        Ok(desired) => desired,
+        Err(why) => {
+            let reason = match why {
+                ValidateError::NotSupported(_) => reason::NOT_SUPPORTED,
+                ValidateError::Invalid(_) => reason::INVALID_SPEC,
+            };
+            return Verdict::new(Stand::Stalled, reason, why.to_string());
+        }
+    };
+    let Planned { report, plan: proposed } = plan(&desired, &seen.view);
+    let (stand, reason) = match report.state {
+        State::Settled => (Stand::Settled, reason::AS_WANTED.to_owned()),
+        State::Proposing => (Stand::Working, reason::CHANGE_IN_PROGRESS.to_owned()),
+        State::Waiting => (Stand::Paused, reason::PAUSED.to_owned()),
+        State::Blocked(blocker) => match blocker.class() {
+            Class::Waiting => (Stand::Waiting, format!("{blocker:?}")),
+            Class::Blocked | Class::Invalid => (Stand::Stalled, format!("{blocker:?}")),
+        },
+    };
+    let mut verdict = Verdict::new(stand, reason, report.sentence);
+    verdict.waiting = report.waiting_for;
+    let unclaimed = unclaimed(seen);
+    if !unclaimed.is_empty() && !desired.rollout.paused {
+        return verdict.with(Effect::Claim(unclaimed));
+    }
+    let Some(proposed) = proposed else { return verdict };
+    if let Some(held) = held_back(seen) {
+        return held;
+    }
+    match guard(proposed, &desired, &seen.view) {
+        Ok(proven) => verdict.with(Effect::Create(Box::new(proven))),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// What an open change asks for.
+fn open_change(seen: &Observation) -> Option<Verdict> {
+    let (change, object) = seen.open.as_ref()?;
+    let paused = seen.cluster.as_ref().is_some_and(|cluster| cluster.spec.rollout.paused);
+    let generation = seen.cluster.as_ref().and_then(|cluster| cluster.metadata.generation);
+    let working =
+        |sentence: String| Verdict::new(Stand::Working, reason::CHANGE_IN_PROGRESS, sentence);
+    if let Some(due) = sealed::due(change, object, &seen.hosts) {
+        let summary = object.spec.plan.summary.clone();
+        return Some(working(summary).with(Effect::Seal(due)));
+    }
+    let hosts = &seen.view.hosts;
+    Some(match drive(change, Standing { hosts, generation, paused }) {
+        Next::Release(stage) => {
+            let index = usize::try_from(stage).unwrap_or(usize::MAX).saturating_sub(1);
+            let summary = change.stages.get(index).map(|stage| stage.summary.clone());
+            working(summary.unwrap_or_default()).with(Effect::Release(stage))
+        }
+        Next::Finish(ending, why) => working(why.clone()).with(Effect::Finish(ending, why)),
+        Next::Wait(why) if paused && change.released == 0 => {
+            Verdict::new(Stand::Paused, reason::PAUSED, why)
+        }
+        Next::Wait(why) if !change.may_begin => {
+            Verdict::new(Stand::Waiting, reason::WAITING_FOR_APPROVAL, why)
+        }
+        Next::Wait(why) => {
+            let unheard = change.stages.iter().flat_map(pvecm_core::change::Stage::hosts);
+            let unheard = unheard.filter_map(|host| hosts.get(host)).any(|host| !host.connected);
+            if unheard {
+                // Design: one host unreachable when a change is wanted is a stall that names it.
+                Verdict::new(Stand::Stalled, "HostNotConnected", why)
+            } else {
+                Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why)
+            }
+        }
+    })
+}
+
+/// Hosts that nobody has claimed, and our own ones that should leave another text out.
+fn unclaimed(seen: &Observation) -> Vec<HostName> {
+    let due = seen.view.hosts.iter().filter(|(name, view)| match view.claim {
+        Claim::Free => true,
+        Claim::Other(_) => false,
+        Claim::Ours => {
+            let status = seen.hosts.get(*name).and_then(|host| host.status.as_ref());
+            let claim = status.and_then(|status| status.cluster.as_ref());
+            let named = claim.and_then(|claim| claim.config_digest.as_ref());
+            seen.known_digest.is_some() && named != seen.known_digest.as_ref()
+        }
+    });
+    due.map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether this generation has failed too often, or too recently, to be tried again now.
+fn held_back(seen: &Observation) -> Option<Verdict> {
+    let cluster = seen.cluster.as_ref()?;
+    let (uid, generation) = (cluster.uid(), cluster.metadata.generation);
+    let ours = |change: &&PveChange| {
+        of_cluster(change, uid.as_deref()) && Some(change.spec.plan.generation) == generation
+    };
+    let newest_first = seen.changes.iter().rev().map(AsRef::as_ref).filter(ours);
+    let failures: Vec<&PveChange> = newest_first
+        .filter(|change| outcome_of(change) != Some(Outcome::Superseded))
+        .take_while(|change| outcome_of(change) != Some(Outcome::Succeeded))
+        .collect();
+    let last = failures.first()?;
+    let why = last.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
+    let name = last.name_any();
+    if outcome_of(last) == Some(Outcome::Failed) {
+        let sentence = format!(
+            "{name} failed: {why}; it is tried again when the spec changes or {name} is deleted"
+        );
+        return Some(Verdict::new(Stand::Stalled, reason::FAILED, sentence));
+    }
+    let Some(delay) = DELAYS.get(failures.len() - 1).filter(|_| failures.len() < TRIES) else {
+        let sentence = format!("undone {} times, the last time: {why}", failures.len());
+        return Some(Verdict::new(Stand::Stalled, reason::ROLLED_BACK, sentence));
+    };
+    let left = delay.checked_sub(seen.outcome_age).filter(|left| !left.is_zero())?;
+    let sentence =
+        format!("{name} was undone ({why}); it is tried again {} s later", delay.as_secs());
+    let mut verdict = Verdict::new(Stand::Waiting, reason::ROLLED_BACK, sentence);
+    verdict.again = Some(left);
+    Some(verdict)
+}
+
+fn refused(refusal: &pvecm_core::guard::Refusal) -> Verdict {
+    // The variant's name is the reason; what it carries is in the sentence.
+    let reason: String =
+        format!("{refusal:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
+    Verdict::new(Stand::Stalled, reason, format!("the plan is refused: {refusal}"))
+}
+
+/// What is left to clear away behind changes that ended.
+fn tidy(seen: &Observation) -> Option<Effect> {
+    let ended = |change: &&PveChange| outcome_of(change).is_some();
+    let held = |change: &PveChange| change.finalizers().iter().any(|name| name == IN_FLIGHT);
+    let mut all = seen.changes.iter().map(AsRef::as_ref).filter(ended);
+    if let Some(change) = all.find(|change| held(change)) {
+        return Some(Effect::Unhold(change.name_any()));
+    }
+    let oldest = seen.changes.first().filter(|_| seen.changes.len() > KEPT)?;
+    (outcome_of(oldest).is_some() && oldest.metadata.deletion_timestamp.is_none())
+        .then(|| Effect::Forget(oldest.name_any()))
+}

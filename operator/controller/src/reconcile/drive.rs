@@ -1,0 +1,281 @@
+//! What becomes of an open change now: release its next stage, end it, or wait for somebody.
+//!
+//! Pure. It takes the hosts' word for a stage only together with what they see: exit codes and
+//! announcements are not evidence (a reload command says nothing of other nodes). It never skips a
+//! stage and never takes a release back; what is released ends on the hosts, with or without us.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pvecm_core::change::{ConfText, Course, Parent, Stage, StageResult};
+use pvecm_core::ids::{ChangeNumber, Digest, HostName};
+use pvecm_core::observed::{Claim, HostView};
+
+/// A change without an outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenChange {
+    /// Name of the object.
+    pub name: String,
+    /// Its number.
+    pub number: ChangeNumber,
+    /// What it starts from.
+    pub parent: Option<Parent>,
+    /// Generation of the spec that asked for it.
+    pub generation: i64,
+    /// Its risk needs no approval, or a person has approved it.
+    pub may_begin: bool,
+    /// Its stages, in order. Never empty.
+    pub stages: Vec<Stage>,
+    /// The highest released stage, counted from 1; 0 before the first.
+    pub released: u32,
+    /// Its object, or its cluster, is being deleted.
+    pub ending: bool,
+}
+
+/// What stands around a change.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// The hosts as they are.
+    pub hosts: &'a BTreeMap<HostName, HostView>,
+    /// The spec's generation; `None`: the cluster's object is gone.
+    pub generation: Option<i64>,
+    /// Nothing new may start.
+    pub paused: bool,
+}
+
+/// How a change ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every stage is in force.
+    Succeeded,
+    /// A stage was undone or not begun; the stages before it are in force.
+    RolledBack,
+    /// It ended at a boundary between stages because its reason went away.
+    Superseded,
+    /// A stage is neither in force nor undone.
+    Failed,
+}
+
+/// What is to be done about a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Let the hosts begin this stage, counted from 1.
+    Release(u32),
+    /// Write the outcome, with its reason.
+    Finish(Ending, String),
+    /// Nothing now, because of this.
+    Wait(String),
+}
+
+/// Decides what becomes of an open change.
+#[must_use]
+pub fn drive(change: &OpenChange, standing: Standing<'_>) -> Next {
+    match current_stage(change) {
+        None => before(change, standing),
+        Some(stage) => match progress(change, stage, standing.hosts) {
+            Progress::Held => at_boundary(change, standing),
+            Progress::Ended(ending, sentence) => {
+                Next::Finish(ending, format!("{}: {sentence}", place(change)))
+            }
+            Progress::Running(sentence) => Next::Wait(format!("{}: {sentence}", place(change))),
+        },
+    }
+}
+
+/// `stage 2 of 5`.
+fn place(change: &OpenChange) -> String {
+    format!("stage {} of {}", change.released, change.stages.len())
+}
+
+/// The released stage that is worked on.
+fn current_stage(change: &OpenChange) -> Option<&Stage> {
+    let index = usize::try_from(change.released).ok()?.checked_sub(1)?;
+    change.stages.get(index)
+}
+
+/// The stage after the released one.
+fn next_stage(change: &OpenChange) -> Option<&Stage> {
+    change.stages.get(usize::try_from(change.released).ok()?)
+}
+
+/// Nothing is released yet: begin, or drop a change whose reason is gone.
+fn before(change: &OpenChange, standing: Standing<'_>) -> Next {
+    let superseded = |why: &str| Next::Finish(Ending::Superseded, why.to_owned());
+    if change.ending || standing.generation.is_none() {
+        return superseded("deleted before it began");
+    }
+    if standing.generation != Some(change.generation) {
+        return superseded("the spec changed before it began");
+    }
+    if !change.may_begin {
+        return Next::Wait("waits for approval".to_owned());
+    }
+    let parent = change.parent.map(|parent| parent.digest);
+    step(change, standing, parent)
+}
+
+/// A stage is in force everywhere: go on, or end here.
+fn at_boundary(change: &OpenChange, standing: Standing<'_>) -> Next {
+    if next_stage(change).is_none() {
+        return Next::Finish(Ending::Succeeded, "in force on every host".to_owned());
+    }
+    if change.ending || standing.generation.is_none() {
+        return Next::Finish(Ending::Superseded, format!("deleted after {}", place(change)));
+    }
+    let in_force = current_stage(change).map(|stage| stage.config.digest);
+    step(change, standing, in_force)
+}
+
+/// Releases the next stage if every host that it concerns is ready for it.
+fn step(change: &OpenChange, standing: Standing<'_>, parent: Option<Digest>) -> Next {
+    let Some(stage) = next_stage(change) else {
+        return Next::Finish(Ending::Failed, "it has no stages".to_owned());
+    };
+    if let Some(parent) = parent
+        && replaced(stage, standing.hosts, parent)
+    {
+        let why = "another corosync.conf is in force on every host than this was made for";
+        return Next::Finish(Ending::Superseded, why.to_owned());
+    }
+    if standing.paused {
+        return Next::Wait(format!("stage {} waits: paused", change.released + 1));
+    }
+    let unready = stage
+        .hosts()
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .find_map(|host| unready(host, stage, standing.hosts.get(host), parent));
+    match unready {
+        Some(why) => Next::Wait(format!("stage {} waits: {why}", change.released + 1)),
+        None => Next::Release(change.released + 1),
+    }
+}
+
+/// Why a host cannot take part in a stage now.
+fn unready(
+    host: &HostName,
+    stage: &Stage,
+    view: Option<&HostView>,
+    parent: Option<Digest>,
+) -> Option<String> {
+    let Some(view) = view else { return Some(format!("there is no PveHost {host}")) };
+    if !view.connected {
+        return Some(format!("the agent on {host} is not heard"));
+    }
+    match &view.claim {
+        Claim::Ours => {}
+        Claim::Free => return Some(format!("{host} has not been claimed yet")),
+        Claim::Other(other) => return Some(format!("{host} obeys the cluster {other}")),
+    }
+    if view.paused {
+        return Some(format!("{host} is paused"));
+    }
+    // Compare-and-set for the whole cluster: a stage is made for one text and no other.
+    let parent = parent.filter(|_| stage.group.values().any(|member| member == host))?;
+    let differs = [&view.pmxcfs_file, &view.disk_file]
+        .into_iter()
+        .any(|file| file.as_ref().map(|file| file.digest) != Some(parent));
+    differs.then(|| format!("{host} has another corosync.conf than this stage was made for"))
+}
+
+/// Whether every member of a stage, and all in the same way, is past the text that it was made for:
+/// a person was faster. A single host that differs is a disagreement, which is waited out instead.
+fn replaced(stage: &Stage, hosts: &BTreeMap<HostName, HostView>, parent: Digest) -> bool {
+    let in_force = |host: &HostName| -> Option<Digest> {
+        let view = hosts.get(host).filter(|view| view.connected)?;
+        Some(view.pmxcfs_file.as_ref()?.digest)
+    };
+    let found: BTreeSet<_> = stage.group.values().map(in_force).collect();
+    match found.first() {
+        Some(Some(digest)) => found.len() == 1 && *digest != parent,
+        Some(None) | None => false,
+    }
+}
+
+/// Where the hosts are with the released stage.
+enum Progress {
+    Held,
+    Ended(Ending, String),
+    Running(String),
+}
+
+/// What one host says of the released stage.
+fn result(change: &OpenChange, view: &HostView) -> Option<StageResult> {
+    let applied = view.applied.as_ref()?;
+    let same = applied.change == change.number && applied.stage == change.released;
+    same.then_some(applied.result)
+}
+
+/// Weighs what the hosts say of the released stage.
+fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostView>) -> Progress {
+    let mut ended: Option<(Ending, String)> = None;
+    let mut running = None;
+    let mut silent = None;
+    for host in stage.hosts().collect::<BTreeSet<_>>() {
+        let Some(view) = hosts.get(host) else {
+            silent.get_or_insert_with(|| format!("there is no PveHost {host}"));
+            continue;
+        };
+        let ending = match result(change, view) {
+            Some(StageResult::Confirmed) => {
+                if let Some(why) = unseen(host, stage, view) {
+                    running.get_or_insert(why);
+                }
+                continue;
+            }
+            Some(StageResult::RolledBack | StageResult::Refused) => Ending::RolledBack,
+            Some(StageResult::Failed) => Ending::Failed,
+            Some(StageResult::Prepared | StageResult::Acting) if view.connected => {
+                running.get_or_insert_with(|| format!("{host} is working on it"));
+                continue;
+            }
+            Some(StageResult::Prepared | StageResult::Acting) | None => {
+                silent.get_or_insert_with(|| silence(host, view));
+                continue;
+            }
+        };
+        let said = view.applied.as_ref().map_or("", |applied| applied.message.as_str());
+        let worse = ended
+            .as_ref()
+            .is_none_or(|(so_far, _)| *so_far == Ending::RolledBack && ending == Ending::Failed);
+        if worse {
+            ended = Some((ending, format!("{host}: {said}")));
+        }
+    }
+    // An end is written only when no host that is heard is still at work: the next plan must not
+    // meet a host that is about to write.
+    match (ended, running, silent) {
+        (_, Some(busy), _) => Progress::Running(busy),
+        (Some((ending, sentence)), None, _) => Progress::Ended(ending, sentence),
+        (None, None, Some(silent)) => Progress::Running(silent),
+        (None, None, None) => Progress::Held,
+    }
+}
+
+fn silence(host: &HostName, view: &HostView) -> String {
+    if view.connected {
+        format!("{host} has not reported yet")
+    } else {
+        format!("the agent on {host} is not heard")
+    }
+}
+
+/// What a host that says "confirmed" does not show: its two files and its daemon must be at the
+/// stage's text.
+fn unseen(host: &HostName, stage: &Stage, view: &HostView) -> Option<String> {
+    match stage.course {
+        Course::Local => return None,
+        Course::Write | Course::Start => {}
+    }
+    let ConfText { version, digest, text: _ } = &stage.config;
+    let files = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];
+    for (place, file) in files {
+        if file.as_ref().map(|file| file.digest) != Some(*digest) {
+            return Some(format!("{host} does not show version {version} in {place} yet"));
+        }
+    }
+    let runs = view.running_version == Some(*version);
+    (!runs).then(|| format!("the daemon on {host} does not run version {version} yet"))
+}
+
+#[cfg(test)]
+mod tests;

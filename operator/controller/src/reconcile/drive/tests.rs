@@ -1,0 +1,219 @@
+use pvecm_core::change::Risk;
+use pvecm_core::ids::{ConfigVersion, NodeId};
+use pvecm_core::observed::{AppliedStage, FileView};
+
+use super::*;
+
+fn host(name: &str) -> HostName {
+    name.parse().unwrap()
+}
+
+fn conf(version: u64) -> ConfText {
+    ConfText::new(ConfigVersion(version), format!("config_version: {version}\n"))
+}
+
+fn stage(version: u64, course: Course) -> Stage {
+    let member = |id: u32| (NodeId::try_from(id).unwrap(), host(&format!("n{id}")));
+    Stage {
+        summary: "a stage".to_owned(),
+        risk: Risk::Live,
+        course,
+        group: (1..=3).map(member).collect(),
+        joining: BTreeMap::new(),
+        config: conf(version),
+        back: Some(conf(version + 1)),
+        actions: BTreeMap::new(),
+        probes: Vec::new(),
+        confirm_timeout_secs: 30,
+    }
+}
+
+/// A change from version 4 over 5 to 7, with so many stages released.
+fn change(released: u32) -> OpenChange {
+    let ConfText { version, digest, text: _ } = conf(4);
+    OpenChange {
+        name: "prod-9".to_owned(),
+        number: ChangeNumber(9),
+        parent: Some(Parent { version, digest }),
+        generation: 3,
+        may_begin: true,
+        stages: vec![stage(5, Course::Write), stage(7, Course::Write)],
+        released,
+        ending: false,
+    }
+}
+
+fn applied(stage: u32, result: StageResult) -> AppliedStage {
+    let message = "link 1 did not connect".to_owned();
+    AppliedStage { change: ChangeNumber(9), stage, result, message }
+}
+
+fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
+    HostView {
+        connected: true,
+        claim: Claim::Ours,
+        paused: false,
+        witness: false,
+        hostname: "n".to_owned(),
+        sealing_key: None,
+        addresses: BTreeSet::new(),
+        guests: BTreeSet::new(),
+        pmxcfs_file: Some(FileView::from(&conf(version))),
+        disk_file: Some(FileView::from(&conf(version))),
+        running_version: Some(ConfigVersion(version)),
+        pmxcfs_writable: true,
+        quorate: true,
+        ring: Some("1.8".to_owned()),
+        members: BTreeSet::new(),
+        link_faults: BTreeSet::new(),
+        applied,
+    }
+}
+
+type Hosts = BTreeMap<HostName, HostView>;
+
+/// n1, n2 and n3, all the same.
+fn hosts(version: u64, applied: impl Into<Option<AppliedStage>>) -> Hosts {
+    let applied = applied.into();
+    ["n1", "n2", "n3"].map(|name| (host(name), view(version, applied.clone()))).into()
+}
+
+fn at(change: &OpenChange, hosts: &Hosts) -> Next {
+    drive(change, Standing { hosts, generation: Some(3), paused: false })
+}
+
+fn waits_for(next: &Next, word: &str) {
+    match next {
+        Next::Wait(sentence) => assert!(sentence.contains(word), "{sentence}"),
+        Next::Release(_) | Next::Finish(..) => panic!("{next:?} does not wait for {word}"),
+    }
+}
+
+fn ends(next: &Next, wanted: Ending) {
+    assert!(matches!(next, Next::Finish(ending, _) if *ending == wanted), "{next:?}");
+}
+
+#[test]
+fn the_first_stage_is_released_when_every_host_is_ready() {
+    assert_eq!(at(&change(0), &hosts(4, None)), Next::Release(1));
+}
+
+#[test]
+fn a_host_that_is_not_heard_holds_the_release_and_is_named() {
+    let mut hosts = hosts(4, None);
+    hosts.get_mut(&host("n2")).unwrap().connected = false;
+    waits_for(&at(&change(0), &hosts), "n2");
+}
+
+#[test]
+fn a_host_that_obeys_another_cluster_or_is_paused_holds_the_release() {
+    let mut claimed = hosts(4, None);
+    claimed.get_mut(&host("n2")).unwrap().claim = Claim::Other("old".to_owned());
+    waits_for(&at(&change(0), &claimed), "old");
+    let mut paused = hosts(4, None);
+    paused.get_mut(&host("n3")).unwrap().paused = true;
+    waits_for(&at(&change(0), &paused), "n3 is paused");
+}
+
+#[test]
+fn one_host_with_another_file_holds_the_release_and_all_of_them_supersede_it() {
+    let mut one = hosts(4, None);
+    one.insert(host("n3"), view(40, None));
+    waits_for(&at(&change(0), &one), "n3");
+    ends(&at(&change(0), &hosts(40, None)), Ending::Superseded);
+}
+
+#[test]
+fn a_changed_spec_supersedes_only_what_has_not_begun() {
+    let hosts4 = hosts(4, None);
+    let standing = |hosts| Standing { hosts, generation: Some(4), paused: false };
+    ends(&drive(&change(0), standing(&hosts4)), Ending::Superseded);
+    let hosts5 = hosts(5, Some(applied(1, StageResult::Confirmed)));
+    assert_eq!(drive(&change(1), standing(&hosts5)), Next::Release(2));
+}
+
+#[test]
+fn a_change_that_needs_approval_waits_for_it() {
+    let change = OpenChange { may_begin: false, ..change(0) };
+    waits_for(&at(&change, &hosts(4, None)), "approval");
+}
+
+#[test]
+fn a_pause_holds_the_next_stage_and_no_outcome() {
+    let standing = |hosts| Standing { hosts, generation: Some(3), paused: true };
+    let held = hosts(5, Some(applied(1, StageResult::Confirmed)));
+    waits_for(&drive(&change(1), standing(&held)), "paused");
+    let done = hosts(7, Some(applied(2, StageResult::Confirmed)));
+    ends(&drive(&change(2), standing(&done)), Ending::Succeeded);
+}
+
+#[test]
+fn the_next_stage_waits_for_the_last_host_and_for_what_it_shows() {
+    let confirmed = hosts(5, Some(applied(1, StageResult::Confirmed)));
+    assert_eq!(at(&change(1), &confirmed), Next::Release(2));
+
+    let mut acting = confirmed.clone();
+    acting.insert(host("n2"), view(5, Some(applied(1, StageResult::Acting))));
+    waits_for(&at(&change(1), &acting), "n2 is working");
+
+    let mut old_daemon = confirmed.clone();
+    old_daemon.get_mut(&host("n3")).unwrap().running_version = Some(ConfigVersion(4));
+    waits_for(&at(&change(1), &old_daemon), "daemon on n3");
+
+    let mut old_disk = confirmed;
+    old_disk.get_mut(&host("n1")).unwrap().disk_file = Some(FileView::from(&conf(4)));
+    waits_for(&at(&change(1), &old_disk), "/etc/corosync");
+}
+
+#[test]
+fn a_result_of_another_change_or_stage_counts_for_nothing() {
+    let mut old = applied(1, StageResult::Confirmed);
+    old.change = ChangeNumber(8);
+    waits_for(&at(&change(1), &hosts(5, Some(old))), "not reported");
+    let earlier = applied(1, StageResult::Confirmed);
+    waits_for(&at(&change(2), &hosts(7, Some(earlier))), "not reported");
+}
+
+#[test]
+fn a_roll_back_ends_the_change_with_the_hosts_sentence_once_nobody_works_on_it() {
+    let mut hosts = hosts(6, Some(applied(1, StageResult::RolledBack)));
+    hosts.insert(host("n2"), view(5, Some(applied(1, StageResult::Acting))));
+    waits_for(&at(&change(1), &hosts), "n2");
+    hosts.get_mut(&host("n2")).unwrap().connected = false;
+    match at(&change(1), &hosts) {
+        Next::Finish(Ending::RolledBack, sentence) => {
+            assert_eq!(sentence, "stage 1 of 2: n1: link 1 did not connect");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_failure_on_one_host_outweighs_a_roll_back_on_another() {
+    let mut hosts = hosts(6, Some(applied(1, StageResult::RolledBack)));
+    hosts.insert(host("n3"), view(5, Some(applied(1, StageResult::Failed))));
+    ends(&at(&change(1), &hosts), Ending::Failed);
+}
+
+#[test]
+fn a_deleted_change_ends_at_the_next_boundary_and_not_inside_a_stage() {
+    let ending = |released| OpenChange { ending: true, ..change(released) };
+    ends(&at(&ending(0), &hosts(4, None)), Ending::Superseded);
+    waits_for(&at(&ending(1), &hosts(5, Some(applied(1, StageResult::Acting)))), "n1");
+    let held = hosts(5, Some(applied(1, StageResult::Confirmed)));
+    ends(&at(&ending(1), &held), Ending::Superseded);
+}
+
+#[test]
+fn a_local_stage_holds_by_the_word_of_the_hosts_that_act() {
+    let mut change = change(1);
+    change.stages[0] = Stage {
+        group: BTreeMap::new(),
+        actions: BTreeMap::from([(host("n1"), Vec::new())]),
+        ..stage(4, Course::Local)
+    };
+    let mut hosts = hosts(4, None);
+    waits_for(&at(&change, &hosts), "n1");
+    hosts.insert(host("n1"), view(4, Some(applied(1, StageResult::Confirmed))));
+    assert_eq!(at(&change, &hosts), Next::Release(2));
+}

@@ -1,0 +1,260 @@
+//! All reads of a pass: the objects of one cluster, and what they say together.
+//!
+//! Owns the way from objects to the planner's view. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use kube::ResourceExt;
+use pvecm_core::ids::{ChangeNumber, ConfigVersion, Digest, HostName};
+use pvecm_core::observed::{HostView, ObservedCluster};
+use pvecm_crds::change::{ConfigText, Risk};
+use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
+
+use super::drive::OpenChange;
+use super::{host_of, outcome_of};
+use crate::access::AccessError;
+use crate::context::Context;
+use crate::heartbeat::Heard;
+use crate::keys::{ClusterKey, HostKey};
+
+/// Where to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// At what the watches brought: free, and perhaps a moment old.
+    Stored,
+    /// At the API server: before anything that cannot be taken back.
+    Live,
+}
+
+/// Why nothing could be observed.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    /// A read failed.
+    #[error("cannot read the cluster's objects")]
+    Access(#[from] AccessError),
+    /// An object says something that its schema should have refused.
+    #[error("{object} is not understood: {why}")]
+    NotUnderstood {
+        /// Kind and name.
+        object: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// One cluster at one moment.
+#[derive(Debug)]
+pub struct Observation {
+    /// Namespace and name.
+    pub key: ClusterKey,
+    /// The cluster's object; `None`: it is gone.
+    pub cluster: Option<Arc<PveCluster>>,
+    /// The hosts that the spec or an open change names, as far as they exist.
+    pub hosts: BTreeMap<HostName, Arc<PveHost>>,
+    /// Which of them are heard.
+    pub heard: BTreeMap<HostName, Heard>,
+    /// The changes under the cluster's label, by number, the oldest first.
+    pub changes: Vec<Arc<PveChange>>,
+    /// The change without an outcome, the oldest first if there are several.
+    pub open: Option<(OpenChange, Arc<PveChange>)>,
+    /// What the planner sees.
+    pub view: ObservedCluster,
+    /// The digest in force whose text a kept change holds: hosts need not send that one.
+    pub known_digest: Option<String>,
+    /// What is in force is nothing that the last change wrote or started from.
+    pub drifted: bool,
+    /// How long ago this process first saw the last outcome.
+    pub outcome_age: Duration,
+}
+
+/// Looks at one cluster.
+pub async fn observe(
+    key: &ClusterKey,
+    sight: Sight,
+    context: &Context,
+) -> Result<Observation, ObserveError> {
+    let cluster = read_cluster(key, sight, context).await?;
+    let changes = read_changes(key, sight, context).await?;
+    let uid = cluster.as_ref().and_then(|cluster| cluster.uid());
+    let open_object = changes.iter().find(|change| outcome_of(change).is_none()).cloned();
+    let open = open_object.map(|object| open_change(&object, uid.as_deref()).map(|o| (o, object)));
+    let open = open.transpose()?;
+    let hosts = read_hosts(key, names(cluster.as_deref(), open.as_ref()), sight, context).await?;
+    let heard = hosts.keys().map(|name| {
+        (name.clone(), context.beats.heard(&HostKey::new(&key.namespace, name.as_str())))
+    });
+    let heard: BTreeMap<_, _> = heard.collect();
+    let view = view(&hosts, &heard, &changes, uid.as_deref())?;
+    let last = changes.iter().rev().find(|change| outcome_of(change).is_some());
+    let outcome_age =
+        last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));
+    let in_force = in_force(&view).map(|digest| digest.to_string());
+    let known_digest =
+        in_force.clone().filter(|digest| texts(&changes).contains_key(digest.as_str()));
+    let drifted = in_force.is_some_and(|digest| {
+        last.is_some_and(|last| {
+            of_cluster(last, uid.as_deref()) && !digests(last).contains(&digest)
+        })
+    });
+    Ok(Observation {
+        key: key.clone(),
+        cluster,
+        hosts,
+        heard,
+        changes,
+        open,
+        view,
+        known_digest,
+        drifted,
+        outcome_age,
+    })
+}
+
+async fn read_cluster(
+    key: &ClusterKey,
+    sight: Sight,
+    context: &Context,
+) -> Result<Option<Arc<PveCluster>>, AccessError> {
+    match sight {
+        Sight::Stored => Ok(context.stores.cluster(key)),
+        Sight::Live => Ok(context.access.get(&key.namespace, &key.name).await?.map(Arc::new)),
+    }
+}
+
+async fn read_changes(
+    key: &ClusterKey,
+    sight: Sight,
+    context: &Context,
+) -> Result<Vec<Arc<PveChange>>, AccessError> {
+    let mut changes = match sight {
+        Sight::Stored => context.stores.changes(key),
+        Sight::Live => {
+            let label = format!("{CLUSTER_LABEL}={}", key.name);
+            let found = context.access.list::<PveChange>(&key.namespace, &label).await?;
+            found.into_iter().map(Arc::new).collect()
+        }
+    };
+    changes.sort_by_key(|change| change.spec.number);
+    Ok(changes)
+}
+
+/// The hosts that the spec names, and those that an open change works on.
+fn names(
+    cluster: Option<&PveCluster>,
+    open: Option<&(OpenChange, Arc<PveChange>)>,
+) -> BTreeSet<String> {
+    let wanted = cluster.into_iter().flat_map(|cluster| cluster.spec.nodes.iter().map(host_of));
+    let stages = open.into_iter().flat_map(|(change, _)| &change.stages);
+    let working = stages.flat_map(|stage| stage.hosts().map(ToString::to_string));
+    wanted.chain(working).collect()
+}
+
+async fn read_hosts(
+    key: &ClusterKey,
+    names: BTreeSet<String>,
+    sight: Sight,
+    context: &Context,
+) -> Result<BTreeMap<HostName, Arc<PveHost>>, ObserveError> {
+    let found: Vec<Arc<PveHost>> = match sight {
+        Sight::Stored => {
+            let key = |name: &String| HostKey::new(&key.namespace, name);
+            names.iter().filter_map(|name| context.stores.host(&key(name))).collect()
+        }
+        Sight::Live => {
+            let reads = names.iter().map(|name| context.access.get(&key.namespace, name));
+            try_join_all(reads).await?.into_iter().flatten().map(Arc::new).collect()
+        }
+    };
+    let by_name = found.into_iter().map(|host| {
+        let name = host.name_any().parse().map_err(|why| not_understood("PveHost", &*host, why))?;
+        Ok((name, host))
+    });
+    by_name.collect()
+}
+
+fn not_understood(
+    kind: &str,
+    object: &impl ResourceExt,
+    why: impl std::fmt::Display,
+) -> ObserveError {
+    let object = format!("{kind} {}", object.name_any());
+    ObserveError::NotUnderstood { object, why: why.to_string() }
+}
+
+fn open_change(object: &PveChange, uid: Option<&str>) -> Result<OpenChange, ObserveError> {
+    let refused = |why: &dyn std::fmt::Display| not_understood("PveChange", object, why);
+    let spec = &object.spec;
+    let (parent, stages) = convert::plan_stages(&spec.plan).map_err(|why| refused(&why))?;
+    let released = object.status.as_ref().map_or(0, |status| status.released_stage);
+    let foreign = uid != Some(spec.cluster_ref.uid.as_str());
+    Ok(OpenChange {
+        name: object.name_any(),
+        number: ChangeNumber(u64::try_from(spec.number).map_err(|why| refused(&why))?),
+        parent,
+        generation: spec.plan.generation,
+        may_begin: spec.approved || spec.plan.risk == Risk::Live,
+        stages,
+        released: u32::try_from(released).map_err(|why| refused(&why))?,
+        ending: foreign || object.metadata.deletion_timestamp.is_some(),
+    })
+}
+
+/// The planner's view.
+fn view(
+    hosts: &BTreeMap<HostName, Arc<PveHost>>,
+    heard: &BTreeMap<HostName, Heard>,
+    changes: &[Arc<PveChange>],
+    uid: Option<&str>,
+) -> Result<ObservedCluster, ObserveError> {
+    let texts = texts(changes);
+    let mut views: BTreeMap<HostName, HostView> = BTreeMap::new();
+    for (name, host) in hosts {
+        let connected = heard.get(name) == Some(&Heard::Fresh);
+        let mut view = convert::host_view(host, connected, uid.unwrap_or_default(), None)
+            .map_err(|why| not_understood("PveHost", &**host, why))?;
+        for file in view.pmxcfs_file.iter_mut().chain(&mut view.disk_file) {
+            let known = texts.get(file.digest.to_string().as_str());
+            file.text = file.text.take().or_else(|| known.map(|known| known.text.clone()));
+        }
+        views.insert(name.clone(), view);
+    }
+    let of_objects = changes.iter().map(|change| change.spec.number);
+    let ledgers = hosts.values().filter_map(|host| host.status.as_ref()?.ledger.as_ref());
+    let highest = of_objects.chain(ledgers.map(|ledger| ledger.highest_change)).max();
+    let reserved = texts.values().map(|text| text.version).max();
+    let number = |n: Option<i64>| u64::try_from(n.unwrap_or(0)).unwrap_or(0);
+    Ok(ObservedCluster {
+        hosts: views,
+        last_change: ChangeNumber(number(highest)),
+        reserved_version: ConfigVersion(number(reserved)),
+    })
+}
+
+/// Every text that a kept change wrote or reserved, by digest.
+fn texts(changes: &[Arc<PveChange>]) -> BTreeMap<&str, &ConfigText> {
+    let stages = changes.iter().flat_map(|change| &change.spec.plan.stages);
+    let texts = stages.flat_map(|stage| [Some(&stage.config), stage.back.as_ref()]).flatten();
+    texts.map(|text| (text.digest.as_str(), text)).collect()
+}
+
+/// The digest of the text that a quorate host sees in /etc/pve.
+fn in_force(view: &ObservedCluster) -> Option<Digest> {
+    let quorate = view.hosts.values().filter(|host| host.connected && host.quorate);
+    quorate.into_iter().find_map(|host| Some(host.pmxcfs_file.as_ref()?.digest))
+}
+
+/// Whether a change belongs to this very cluster and not to an earlier one of its name.
+pub fn of_cluster(change: &PveChange, uid: Option<&str>) -> bool {
+    Some(change.spec.cluster_ref.uid.as_str()) == uid
+}
+
+/// Everything that may be in force after a change, however it ended.
+fn digests(change: &PveChange) -> BTreeSet<String> {
+    let plan = &change.spec.plan;
+    let parent = plan.parent.iter().map(|parent| parent.digest.clone());
+    let stages = plan.stages.iter().flat_map(|stage| [Some(&stage.config), stage.back.as_ref()]);
+    stages.flatten().map(|text| text.digest.clone()).chain(parent).collect()
+}

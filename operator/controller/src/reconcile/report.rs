@@ -1,0 +1,116 @@
+//! The cluster's status: what is so, in numbers and in sentences. Written once per pass, and only if
+//! it differs; no figure in it moves by itself.
+
+mod conditions;
+mod nodes;
+
+use kube::ResourceExt;
+use pvecm_core::conf::{Config, Document};
+use pvecm_crds::cluster::{ChangeProgress, PlanReport, PveClusterStatus};
+use pvecm_crds::condition::kind;
+use pvecm_crds::{PveCluster, PveClusterSpec};
+
+use super::decide::{Stand, Verdict};
+use super::events;
+use super::observe::Observation;
+use crate::access::{AccessError, MANAGER, Target};
+use crate::context::Context;
+
+/// Writes the status if it is another one than before.
+pub async fn report(
+    seen: &Observation,
+    verdict: &Verdict,
+    context: &Context,
+) -> Result<(), AccessError> {
+    let Some(cluster) = &seen.cluster else {
+        context.metrics.conditions(&seen.key, Vec::new());
+        context.outcomes.forget(&seen.key);
+        return Ok(());
+    };
+    let status = status(cluster, seen, verdict);
+    let pairs = status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone()));
+    context.metrics.conditions(&seen.key, pairs.collect());
+    // The stored copy may be newer than what this pass observed.
+    let stored = context.stores.cluster(&seen.key);
+    let stored = stored.filter(|stored| stored.uid() == cluster.uid());
+    let known = [Some(cluster), stored.as_ref()];
+    if known.into_iter().flatten().any(|known| known.status.as_ref() == Some(&status)) {
+        return Ok(());
+    }
+    let target = Target {
+        namespace: &seen.key.namespace,
+        name: &seen.key.name,
+        version: None,
+        manager: MANAGER,
+    };
+    context.access.apply_status::<PveCluster>(target, &status).await?;
+    if verdict.stand == Stand::Stalled && !was_stalled(cluster, &verdict.reason) {
+        events::stalled(seen, &verdict.sentence, context).await;
+    }
+    Ok(())
+}
+
+fn was_stalled(cluster: &PveCluster, reason: &str) -> bool {
+    let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+    conditions.into_iter().any(|condition| {
+        condition.type_ == kind::STALLED && condition.status == "True" && condition.reason == reason
+    })
+}
+
+/// The whole status.
+fn status(cluster: &PveCluster, seen: &Observation, verdict: &Verdict) -> PveClusterStatus {
+    let config = config(seen);
+    let nodes = nodes::nodes(&cluster.spec, config.as_ref(), seen);
+    let quorum = nodes::quorum(seen, &nodes);
+    let links = nodes::links(seen, &nodes);
+    let ready = cluster.spec.nodes.iter().filter(|wanted| {
+        nodes.iter().any(|node| node.name == wanted.name && node.online && node.message.is_none())
+    });
+    let facts = conditions::Facts { seen, verdict, nodes: &nodes, links: &links };
+    PveClusterStatus {
+        observed_generation: cluster.metadata.generation,
+        conditions: conditions::conditions(cluster, &facts),
+        cluster_name: Some(name(&cluster.spec, &cluster.name_any())),
+        config_version: common_version(seen),
+        nodes_ready: Some(format!("{}/{}", ready.count(), cluster.spec.nodes.len())),
+        nodes,
+        quorum,
+        links,
+        change: progress(seen, verdict),
+        plan: Some(PlanReport {
+            sentence: super::limited(&verdict.sentence),
+            waiting: verdict.waiting.iter().take(64).map(|s| super::limited(s)).collect(),
+        }),
+    }
+}
+
+fn name(spec: &PveClusterSpec, object: &str) -> String {
+    spec.cluster_name.clone().unwrap_or_else(|| object.to_owned()).chars().take(15).collect()
+}
+
+/// The text in force, as far as somebody knows and understands it.
+fn config(seen: &Observation) -> Option<Config> {
+    let views = || seen.view.hosts.values().filter(|view| view.connected);
+    let ranked = views().filter(|view| view.quorate).chain(views());
+    let texts = ranked.filter_map(|view| {
+        view.pmxcfs_file.iter().chain(&view.disk_file).find_map(|file| file.text.as_ref())
+    });
+    texts.map(|text| Config::read(&Document::parse(text.as_bytes()))).find_map(Result::ok)
+}
+
+/// The version that runs on every host that runs one.
+fn common_version(seen: &Observation) -> Option<i64> {
+    let mut versions = seen.view.hosts.values().filter_map(|view| view.running_version);
+    let first = versions.next()?;
+    versions.all(|version| version == first).then(|| i64::try_from(first.0).ok()).flatten()
+}
+
+fn progress(seen: &Observation, verdict: &Verdict) -> Option<ChangeProgress> {
+    let (change, _) = seen.open.as_ref()?;
+    Some(ChangeProgress {
+        name: change.name.clone(),
+        stage: i32::try_from(change.released).unwrap_or(i32::MAX),
+        stages: i32::try_from(change.stages.len()).unwrap_or(i32::MAX),
+        sentence: super::limited(&verdict.sentence),
+    })
+}

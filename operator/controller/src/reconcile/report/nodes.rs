@@ -1,0 +1,135 @@
+//! The figures of a status: nodes, votes, broken links. Pure.
+
+use std::collections::BTreeMap;
+
+use pvecm_core::conf::Config;
+use pvecm_core::ids::{HostName, NodeId};
+use pvecm_core::observed::HostView;
+use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec, QuorumStatus};
+
+use super::Observation;
+use crate::reconcile::host_of;
+
+/// Every node of the file and of the spec, the spec's first.
+pub fn nodes(
+    spec: &PveClusterSpec,
+    config: Option<&Config>,
+    seen: &Observation,
+) -> Vec<NodeStatus> {
+    let wanted = spec.nodes.iter().map(|node| {
+        let host = host_of(node).parse::<HostName>().ok();
+        let view = host.and_then(|host| seen.view.hosts.get(&host));
+        let listed =
+            config.and_then(|config| config.nodes.iter().find(|n| n.name.as_str() == node.name));
+        (node.name.clone(), listed, Some(view))
+    });
+    let listed = config.into_iter().flat_map(|config| &config.nodes);
+    let others = listed.filter(|n| spec.nodes.iter().all(|node| node.name != n.name.as_str()));
+    let others = others.map(|node| (node.name.to_string(), Some(node), None));
+    let status = |(name, listed, view): (String, Option<&pvecm_core::conf::Node>, _)| NodeStatus {
+        node_id: listed.map(|node| i64::from(node.id.get())),
+        votes: listed.map(|node| i64::from(node.votes())),
+        online: listed.is_some_and(|node| online(node.id, seen)),
+        addresses: listed.map(addresses).unwrap_or_default(),
+        message: match view {
+            None => Some("the spec does not name this node".to_owned()),
+            Some(view) => trouble(view),
+        },
+        name,
+    };
+    wanted.chain(others).take(128).map(status).collect()
+}
+
+fn addresses(node: &pvecm_core::conf::Node) -> Vec<LinkAddress> {
+    let address = |(link, address): (&pvecm_core::ids::LinkNumber, &String)| LinkAddress {
+        link: i32::from(link.get()),
+        address: address.clone(),
+    };
+    node.addresses.iter().map(address).collect()
+}
+
+/// Whether a quorate host that is heard has this node in its membership.
+fn online(node: NodeId, seen: &Observation) -> bool {
+    let quorate = seen.view.hosts.values().filter(|view| view.connected && view.quorate);
+    quorate.into_iter().any(|view| view.members.contains(&node))
+}
+
+/// What is wrong with a wanted node's host.
+fn trouble(view: Option<&HostView>) -> Option<String> {
+    let Some(view) = view else { return Some("there is no PveHost of this node".to_owned()) };
+    if !view.connected {
+        Some("the agent is not heard".to_owned())
+    } else if view.running_version.is_none() {
+        Some("corosync does not run".to_owned())
+    } else if !view.quorate {
+        Some("not quorate".to_owned())
+    } else if !view.pmxcfs_writable {
+        Some("/etc/pve takes no writes".to_owned())
+    } else {
+        None
+    }
+}
+
+/// The votes as the quorate part counts them.
+pub fn quorum(seen: &Observation, nodes: &[NodeStatus]) -> Option<QuorumStatus> {
+    let counted = seen.view.hosts.iter().filter(|(_, view)| view.connected);
+    let statuses = counted.filter_map(|(name, view)| {
+        let quorum = seen.hosts.get(name)?.status.as_ref()?.quorum.as_ref()?;
+        Some((view.quorate, quorum))
+    });
+    let (_, counts) = statuses.max_by_key(|(quorate, counts)| (*quorate, counts.total_votes))?;
+    let online = nodes.iter().filter(|node| node.online).filter_map(|node| node.votes);
+    Some(QuorumStatus {
+        present: counts.total_votes,
+        expected: counts.expected_votes,
+        needed: counts.quorum_votes,
+        device: None,
+        failures_survived: failures_survived(counts.total_votes, counts.quorum_votes, online),
+    })
+}
+
+/// How many nodes may fail, those with the most votes first, before quorum is lost.
+fn failures_survived(present: i64, needed: i64, votes: impl Iterator<Item = i64>) -> i32 {
+    let mut votes: Vec<i64> = votes.collect();
+    votes.sort_unstable_by(|a, b| b.cmp(a));
+    let left = votes.into_iter().scan(present, |left, votes| {
+        *left -= votes;
+        Some(*left)
+    });
+    i32::try_from(left.take_while(|left| *left >= needed).count()).unwrap_or(64).min(64)
+}
+
+/// The links between two nodes that are configured and not connected, by the nodes' names.
+pub fn links(seen: &Observation, nodes: &[NodeStatus]) -> Vec<LinkFault> {
+    let names: BTreeMap<i64, &String> =
+        nodes.iter().filter_map(|node| Some((node.node_id?, &node.name))).collect();
+    let heard = seen.view.hosts.values().filter(|view| view.connected);
+    let faults = heard.flat_map(|view| {
+        let fault = |(link, other): &(pvecm_core::ids::LinkNumber, NodeId)| LinkFault {
+            number: i32::from(link.get()),
+            from: view.hostname.clone(),
+            to: names
+                .get(&i64::from(other.get()))
+                .map_or_else(|| format!("node {other}"), |name| (*name).clone()),
+        };
+        view.link_faults.iter().map(fault).collect::<Vec<_>>()
+    });
+    faults.take(256).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_failures_come_first() {
+        let survived = |needed, votes: &[i64]| {
+            failures_survived(votes.iter().sum(), needed, votes.iter().copied())
+        };
+        assert_eq!(survived(2, &[1, 1, 1]), 1);
+        assert_eq!(survived(3, &[1, 1, 1, 1]), 1);
+        assert_eq!(survived(3, &[1, 1, 1, 1, 1]), 2);
+        assert_eq!(survived(3, &[3, 1, 1]), 0);
+        assert_eq!(survived(2, &[1, 1]), 0);
+    }
+}

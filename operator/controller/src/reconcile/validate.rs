@@ -1,0 +1,26 @@
+//! From the spec as it was written to what is wanted, once. Pure.
+
+use pvecm_core::desired::DesiredCluster;
+use pvecm_crds::unsupported::not_supported;
+use pvecm_crds::{PveCluster, convert};
+
+/// Why a spec cannot be carried out, whatever the hosts say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ValidateError {
+    /// It uses fields whose behaviour is not built yet: to ignore them would be a lie.
+    #[error("not supported yet: {}", .0.join(", "))]
+    NotSupported(Vec<String>),
+    /// It breaks a rule that the API server cannot check.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Checks and parses a spec.
+pub fn validate(cluster: &PveCluster) -> Result<DesiredCluster, ValidateError> {
+    let unsupported = not_supported(cluster);
+    if !unsupported.is_empty() {
+        let fields = unsupported.iter().map(ToString::to_string).collect();
+        return Err(ValidateError::NotSupported(fields));
+    }
+    convert::desired(cluster).map_err(|why| ValidateError::Invalid(why.to_string()))
+}

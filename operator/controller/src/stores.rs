@@ -1,0 +1,272 @@
+//! What the watches brought: a warm copy of the objects served, on every replica.
+//!
+//! Good enough to see that something is to be done; whatever is irreversible is read again from the
+//! server first. Triggers come after the copy has the new object, and after a list is complete, so
+//! that no pass works with an older object than the one that started it.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::access::Kind;
+use crate::heartbeat::Heartbeats;
+use crate::keys::{ClusterKey, HostKey};
+use crate::queue::Triggers;
+use crate::reconcile::host_of;
+
+/// A dead watch is noticed after so many seconds and five more; kube's own choice is 290.
+const WATCH_SECONDS: u32 = 30;
+
+/// The objects served, one store per namespace, or one for all of them.
+#[derive(Debug, Default)]
+pub struct Stores {
+    clusters: Vec<Store<PveCluster>>,
+    hosts: Vec<Store<PveHost>>,
+    changes: Vec<Store<PveChange>>,
+}
+
+fn find<K: Kind>(stores: &[Store<K>], namespace: &str, name: &str) -> Option<Arc<K>> {
+    let object = ObjectRef::new(name).within(namespace);
+    stores.iter().find_map(|store| store.get(&object))
+}
+
+impl Stores {
+    /// A cluster by its name.
+    pub fn cluster(&self, key: &ClusterKey) -> Option<Arc<PveCluster>> {
+        find(&self.clusters, &key.namespace, &key.name)
+    }
+
+    /// A host by its name.
+    pub fn host(&self, key: &HostKey) -> Option<Arc<PveHost>> {
+        find(&self.hosts, &key.namespace, &key.name)
+    }
+
+    /// The changes under a cluster's label, in no order.
+    pub fn changes(&self, key: &ClusterKey) -> Vec<Arc<PveChange>> {
+        let of = |change: &PveChange| cluster_of(change).as_ref() == Some(key);
+        self.changes.iter().flat_map(|store| store.state_filter(of)).collect()
+    }
+
+    /// The clusters that a host's news are for: the one that it obeys, else those that name it.
+    fn interested(&self, host: &PveHost) -> Vec<ClusterKey> {
+        let namespace = host.namespace().unwrap_or_default();
+        if let Some(claim) = host.status.as_ref().and_then(|status| status.cluster.as_ref()) {
+            return vec![ClusterKey::new(&namespace, &claim.name)];
+        }
+        let name = host.name_any();
+        let names = |cluster: &PveCluster| {
+            cluster.namespace().as_deref() == Some(namespace.as_str())
+                && cluster.spec.nodes.iter().any(|node| host_of(node) == name)
+        };
+        let found = self.clusters.iter().flat_map(|store| store.state_filter(names));
+        found.map(|cluster| ClusterKey::new(&namespace, &cluster.name_any())).collect()
+    }
+
+    /// The names of all clusters and hosts; also of clusters of which only changes are left.
+    pub fn everything(&self) -> (Vec<ClusterKey>, Vec<HostKey>) {
+        let clusters = self.clusters.iter().flat_map(Store::state);
+        let changes = self.changes.iter().flat_map(Store::state);
+        let of_changes = changes.filter_map(|change| cluster_of(&change));
+        let hosts = self.hosts.iter().flat_map(Store::state);
+        let clusters = clusters.map(|cluster| cluster_key(&cluster)).chain(of_changes);
+        (clusters.collect(), hosts.map(|host| host_key(&*host)).collect())
+    }
+
+    /// The clusters that are concerned when a host is heard again, or no longer.
+    pub fn concerned(&self, key: &HostKey) -> Vec<ClusterKey> {
+        self.host(key).map(|host| self.interested(&host)).unwrap_or_default()
+    }
+}
+
+/// The cluster whose label a change has.
+fn cluster_of(change: &PveChange) -> Option<ClusterKey> {
+    let name = change.labels().get(CLUSTER_LABEL)?;
+    Some(ClusterKey::new(&change.namespace()?, name))
+}
+
+fn cluster_key(cluster: &PveCluster) -> ClusterKey {
+    ClusterKey::new(&cluster.namespace().unwrap_or_default(), &cluster.name_any())
+}
+
+fn host_key(object: &impl ResourceExt) -> HostKey {
+    HostKey::new(&object.namespace().unwrap_or_default(), &object.name_any())
+}
+
+/// Where news go.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Passes over clusters.
+    pub clusters: Triggers<ClusterKey>,
+    /// Passes over hosts.
+    pub hosts: Triggers<HostKey>,
+    /// The heartbeats.
+    pub beats: Arc<Heartbeats>,
+}
+
+/// Counts the watches whose first list has not come yet; tells when there are none.
+#[derive(Debug, Clone)]
+struct Warmth {
+    cold: Arc<AtomicUsize>,
+    warm: watch::Sender<bool>,
+}
+
+impl Warmth {
+    fn one_more(&self) {
+        if self.cold.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.warm.send_replace(true);
+        }
+    }
+}
+
+/// Starts all watches. They run until the set is dropped; `warm` turns true once all first lists
+/// have come.
+pub fn watch_all(
+    client: &Client,
+    namespaces: &[String],
+    news: &News,
+    warm: watch::Sender<bool>,
+) -> (Arc<Stores>, JoinSet<()>) {
+    let scopes: Vec<Option<&str>> = if namespaces.is_empty() {
+        vec![None]
+    } else {
+        namespaces.iter().map(|name| Some(name.as_str())).collect()
+    };
+    let warmth = Warmth { cold: Arc::new(AtomicUsize::new(4 * scopes.len())), warm };
+    let mut stores = Stores::default();
+    let mut writers = Vec::new();
+    for scope in scopes {
+        let clusters = new_store(&mut stores.clusters);
+        let hosts = new_store(&mut stores.hosts);
+        writers.push((scope, clusters, hosts, new_store(&mut stores.changes)));
+    }
+    let stores = Arc::new(stores);
+    let mut watches = JoinSet::new();
+    for (scope, clusters, hosts, changes) in writers {
+        let to = news.clone();
+        let about_cluster = move |cluster: &PveCluster| to.clusters.now(cluster_key(cluster));
+        watches.spawn(follow(api(client, scope), clusters, warmth.clone(), about_cluster));
+        let (to, known) = (news.clone(), stores.clone());
+        let about_host = move |host: &PveHost| {
+            known.interested(host).into_iter().for_each(|key| to.clusters.now(key));
+            to.hosts.now(host_key(host));
+        };
+        watches.spawn(follow(api(client, scope), hosts, warmth.clone(), about_host));
+        let to = news.clone();
+        let about_change = move |change: &PveChange| {
+            if let Some(key) = cluster_of(change) {
+                to.clusters.now(key);
+            }
+        };
+        watches.spawn(follow(api(client, scope), changes, warmth.clone(), about_change));
+        watches.spawn(listen(api(client, scope), warmth.clone(), news.clone()));
+    }
+    (stores, watches)
+}
+
+fn new_store<K: Kind>(stores: &mut Vec<Store<K>>) -> Writer<K> {
+    let (reader, writer) = store();
+    stores.push(reader);
+    writer
+}
+
+fn api<K: Kind>(client: &Client, scope: Option<&str>) -> Api<K> {
+    match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// The part of an object that others than the operator write: a status of our own is no news.
+fn gist<K: Kind>(object: &K) -> (Option<String>, Option<i64>, bool) {
+    let meta = object.meta();
+    (meta.uid.clone(), meta.generation, meta.deletion_timestamp.is_some())
+}
+
+/// Keeps a store filled and says which objects moved.
+async fn follow<K: Kind + Send + Sync + 'static>(
+    api: Api<K>,
+    mut writer: Writer<K>,
+    warmth: Warmth,
+    touched: impl Fn(&K) + Send,
+) {
+    let reader = writer.as_reader();
+    let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
+    let pruned = watching.default_backoff().modify(|object| object.managed_fields_mut().clear());
+    let mut events = pin!(pruned.filter_map(async |event| received(event)));
+    let mut first = true;
+    while let Some(event) = events.next().await {
+        let news = is_news(&event, &reader);
+        writer.apply_watcher_event(&event);
+        match event {
+            Event::Apply(object) | Event::Delete(object) if news => touched(&object),
+            Event::InitDone => {
+                reader.state().iter().for_each(|object| touched(object));
+                if std::mem::take(&mut first) {
+                    warmth.one_more();
+                }
+            }
+            Event::Apply(_) | Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
+        }
+    }
+}
+
+/// A broken watch is logged; it begins again by itself.
+fn received<K: Kind>(event: watcher::Result<Event<K>>) -> Option<Event<K>> {
+    event
+        .inspect_err(|error| {
+            tracing::warn!(kind = %K::kind(&()), error = crate::chain(error), "watch broke");
+        })
+        .ok()
+}
+
+/// Whether an event should start a pass. The status of a cluster is our own word and no news.
+fn is_news<K: Kind + 'static>(event: &Event<K>, known: &Store<K>) -> bool {
+    match event {
+        Event::Apply(object) if K::kind(&()) == PveCluster::kind(&()) => {
+            let old = known.get(&ObjectRef::from_obj(object));
+            old.is_none_or(|old| gist(&*old) != gist(object))
+        }
+        Event::Apply(_) | Event::Delete(_) => true,
+        Event::Init | Event::InitApply(_) | Event::InitDone => false,
+    }
+}
+
+/// Hears the agents' heartbeats. A Lease has the name of its host.
+async fn listen(api: Api<Lease>, warmth: Warmth, news: News) {
+    let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
+    let mut events = pin!(watching.default_backoff().filter_map(async |event| received(event)));
+    let mut first = true;
+    while let Some(event) = events.next().await {
+        let key = match event {
+            Event::Apply(lease) => {
+                news.beats.saw(&host_key(&lease), &lease, false);
+                host_key(&lease)
+            }
+            Event::InitApply(lease) => {
+                news.beats.saw(&host_key(&lease), &lease, true);
+                host_key(&lease)
+            }
+            Event::Delete(lease) => {
+                news.beats.forget(&host_key(&lease));
+                host_key(&lease)
+            }
+            Event::InitDone if std::mem::take(&mut first) => {
+                warmth.one_more();
+                continue;
+            }
+            Event::Init | Event::InitDone => continue,
+        };
+        news.hosts.now(key);
+    }
+}

@@ -1,0 +1,219 @@
+//! A plan: numbered, immutable, and cut into stages that are each safe for the whole cluster.
+//!
+//! The planner makes a [`Plan`]`<`[`Proposed`]`>`, the guards turn it into a
+//! [`Plan`]`<`[`Proven`]`>`, and only that one can be dispatched. Agents carry out its [`Stage`]s.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
+
+/// A text of corosync.conf with the number and the digest under which everybody knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfText {
+    /// `config_version` inside the text.
+    pub version: ConfigVersion,
+    /// Of the text's bytes.
+    pub digest: Digest,
+    /// The whole file.
+    pub text: String,
+}
+
+impl ConfText {
+    /// Names a text by its number and digest. `version` is the one that stands inside the text.
+    #[must_use]
+    pub fn new(version: ConfigVersion, text: String) -> Self {
+        Self { version, digest: Digest::of(text.as_bytes()), text }
+    }
+}
+
+/// What a plan starts from: compare-and-set for a whole cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    /// `config_version` in force.
+    pub version: ConfigVersion,
+    /// Digest of the file in force.
+    pub digest: Digest,
+}
+
+/// The worst that a change may do to what runs on the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Risk {
+    /// Nothing stops.
+    Live,
+    /// corosync restarts host by host.
+    NodeRestart,
+    /// The whole cluster is without quorum for a while.
+    Outage,
+}
+
+/// How the hosts go through a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Course {
+    /// Each host named in `actions` acts, confirms and undoes for itself.
+    Local,
+    /// The group prepares, one member writes `config` through pmxcfs, everyone confirms.
+    Write,
+    /// The hosts of `joining` start and the group watches: nothing is written unless it is undone.
+    Start,
+}
+
+/// What one host does in a stage. Each is idempotent and can see that it is already done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    /// Make the authkey if there is none, put `config` in place and start corosync, then pmxcfs.
+    FormCluster {},
+    /// Encrypt the authkey to a joining host's sealing key and publish the result.
+    SealAuthkey {
+        /// The host that will be able to read it.
+        to: HostName,
+        /// Its sealing key (age recipient) as the plan saw it.
+        recipient: String,
+    },
+    /// Take the authkey that was sealed for this host and put it where corosync reads it.
+    ReceiveAuthkey {},
+    /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
+    /// when this host is quorate, pmxcfs.
+    Join {},
+}
+
+/// What must hold on every host of the group before a stage counts as confirmed, besides what always
+/// must: the stage's `config` in force in all three places, quorate, /etc/pve writable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Probe {
+    /// The running daemon has this value under this cmap key; no value: the key must be gone.
+    RunningValue {
+        /// The cmap key.
+        key: String,
+        /// The value as cmap prints it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
+    /// This link is connected to every other host of the group.
+    LinkConnected {
+        /// The link.
+        link: LinkNumber,
+    },
+    /// These node ids, and no others, are in the membership.
+    Membership {
+        /// The ids.
+        nodes: Vec<NodeId>,
+    },
+}
+
+/// One step that is safe for the whole cluster and is confirmed on every host before the next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// One sentence for people.
+    pub summary: String,
+    /// The worst that this stage may do.
+    pub risk: Risk,
+    /// How the hosts go through it.
+    pub course: Course,
+    /// The members that prepare and confirm in the process group. Empty for a local stage.
+    pub group: BTreeMap<NodeId, HostName>,
+    /// Hosts that are not members yet and confirm in the group once they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub joining: BTreeMap<NodeId, HostName>,
+    /// corosync.conf as it is when the stage is over.
+    pub config: ConfText,
+    /// What is written over `config` when the stage is undone: the old content under a higher
+    /// number. Absent where undoing means that the host leaves no cluster behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<ConfText>,
+    /// What single hosts do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub actions: BTreeMap<HostName, Vec<Action>>,
+    /// What must hold at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+    /// Seconds from the start of acting until the hosts undo the stage.
+    pub confirm_timeout_secs: u32,
+}
+
+impl Stage {
+    /// Whether a host has any part in this stage.
+    #[must_use]
+    pub fn concerns(&self, host: &HostName) -> bool {
+        self.hosts().any(|h| h == host)
+    }
+
+    /// Every host that has a part in this stage, some perhaps twice.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
+        self.group.values().chain(self.joining.values()).chain(self.actions.keys())
+    }
+}
+
+/// What became of a stage on one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StageResult {
+    /// Admitted and prepared, nothing changed yet.
+    Prepared,
+    /// Acting, or waiting for the probes to hold.
+    Acting,
+    /// In force here and everywhere.
+    Confirmed,
+    /// Undone: the old content is in force under a higher number.
+    RolledBack,
+    /// Not begun: this host, or another one, could not or would not prepare. Nothing was changed.
+    Refused,
+    /// Neither in force nor undone; a person is needed.
+    Failed,
+}
+
+/// A plan that nobody has checked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proposed;
+
+/// A plan whose every stage the guards have proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proven;
+
+/// What would be done next, in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan<State> {
+    /// The file in force that this starts from; `None`: no cluster yet.
+    pub parent: Option<Parent>,
+    /// `metadata.generation` of the spec that asked for it.
+    pub generation: i64,
+    /// One sentence for people.
+    pub summary: String,
+    /// Never empty.
+    pub stages: Vec<Stage>,
+    state: PhantomData<State>,
+}
+
+impl Plan<Proposed> {
+    /// A plan as the planner made it. `stages` must not be empty.
+    #[must_use]
+    pub const fn proposed(
+        parent: Option<Parent>,
+        generation: i64,
+        summary: String,
+        stages: Vec<Stage>,
+    ) -> Self {
+        Self { parent, generation, summary, stages, state: PhantomData }
+    }
+
+    /// For the guards alone: this plan is proven.
+    #[must_use]
+    pub(crate) fn proven(self) -> Plan<Proven> {
+        let Self { parent, generation, summary, stages, state: _ } = self;
+        Plan { parent, generation, summary, stages, state: PhantomData }
+    }
+}
+
+impl<State> Plan<State> {
+    /// The worst that any stage may do.
+    #[must_use]
+    pub fn risk(&self) -> Risk {
+        self.stages.iter().map(|stage| stage.risk).max().unwrap_or(Risk::Live)
+    }
+}

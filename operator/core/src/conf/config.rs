@@ -1,0 +1,320 @@
+//! The typed view of a corosync 3 / knet file.
+//!
+//! Owns the meaning of the keys that the operator manages. Never guesses: what it does not
+//! understand is an error that names the line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::document::{Document, SectionView};
+use super::values::{ConfError, bad_value, first_version_for_pmxcfs, is_plain, plain_number, text};
+use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
+
+/// What a corosync.conf says, as far as the operator manages it. The transport is knet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `totem.cluster_name`.
+    pub cluster_name: ClusterName,
+    /// `totem.config_version`.
+    pub version: ConfigVersion,
+    /// `totem.token` in milliseconds; `None`: corosync's default, 3000 since 3.1.0.
+    pub token_millis: Option<u32>,
+    /// `totem.token_coefficient` in milliseconds per node beyond the second; `None`: 650.
+    pub token_coefficient_millis: Option<u32>,
+    /// The `interface` sections of `totem`, by link.
+    pub interfaces: BTreeMap<LinkNumber, Interface>,
+    /// The nodes in file order, which is cmap's numbering. Never empty.
+    pub nodes: Vec<Node>,
+    /// The `quorum` section.
+    pub quorum: Quorum,
+}
+
+/// One `totem.interface` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// The line that opens it, counted from 1.
+    pub line: usize,
+    /// What it sets.
+    pub options: LinkOptions,
+}
+
+/// What can be set for one link. `None`: the key is not written, corosync's default holds
+/// (pve.md 2.5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkOptions {
+    /// `knet_link_priority`; the higher number is preferred, 0 and 1 are equal (pve.md 0.4).
+    pub priority: Option<u8>,
+    /// `knet_ping_interval` in milliseconds.
+    pub ping_interval_millis: Option<u32>,
+    /// `knet_ping_timeout` in milliseconds.
+    pub ping_timeout_millis: Option<u32>,
+    /// `knet_ping_precision`: how many values the mean latency is taken over.
+    pub ping_precision: Option<u32>,
+    /// `knet_pong_count`: pongs needed before the link counts as up.
+    pub pong_count: Option<u32>,
+    /// `mcastport`: the UDP port, 5405 + link number by default. A change shows in cmap at once
+    /// but takes effect only at a start (corosync.md 5.3).
+    pub port: Option<u16>,
+}
+
+impl LinkOptions {
+    /// The keys to write, in Proxmox VE's order (bytewise).
+    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+        let Self { priority, ping_interval_millis, ping_timeout_millis, .. } = self;
+        let Self { ping_precision, pong_count, port, .. } = self;
+        let keys = [
+            ("knet_link_priority", priority.map(u32::from)),
+            ("knet_ping_interval", *ping_interval_millis),
+            ("knet_ping_precision", *ping_precision),
+            ("knet_ping_timeout", *ping_timeout_millis),
+            ("knet_pong_count", *pong_count),
+            ("mcastport", port.map(u32::from)),
+        ];
+        let written =
+            |(key, value): (&str, Option<u32>)| Some((key.to_owned(), value?.to_string()));
+        keys.into_iter().filter_map(written).collect()
+    }
+}
+
+/// One `nodelist.node` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The line that opens it, counted from 1.
+    pub line: usize,
+    /// `name`: the machine's host name. corosync needs it on more than one link; Proxmox VE always.
+    pub name: NodeName,
+    /// `nodeid`, 1 to 65535 with knet.
+    pub id: NodeId,
+    /// `quorum_votes` as written; see [`Node::votes`].
+    pub quorum_votes: Option<u32>,
+    /// `ringN_addr`, as written: an address or a host name. Every node has the same links.
+    pub addresses: BTreeMap<LinkNumber, String>,
+}
+
+impl Node {
+    /// The node's votes: 1 where the file says nothing.
+    #[must_use]
+    pub fn votes(&self) -> u32 {
+        self.quorum_votes.unwrap_or(1)
+    }
+}
+
+/// The `quorum` section. Its provider is `corosync_votequorum`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quorum {
+    /// `expected_votes`: overrides the sum of the nodelist (pve.md 2.5).
+    pub expected_votes: Option<u32>,
+    /// `two_node`: implies `wait_for_all`.
+    pub two_node: bool,
+    /// The `device` section.
+    pub device: Option<QuorumDevice>,
+}
+
+/// The `quorum.device` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumDevice {
+    /// `model`; `net` is the only one in use.
+    pub model: String,
+    /// `votes`; `None`: the sum of the nodelist minus 1, which kills an ffsplit set-up
+    /// (corosync.md 1 item 7).
+    pub votes: Option<u32>,
+}
+
+impl Config {
+    /// Reads a document. The first thing that is not understood is the error.
+    pub fn read(document: &Document) -> Result<Self, ConfError> {
+        if let Some(problem) = document.problems().first() {
+            return Err(problem.clone().into());
+        }
+        let totem = single(document, "totem")?;
+        refuse_other_transports(&totem)?;
+        let version = read_version(document, &totem)?;
+        let name = |bytes: &[u8]| text(bytes).parse().ok();
+        let expected = "a name of 1 to 15 letters, digits and inner dashes";
+        let cluster_name = totem.parsed("cluster_name", expected, name);
+        Ok(Self {
+            cluster_name: totem.required("cluster_name", cluster_name)?,
+            version,
+            token_millis: totem.number("token")?,
+            token_coefficient_millis: totem.number("token_coefficient")?,
+            interfaces: read_interfaces(&totem)?,
+            nodes: read_nodes(&single(document, "nodelist")?)?,
+            quorum: read_quorum(&single(document, "quorum")?)?,
+        })
+    }
+
+    /// The node of this id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The links that the nodes have addresses on.
+    #[must_use]
+    pub fn links(&self) -> BTreeSet<LinkNumber> {
+        self.nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect()
+    }
+}
+
+/// The one top-level section of this name.
+fn single<'a>(document: &'a Document, name: &'static str) -> Result<SectionView<'a>, ConfError> {
+    only(&document.root(), name)?.ok_or(ConfError::NoSection(name))
+}
+
+/// The section of this name, refused when there are several.
+fn only<'a>(parent: &SectionView<'a>, name: &str) -> Result<Option<SectionView<'a>>, ConfError> {
+    let mut sections = parent.sections(name);
+    let first = sections.next();
+    match sections.next() {
+        Some(second) => {
+            Err(ConfError::RepeatedSection { line: second.line(), section: name.to_owned() })
+        }
+        None => Ok(first),
+    }
+}
+
+fn refuse_other_transports(totem: &SectionView<'_>) -> Result<(), ConfError> {
+    let is_two = |bytes: &[u8]| (bytes == b"2").then_some(());
+    totem.required("version", totem.parsed("version", "2, the only one that exists", is_two))?;
+    match totem.value("transport") {
+        Some(value) if value.bytes != b"knet" => Err(ConfError::NotUnderstood {
+            line: value.line,
+            what: format!("transport: {}", text(value.bytes)),
+            why: "only knet is",
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn read_version(document: &Document, totem: &SectionView<'_>) -> Result<ConfigVersion, ConfError> {
+    let number = totem.number("config_version");
+    let corosync = ConfigVersion(totem.required("config_version", number)?);
+    let pmxcfs = first_version_for_pmxcfs(document.as_bytes());
+    if pmxcfs == Some(corosync) {
+        return Ok(corosync);
+    }
+    let pmxcfs = pmxcfs.map_or_else(|| "nothing".to_owned(), |version| version.to_string());
+    Err(ConfError::VersionsDisagree { corosync, pmxcfs })
+}
+
+fn read_interfaces(totem: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, Interface>, ConfError> {
+    let mut interfaces = BTreeMap::new();
+    for section in totem.sections("interface") {
+        refuse_key(&section, "ringnumber", "corosync 3 puts every such section on link 0")?;
+        refuse_key(&section, "knet_transport", "knet is only managed over its default, udp")?;
+        let number = |bytes: &[u8]| link_number(plain_number(bytes)?);
+        let number = section.parsed("linknumber", "a link, 0 to 7", number);
+        let link = section.required("linknumber", number)?;
+        let interface = Interface { line: section.line(), options: read_options(&section)? };
+        if interfaces.insert(link, interface).is_some() {
+            let what = format!("linknumber {link}");
+            return Err(ConfError::Twice { line: section.line(), what });
+        }
+    }
+    Ok(interfaces)
+}
+
+fn read_options(section: &SectionView<'_>) -> Result<LinkOptions, ConfError> {
+    Ok(LinkOptions {
+        priority: section.number("knet_link_priority")?,
+        ping_interval_millis: section.number("knet_ping_interval")?,
+        ping_timeout_millis: section.number("knet_ping_timeout")?,
+        ping_precision: section.number("knet_ping_precision")?,
+        pong_count: section.number("knet_pong_count")?,
+        port: section.number("mcastport")?,
+    })
+}
+
+fn refuse_key(section: &SectionView<'_>, key: &str, why: &'static str) -> Result<(), ConfError> {
+    let refused = |line| ConfError::NotUnderstood { line, what: key.to_owned(), why };
+    section.value(key).map_or(Ok(()), |value| Err(refused(value.line)))
+}
+
+fn link_number(number: u64) -> Option<LinkNumber> {
+    LinkNumber::try_from(u32::try_from(number).ok()?).ok()
+}
+
+fn read_nodes(nodelist: &SectionView<'_>) -> Result<Vec<Node>, ConfError> {
+    let mut nodes: Vec<Node> = Vec::new();
+    for section in nodelist.sections("node") {
+        let node = read_node(&section)?;
+        let line = node.line;
+        if nodes.iter().any(|other| other.id == node.id) {
+            return Err(ConfError::Twice { line, what: format!("nodeid {}", node.id) });
+        }
+        if nodes.iter().any(|other| other.name == node.name) {
+            return Err(ConfError::Twice { line, what: format!("node {}", node.name) });
+        }
+        nodes.push(node);
+    }
+    let links: BTreeSet<LinkNumber> =
+        nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect();
+    if links.is_empty() {
+        return Err(ConfError::NoNodes);
+    }
+    for node in &nodes {
+        if let Some(link) = links.iter().find(|link| !node.addresses.contains_key(link)) {
+            return Err(ConfError::UnevenLinks { line: node.line, node: node.id, link: *link });
+        }
+    }
+    Ok(nodes)
+}
+
+fn read_node(section: &SectionView<'_>) -> Result<Node, ConfError> {
+    let name = |bytes: &[u8]| text(bytes).parse().ok();
+    let name = section.parsed("name", "a node name as Proxmox VE takes it", name);
+    let id =
+        |bytes: &[u8]| NodeId::try_from(u32::from(u16::try_from(plain_number(bytes)?).ok()?)).ok();
+    let id = section.parsed("nodeid", "a number from 1 to 65535", id);
+    Ok(Node {
+        line: section.line(),
+        name: section.required("name", name)?,
+        id: section.required("nodeid", id)?,
+        quorum_votes: section.number("quorum_votes")?,
+        addresses: read_addresses(section)?,
+    })
+}
+
+fn read_addresses(section: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, String>, ConfError> {
+    let mut addresses = BTreeMap::new();
+    for (key, value) in section.keys() {
+        let key = text(key);
+        let Some(kind) = key.strip_suffix("_addr") else { continue };
+        let not_understood =
+            |why| Err(ConfError::NotUnderstood { line: value.line, what: key.clone(), why });
+        if kind.starts_with("link") {
+            // PVE matches (ring|link)N_addr, corosync only knows ringN_addr (pve.md 1.1).
+            return not_understood("corosync ignores it, Proxmox VE takes it for an address");
+        }
+        let Some(number) = kind.strip_prefix("ring") else { continue };
+        let Some(link) = plain_number(number.as_bytes()).and_then(link_number) else {
+            return not_understood("corosync has links 0 to 7");
+        };
+        if !is_plain(value.bytes) {
+            return Err(bad_value(&key, value, "an address or a host name"));
+        }
+        addresses.insert(link, text(value.bytes));
+    }
+    Ok(addresses)
+}
+
+fn read_quorum(quorum: &SectionView<'_>) -> Result<Quorum, ConfError> {
+    let expected = "corosync_votequorum, the only one that exists";
+    let provider = |bytes: &[u8]| (bytes == b"corosync_votequorum").then_some(());
+    quorum.required("provider", quorum.parsed("provider", expected, provider))?;
+    let flag = |bytes: &[u8]| match bytes {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => None,
+    };
+    let device = only(quorum, "device")?;
+    Ok(Quorum {
+        expected_votes: quorum.number("expected_votes")?,
+        two_node: quorum.parsed("two_node", "0 or 1", flag)?.unwrap_or(false),
+        device: device.map(|device| read_device(&device)).transpose()?,
+    })
+}
+
+fn read_device(device: &SectionView<'_>) -> Result<QuorumDevice, ConfError> {
+    let model = device.text("model");
+    Ok(QuorumDevice { model: device.required("model", model)?, votes: device.number("votes")? })
+}

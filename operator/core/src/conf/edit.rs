@@ -1,0 +1,423 @@
+//! Changes of a document: each touches only the lines that it must and refuses what is not there
+//! or is there already.
+//!
+//! Every function takes a document and returns a new one. Edits of nodes and links first read the
+//! document as a [`Config`]: what is not understood is not edited. None of them raises the
+//! version; that is [`set_version`], once per text.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::config::{Config, LinkOptions, Node};
+use super::document::{Document, Key, SectionPath, SectionView};
+use super::form::{NodeEntry, address_key, interface_pairs};
+use super::patch::{Pair, Patch};
+use super::values::{ConfError, check_writable, plain_number};
+use crate::ids::{ConfigVersion, LinkNumber, NodeId};
+
+/// Why an edit was refused. The document is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The document is not understood, or would not be after the edit.
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    /// There is no section at this path.
+    #[error("there is no section `{0}`")]
+    NoSection(SectionPath),
+    /// The section has no such key.
+    #[error("section `{0}` has no key `{1}`")]
+    NoKey(SectionPath, String),
+    /// Not a name that corosync can store.
+    #[error("`{0}` is no key: letters, digits, `.`, `_`, `/` and `-` make one")]
+    BadKey(String),
+    /// No node has this id.
+    #[error("there is no node {0}")]
+    NoNode(NodeId),
+    /// A node has this id or name already.
+    #[error("there is already a node {id} named {name}")]
+    NodeExists {
+        /// The id of the node in the file.
+        id: NodeId,
+        /// Its name.
+        name: String,
+    },
+    /// A nodelist without nodes is taken by a reload and loses the cluster (corosync.md 5.1).
+    #[error("node {0} is the only one")]
+    LastNode(NodeId),
+    /// No node has an address on this link.
+    #[error("there is no link {0}")]
+    NoLink(LinkNumber),
+    /// The nodes have addresses on this link already, or an interface section speaks of it.
+    #[error("there is already a link {0}")]
+    LinkExists(LinkNumber),
+    /// Without any link every node is alone (corosync.md 5.1).
+    #[error("link {0} is the only one")]
+    LastLink(LinkNumber),
+    /// The link has no `knet_link_priority` that could be taken away.
+    #[error("link {0} has no priority set")]
+    NoPriority(LinkNumber),
+    /// corosync refuses a file where nodes differ in their links (corosync.md 5.2).
+    #[error("node {node} is given no address on link {link}")]
+    AddressMissing {
+        /// The node.
+        node: NodeId,
+        /// The link.
+        link: LinkNumber,
+    },
+    /// corosync accepts such a file and isolates one of the two nodes (corosync.md 9.1).
+    #[error("address {address} is already used by node {node}")]
+    AddressInUse {
+        /// The address.
+        address: String,
+        /// Who has it.
+        node: NodeId,
+    },
+}
+
+/// Sets `totem.config_version`. Refused when the key is missing, or when pmxcfs would take
+/// another number for it (a comment that names `config_version` comes first, pve.md 3.3).
+pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Document, EditError> {
+    let totem = SectionPath::top("totem");
+    if document.value(&totem, "config_version").is_none() {
+        return Err(EditError::NoKey(totem, "config_version".to_owned()));
+    }
+    let edited = set(document, &totem, "config_version", &version.to_string())?;
+    if edited.version() == Some(version) {
+        return Ok(edited);
+    }
+    let pmxcfs = super::first_version_for_pmxcfs(edited.as_bytes());
+    let pmxcfs = pmxcfs.map_or_else(|| "nothing".to_owned(), |other| other.to_string());
+    Err(ConfError::VersionsDisagree { corosync: version, pmxcfs }.into())
+}
+
+/// Sets a key in the section at a path: the value of the last line that has it, else a new line
+/// behind the section's last key.
+pub fn set(
+    document: &Document,
+    path: &SectionPath,
+    key: &str,
+    value: &str,
+) -> Result<Document, EditError> {
+    check_key(key)?;
+    check_writable(key, value).map_err(EditError::from)?;
+    let view = section(document, path)?;
+    let mut splices = Patch::default();
+    match key_in(&view, key) {
+        Some(place) => splices.replace_value(place, value),
+        None => splices.insert_keys(&view, &[pair(key, value)]),
+    }
+    applied(splices, document)
+}
+
+/// Takes a key out of the section at a path, with every line that has it.
+pub fn unset(document: &Document, path: &SectionPath, key: &str) -> Result<Document, EditError> {
+    let view = section(document, path)?;
+    let mut splices = Patch::default();
+    if remove_key(&mut splices, &view, key) {
+        return applied(splices, document);
+    }
+    Err(EditError::NoKey(path.clone(), key.to_owned()))
+}
+
+/// Adds a section with these keys inside the section at a path, behind its namesakes.
+pub fn append_section(
+    document: &Document,
+    path: &SectionPath,
+    name: &str,
+    keys: &[Pair],
+) -> Result<Document, EditError> {
+    check_key(name)?;
+    for (key, value) in keys {
+        check_key(key)?;
+        check_writable(key, value).map_err(EditError::from)?;
+    }
+    let mut splices = Patch::default();
+    splices.append_sections(&section(document, path)?, name, &[keys.to_vec()]);
+    applied(splices, document)
+}
+
+/// Takes the section at a path out, with everything inside.
+pub fn remove_section(document: &Document, path: &SectionPath) -> Result<Document, EditError> {
+    let view = section(document, path)?;
+    let mut splices = Patch::default();
+    splices.remove(whole(&view));
+    applied(splices, document)
+}
+
+/// Sets the votes of a node.
+pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document, EditError> {
+    let config = Config::read(document)?;
+    let (_, view) = node_view(document, &config, id)?;
+    let mut splices = Patch::default();
+    let value = votes.to_string();
+    match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
+        (Some(place), _) => splices.replace_value(place, &value),
+        (None, Some(id)) => splices.insert_behind(document, id, &[pair("quorum_votes", &value)]),
+        (None, None) => splices.insert_keys(&view, &[pair("quorum_votes", &value)]),
+    }
+    applied(splices, document)
+}
+
+/// Adds a node behind the last one. It needs an address on every link, and on no other.
+pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, EditError> {
+    let config = Config::read(document)?;
+    let same = |node: &&Node| node.id == entry.id || node.name == entry.name;
+    if let Some(Node { id, name, .. }) = config.nodes.iter().find(same) {
+        return Err(EditError::NodeExists { id: *id, name: name.to_string() });
+    }
+    let links = config.links();
+    if let Some(link) = links.iter().find(|link| !entry.addresses.contains_key(link)) {
+        return Err(EditError::AddressMissing { node: entry.id, link: *link });
+    }
+    for (link, address) in &entry.addresses {
+        if !links.contains(link) {
+            return Err(EditError::NoLink(*link));
+        }
+        check_writable(&address_key(*link), address).map_err(EditError::from)?;
+        check_free(&config, address)?;
+    }
+    let mut splices = Patch::default();
+    splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
+    applied(splices, document)
+}
+
+/// Takes a node out. The last one stays.
+pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditError> {
+    let config = Config::read(document)?;
+    let (_, view) = node_view(document, &config, id)?;
+    if config.nodes.len() == 1 {
+        return Err(EditError::LastNode(id));
+    }
+    let mut splices = Patch::default();
+    splices.remove(whole(&view));
+    applied(splices, document)
+}
+
+/// Adds a link: an address for every node, behind its last one, and an interface section where
+/// options are given or the file has such sections. When these are the first ones, the other
+/// links get theirs as well: Proxmox VE refuses `addnode` when only some links have one
+/// (pve.md 2.3).
+pub fn add_link(
+    document: &Document,
+    link: LinkNumber,
+    addresses: &BTreeMap<NodeId, String>,
+    options: &LinkOptions,
+) -> Result<Document, EditError> {
+    let config = Config::read(document)?;
+    if config.links().contains(&link) || config.interfaces.contains_key(&link) {
+        return Err(EditError::LinkExists(link));
+    }
+    if let Some(id) = addresses.keys().find(|id| config.node(**id).is_none()) {
+        return Err(EditError::NoNode(*id));
+    }
+    let mut splices = Patch::default();
+    let key = address_key(link);
+    for (node, view) in node_views(document, &config)? {
+        let missing = EditError::AddressMissing { node: node.id, link };
+        let address = addresses.get(&node.id).ok_or(missing)?;
+        check_writable(&key, address).map_err(EditError::from)?;
+        check_free(&config, address)?;
+        check_unique(addresses, node.id, address)?;
+        match last_address(&view) {
+            Some(last) => splices.insert_behind(document, last, &[pair(&key, address)]),
+            None => splices.insert_keys(&view, &[pair(&key, address)]),
+        }
+    }
+    if *options != LinkOptions::default() || !config.interfaces.is_empty() {
+        append_interfaces(&mut splices, document, &config, (link, options))?;
+    }
+    applied(splices, document)
+}
+
+/// Takes a link out: its address of every node and its interface section. The last one stays.
+pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, EditError> {
+    let config = Config::read(document)?;
+    if !config.links().contains(&link) {
+        return Err(EditError::NoLink(link));
+    }
+    if config.links().len() == 1 {
+        return Err(EditError::LastLink(link));
+    }
+    let mut splices = Patch::default();
+    for (_, view) in node_views(document, &config)? {
+        remove_key(&mut splices, &view, &address_key(link));
+    }
+    if let Some(view) = interface_view(document, link)? {
+        splices.remove(whole(&view));
+    }
+    applied(splices, document)
+}
+
+/// Sets or takes away a link's `knet_link_priority`; higher is preferred. Taking away needs the
+/// key to be there.
+pub fn set_priority(
+    document: &Document,
+    link: LinkNumber,
+    priority: Option<u8>,
+) -> Result<Document, EditError> {
+    const KEY: &str = "knet_link_priority";
+    let config = Config::read(document)?;
+    if !config.links().contains(&link) {
+        return Err(EditError::NoLink(link));
+    }
+    let view = interface_view(document, link)?;
+    let place = view.as_ref().and_then(|view| key_in(view, KEY));
+    let mut splices = Patch::default();
+    match (priority, &view, place) {
+        (Some(priority), _, Some(place)) => splices.replace_value(place, &priority.to_string()),
+        (Some(priority), Some(view), None) => {
+            splices.insert_keys(view, &[pair(KEY, &priority.to_string())]);
+        }
+        (Some(_), None, _) => {
+            let options = LinkOptions { priority, ..LinkOptions::default() };
+            append_interfaces(&mut splices, document, &config, (link, &options))?;
+        }
+        (None, Some(view), Some(_)) => {
+            remove_key(&mut splices, view, KEY);
+        }
+        (None, _, _) => return Err(EditError::NoPriority(link)),
+    }
+    applied(splices, document)
+}
+
+/// Adds the interface section of a link and, where these are the first ones, of all other links.
+fn append_interfaces(
+    splices: &mut Patch,
+    document: &Document,
+    config: &Config,
+    (link, options): (LinkNumber, &LinkOptions),
+) -> Result<(), EditError> {
+    let mut wanted = BTreeMap::from([(link, interface_pairs(link, options))]);
+    if config.interfaces.is_empty() {
+        for other in config.links() {
+            wanted.entry(other).or_insert_with(|| interface_pairs(other, &LinkOptions::default()));
+        }
+    }
+    let totem = section(document, &SectionPath::top("totem"))?;
+    let sections: Vec<Vec<Pair>> = wanted.into_values().collect();
+    splices.append_sections(&totem, "interface", &sections);
+    Ok(())
+}
+
+/// Makes the splices. A line that corosync would refuse (too long) never leaves this module.
+fn applied(splices: Patch, document: &Document) -> Result<Document, EditError> {
+    let edited = splices.apply(document);
+    match edited.problems().first() {
+        Some(problem) => Err(ConfError::from(problem.clone()).into()),
+        None => Ok(edited),
+    }
+}
+
+/// The section at a path, in a document that corosync can read: where braces do not balance,
+/// nobody knows what belongs to what.
+fn section<'a>(document: &'a Document, path: &SectionPath) -> Result<SectionView<'a>, EditError> {
+    if let Some(problem) = document.problems().first() {
+        return Err(ConfError::from(problem.clone()).into());
+    }
+    document.section(path).ok_or_else(|| EditError::NoSection(path.clone()))
+}
+
+fn nodelist() -> SectionPath {
+    SectionPath::top("nodelist")
+}
+
+/// The nodes with their sections; both are in file order.
+fn node_views<'c, 'd>(
+    document: &'d Document,
+    config: &'c Config,
+) -> Result<Vec<(&'c Node, SectionView<'d>)>, EditError> {
+    let nodelist = section(document, &nodelist())?;
+    Ok(config.nodes.iter().zip(nodelist.sections("node")).collect())
+}
+
+fn node_view<'c, 'd>(
+    document: &'d Document,
+    config: &'c Config,
+    id: NodeId,
+) -> Result<(&'c Node, SectionView<'d>), EditError> {
+    let mut views = node_views(document, config)?.into_iter();
+    views.find(|(node, _)| node.id == id).ok_or(EditError::NoNode(id))
+}
+
+fn interface_view(
+    document: &Document,
+    link: LinkNumber,
+) -> Result<Option<SectionView<'_>>, EditError> {
+    let totem = section(document, &SectionPath::top("totem"))?;
+    let number =
+        |view: &SectionView<'_>| view.value("linknumber").and_then(|v| plain_number(v.bytes));
+    Ok(totem.sections("interface").find(|view| number(view) == Some(u64::from(link.get()))))
+}
+
+/// The line of a key that is in force.
+fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
+    let bytes = view.document().as_bytes();
+    let matches = |place: &&Key| &bytes[place.name.clone()] == key.as_bytes();
+    view.section().keys.iter().rfind(matches)
+}
+
+fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
+    let bytes = view.document().as_bytes();
+    let is_address = |key: &&Key| {
+        let name = &bytes[key.name.clone()];
+        name.starts_with(b"ring") && name.ends_with(b"_addr")
+    };
+    view.section().keys.iter().rfind(is_address)
+}
+
+/// Takes every line of a key out; whether there was one.
+fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
+    let bytes = view.document().as_bytes();
+    let mut found = false;
+    for place in &view.section().keys {
+        if &bytes[place.name.clone()] == key.as_bytes() {
+            splices.remove(place.span.clone());
+            found = true;
+        }
+    }
+    found
+}
+
+fn whole(view: &SectionView<'_>) -> std::ops::Range<usize> {
+    view.section().open.start..view.section().close.end
+}
+
+fn check_key(key: &str) -> Result<(), EditError> {
+    let stored = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '/' | '-');
+    if !key.is_empty() && key.chars().all(stored) {
+        return Ok(());
+    }
+    Err(EditError::BadKey(key.to_owned()))
+}
+
+fn check_free(config: &Config, address: &str) -> Result<(), EditError> {
+    let uses = |node: &&Node| node.addresses.values().any(|other| same_address(other, address));
+    match config.nodes.iter().find(uses) {
+        Some(node) => Err(EditError::AddressInUse { address: address.to_owned(), node: node.id }),
+        None => Ok(()),
+    }
+}
+
+fn check_unique(
+    addresses: &BTreeMap<NodeId, String>,
+    node: NodeId,
+    address: &str,
+) -> Result<(), EditError> {
+    let taken = addresses.iter().find(|(id, other)| **id < node && same_address(other, address));
+    match taken {
+        Some((id, _)) => Err(EditError::AddressInUse { address: address.to_owned(), node: *id }),
+        None => Ok(()),
+    }
+}
+
+/// Equal as addresses (`fd00::1` and `fd00:0::1`) or as text.
+fn same_address(one: &str, other: &str) -> bool {
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+fn pair(key: &str, value: &str) -> Pair {
+    (key.to_owned(), value.to_owned())
+}

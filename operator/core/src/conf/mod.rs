@@ -1,0 +1,32 @@
+//! corosync.conf: read without loss, edited line by line, formed, and compared with what runs.
+//!
+//! Owns the text of the file and what corosync 3 (knet) makes of it:
+//! - [`Document`]: any bytes, kept as they are, with the sections and keys that corosync's parser
+//!   sees in them;
+//! - [`Config`]: the typed view, refused in words where a guess would be needed;
+//! - [`edit`]: document in, document out, every untouched line byte-identical;
+//! - [`form`]: the text of a new cluster, as Proxmox VE 9 writes it;
+//! - [`running_values`] and [`changed_values`]: the cmap keys that prove that a text is in force.
+//!
+//! Never reads or writes a file, never asks a clock, never repairs what it does not understand.
+//! Corosync 2 and udp/udpu files are kept without loss but refused by [`Config::read`].
+
+mod config;
+mod document;
+pub mod edit;
+mod form;
+mod patch;
+mod running;
+mod scan;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
+pub use document::{Document, SectionPath, SectionView, Value};
+pub use edit::EditError;
+pub use form::{Formation, NodeEntry, form};
+pub use running::{ChangedValues, changed_values, running_values};
+pub use scan::{Problem, ProblemKind};
+pub use values::{ConfError, first_version_for_pmxcfs};

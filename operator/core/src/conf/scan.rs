@@ -1,0 +1,160 @@
+//! One line of corosync.conf as corosync's own parser takes it (`coroparse.c:parse_section`).
+//!
+//! Owns the rules for a single line; knows nothing of sections around it.
+
+use std::ops::Range;
+
+/// corosync reads lines with `fgets` into 512 bytes; a line that does not fit stops it, comments
+/// included.
+const LONGEST_WITH_NEWLINE: usize = 511;
+
+/// Something that makes corosync refuse the whole file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {kind}")]
+pub struct Problem {
+    /// The line that corosync would name, counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub kind: ProblemKind,
+}
+
+/// What corosync's parser stops at. The words in quotes are its own message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProblemKind {
+    /// `Line too long`: more than 510 bytes, or a NUL byte inside.
+    #[error("the line is longer than corosync's 510 bytes, or holds a NUL byte")]
+    TooLong,
+    /// `Missing section name before opening bracket '{'`.
+    #[error("a section is opened without a name before `{{`")]
+    NoSectionName,
+    /// `Extra characters after opening bracket '{'`.
+    #[error("there is text behind `{{`")]
+    TextAfterOpening,
+    /// `Extra characters before or after closing bracket '}'`.
+    #[error("there is text beside `}}`")]
+    TextBesideClosing,
+    /// `Unexpected closing brace`.
+    #[error("`}}` closes a section that was never opened")]
+    UnexpectedClosing,
+    /// `Missing closing brace`, found by corosync at the end of the file.
+    #[error("the file ends, but the section opened in line {opened_at} is not closed")]
+    MissingClosing {
+        /// The line that opened the section, counted from 1.
+        opened_at: usize,
+    },
+    /// `Can't store key "K" into icmap`: with its sections the key makes a cmap name of fewer than
+    /// 3 or more than 253 bytes, or of others than letters, digits and `._/:-`.
+    #[error("corosync cannot store a key of this name")]
+    BadKey,
+    /// `Start of section makes total cmap path too long`.
+    #[error("the section's name, with those around it, is longer than corosync's 254 bytes")]
+    PathTooLong,
+    /// `Line is not opening or closing section or key value`.
+    #[error("the line neither opens nor closes a section and is no `key: value`")]
+    Neither,
+}
+
+/// What a line is. Ranges count bytes from the start of the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// Blank, or a comment.
+    Ignored,
+    /// Opens a section.
+    Open { name: Range<usize>, problem: Option<ProblemKind> },
+    /// Closes a section.
+    Close { problem: Option<ProblemKind> },
+    /// A key with its value; the value may be empty.
+    Key { name: Range<usize>, value: Range<usize> },
+    /// corosync stops here.
+    Bad(ProblemKind),
+}
+
+/// Splits bytes into lines, each with its terminator. Every byte belongs to exactly one line.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut start = 0;
+    bytes.split_inclusive(|byte| *byte == b'\n').map(move |line| {
+        let span = start..start + line.len();
+        start = span.end;
+        span
+    })
+}
+
+/// Takes one line, with its terminator, as corosync 3.1 takes it.
+pub(super) fn scan(line: &[u8]) -> Line {
+    let Some(end) = c_text_end(line) else {
+        return Line::Bad(ProblemKind::TooLong);
+    };
+    let end = trimmed_end(line, 0..end, is_space);
+    let start = trimmed_start(line, 0..end);
+    let text = &line[start..end];
+    if text.first().is_none_or(|byte| *byte == b'#') {
+        return Line::Ignored;
+    }
+    let find = |wanted: u8| text.iter().position(|byte| *byte == wanted).map(|at| start + at);
+    if let Some(brace) = find(b'{') {
+        return scan_open(line, start, brace, end);
+    }
+    if let Some(colon) = find(b':') {
+        let name = start..trimmed_end(line, start..colon, is_space);
+        return Line::Key { name, value: trimmed_start(line, colon + 1..end)..end };
+    }
+    match (find(b'}'), text) {
+        (Some(_), b"}") => Line::Close { problem: None },
+        (Some(_), _) => Line::Close { problem: Some(ProblemKind::TextBesideClosing) },
+        (None, _) => Line::Bad(ProblemKind::Neither),
+    }
+}
+
+fn scan_open(line: &[u8], start: usize, brace: usize, end: usize) -> Line {
+    // The name loses trailing colons as well, so `totem: {` opens `totem`; its first byte stays.
+    let name_end = trimmed_end(line, start..brace, |byte| is_space(byte) || byte == b':');
+    let name = start..name_end.max((start + 1).min(brace));
+    let problem = if name.is_empty() {
+        Some(ProblemKind::NoSectionName)
+    } else if trimmed_start(line, brace + 1..end) < end {
+        Some(ProblemKind::TextAfterOpening)
+    } else {
+        None
+    };
+    Line::Open { name, problem }
+}
+
+/// Where the C string that corosync sees ends, without line end; `None` when the line does not
+/// fit its buffer. A NUL byte ends the C string before the newline that corosync looks for.
+fn c_text_end(line: &[u8]) -> Option<usize> {
+    let terminated = line.last() == Some(&b'\n');
+    if line.len() > LONGEST_WITH_NEWLINE || (!terminated && line.len() == LONGEST_WITH_NEWLINE) {
+        return None;
+    }
+    let nul = line.iter().position(|byte| *byte == 0);
+    let end = match nul {
+        Some(0) => return Some(0),
+        Some(_) if terminated => return None,
+        Some(at) => at,
+        None if terminated => line.len() - 1,
+        None => line.len(),
+    };
+    Some(if line[..end].last() == Some(&b'\r') { end - 1 } else { end })
+}
+
+/// Whether corosync can store a value under this part of a cmap name.
+pub(super) fn is_storable(name: &[u8]) -> bool {
+    let stored = |byte: &u8| byte.is_ascii_alphanumeric() || b"._/:-".contains(byte);
+    name.iter().all(stored)
+}
+
+/// corosync's white space. Its source also names 0xA0, but compares it with a signed char: on
+/// amd64 3.1.7 takes that byte for text (measured).
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trimmed_start(line: &[u8], within: Range<usize>) -> usize {
+    let end = within.end;
+    within.into_iter().find(|at| !is_space(line[*at])).unwrap_or(end)
+}
+
+fn trimmed_end(line: &[u8], within: Range<usize>, trim: impl Fn(u8) -> bool) -> usize {
+    let start = within.start;
+    within.rev().find(|at| !trim(line[*at])).map_or(start, |at| at + 1)
+}

@@ -1,0 +1,216 @@
+//! Single values of corosync.conf, checked once, and what can be wrong with a file as a whole.
+
+use super::document::{Document, SectionPath, SectionView, Value};
+use super::scan::Problem;
+use crate::ids::{ConfigVersion, LinkNumber, NodeId};
+
+/// Why a file is not understood. Lines are counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfError {
+    /// corosync itself refuses the text.
+    #[error("corosync refuses this file: {0}")]
+    Refused(#[from] Problem),
+    /// A section that every cluster has is missing.
+    #[error("there is no section `{0}`")]
+    NoSection(&'static str),
+    /// corosync merges such sections, Proxmox VE refuses the file (pve.md 2.1).
+    #[error(
+        "line {line}: section `{section}` is there a second time; corosync and Proxmox VE disagree \
+         on what that means"
+    )]
+    RepeatedSection {
+        /// The second section's line.
+        line: usize,
+        /// Its name.
+        section: String,
+    },
+    /// A key that is needed is missing.
+    #[error("line {line}: section `{section}` has no key `{key}`")]
+    NoKey {
+        /// The line that opens the section.
+        line: usize,
+        /// The section.
+        section: String,
+        /// The key.
+        key: &'static str,
+    },
+    /// The value is not what the key takes.
+    #[error("line {line}: `{key}` is `{value}`, but takes {expected}")]
+    BadValue {
+        /// The key's line.
+        line: usize,
+        /// The key.
+        key: String,
+        /// The value as written.
+        value: String,
+        /// What it takes, in words.
+        expected: String,
+    },
+    /// Legal for some corosync, not understood here.
+    #[error("line {line}: `{what}` is not understood: {why}")]
+    NotUnderstood {
+        /// The line.
+        line: usize,
+        /// The key or section, with its value where that matters.
+        what: String,
+        /// Why no meaning is guessed.
+        why: &'static str,
+    },
+    /// The list of nodes is empty. corosync takes such a file on reload and loses the cluster
+    /// (corosync.md 5.1).
+    #[error("the nodelist names no node")]
+    NoNodes,
+    /// Two nodes share an id or a name, or two interface sections a link.
+    #[error("line {line}: {what} is there a second time")]
+    Twice {
+        /// The second one's line.
+        line: usize,
+        /// Such as `nodeid 2`.
+        what: String,
+    },
+    /// corosync: `Not all nodes have the same number of links`.
+    #[error("line {line}: node {node} has no address on link {link}, which other nodes have")]
+    UnevenLinks {
+        /// The line that opens the node's section.
+        line: usize,
+        /// The node.
+        node: NodeId,
+        /// The link that it lacks.
+        link: LinkNumber,
+    },
+    /// A value to be written that corosync and Proxmox VE would not read back alike (pve.md 2.2).
+    #[error(
+        "`{value}` cannot be written as `{key}`: 1 to 255 printable characters without `#` and \
+         braces can"
+    )]
+    Unwritable {
+        /// The key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+    /// pmxcfs compares the first `config_version: N` in the text, comments included (pve.md 3.3).
+    #[error(
+        "corosync takes config_version {corosync}, but pmxcfs compares {pmxcfs}, the first in the text"
+    )]
+    VersionsDisagree {
+        /// What corosync reads.
+        corosync: ConfigVersion,
+        /// What pmxcfs reads.
+        pmxcfs: String,
+    },
+}
+
+/// The `config_version` that pmxcfs compares: the first match of `config_version\s*:\s*(\d+)`
+/// anywhere in the text, comments included (pve.md 3.3). `None`: no match, or not a u64.
+#[must_use]
+pub fn first_version_for_pmxcfs(bytes: &[u8]) -> Option<ConfigVersion> {
+    const KEY: &[u8] = b"config_version";
+    let spaces = |at: usize| at + bytes[at..].iter().take_while(|b| is_regex_space(**b)).count();
+    (0..bytes.len().saturating_sub(KEY.len())).find_map(|at| {
+        if !bytes[at..].starts_with(KEY) {
+            return None;
+        }
+        let colon = spaces(at + KEY.len());
+        if bytes.get(colon) != Some(&b':') {
+            return None;
+        }
+        let start = spaces(colon + 1);
+        let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // No digits: the regex goes on searching. Too many: it has found its match, no number.
+        let text = std::str::from_utf8(&bytes[start..start + digits]).ok()?;
+        (digits > 0).then(|| text.parse().ok().map(ConfigVersion))
+    })?
+}
+
+/// PCRE's `\s`.
+const fn is_regex_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
+impl Document {
+    /// `totem.config_version` as corosync and pmxcfs both read it; `None` where it is missing, is
+    /// not a plain number, or the two disagree. For a look at a file that need not be understood
+    /// as a whole.
+    #[must_use]
+    pub fn version(&self) -> Option<ConfigVersion> {
+        let value = self.value(&SectionPath::top("totem"), "config_version")?;
+        let version = ConfigVersion(plain_number(value.bytes)?);
+        (first_version_for_pmxcfs(self.as_bytes()) == Some(version)).then_some(version)
+    }
+}
+
+/// A number written in plain decimal: no sign, no leading zero. Anything else in `config_version`
+/// aborts every running corosync that reloads the file (corosync.md 1 item 10).
+pub(super) fn plain_number(bytes: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+/// Whether corosync and Proxmox VE read the same value: no white space, no `#` (corosync keeps it,
+/// Proxmox VE cuts there), no brace (opens a section for corosync), at most 255 bytes.
+pub(super) fn is_plain(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'{' | b'}');
+    (1..=255).contains(&value.len()) && value.iter().all(plain)
+}
+
+/// Refuses a value that must not be written.
+pub(super) fn check_writable(key: &str, value: &str) -> Result<(), ConfError> {
+    if is_plain(value.as_bytes()) {
+        return Ok(());
+    }
+    Err(ConfError::Unwritable { key: key.to_owned(), value: value.to_owned() })
+}
+
+pub(super) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Reading of checked values out of a section.
+impl SectionView<'_> {
+    /// A value that corosync and Proxmox VE read alike, as text.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfError> {
+        let expected = "a word of printable characters without `#` and braces";
+        self.parsed(key, expected, |bytes| is_plain(bytes).then(|| text(bytes)))
+    }
+
+    /// A plain number of the wanted size.
+    pub(super) fn number<N: TryFrom<u64>>(&self, key: &str) -> Result<Option<N>, ConfError> {
+        let bits = 8 * size_of::<N>();
+        let expected = format!("a plain unsigned number of {bits} bits");
+        self.parsed(key, &expected, |bytes| N::try_from(plain_number(bytes)?).ok())
+    }
+
+    /// A value in the form that `parse` takes.
+    pub(super) fn parsed<T>(
+        &self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Option<T>, ConfError> {
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
+        parse(value.bytes).map(Some).ok_or_else(|| bad_value(key, value, expected))
+    }
+
+    /// The same for a key that must be there.
+    pub(super) fn required<T>(
+        &self,
+        key: &'static str,
+        value: Result<Option<T>, ConfError>,
+    ) -> Result<T, ConfError> {
+        let missing = || ConfError::NoKey { line: self.line(), section: text(self.name()), key };
+        value?.ok_or_else(missing)
+    }
+}
+
+pub(super) fn bad_value(key: &str, value: Value<'_>, expected: &str) -> ConfError {
+    ConfError::BadValue {
+        line: value.line,
+        key: key.to_owned(),
+        value: text(value.bytes),
+        expected: expected.to_owned(),
+    }
+}

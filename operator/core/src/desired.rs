@@ -1,0 +1,59 @@
+//! What the user wants, parsed once from a `PveCluster` and never half valid.
+//!
+//! `None` means "not managed": what the file says there stays as it is.
+
+use std::collections::BTreeMap;
+
+use ipnet::IpNet;
+
+use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
+
+/// The checked form of a `PveCluster`'s spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredCluster {
+    /// The effective cluster name.
+    pub name: ClusterName,
+    /// Every wanted member, in the order of the spec. Never empty.
+    pub nodes: Vec<DesiredNode>,
+    /// The wanted links. Empty: links follow from the nodes' addresses and are not managed further.
+    pub links: Vec<DesiredLink>,
+    /// How changes are rolled out.
+    pub rollout: Rollout,
+    /// `metadata.generation` that all this was read from.
+    pub generation: i64,
+}
+
+/// One wanted member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredNode {
+    /// The host's own name.
+    pub name: NodeName,
+    /// The `PveHost` that speaks for this machine.
+    pub host: HostName,
+    /// The wanted id; `None`: the one in corosync.conf, else the lowest free one.
+    pub node_id: Option<NodeId>,
+    /// The wanted votes; `None`: not managed, 1 on joining.
+    pub votes: Option<u32>,
+    /// Addresses that the spec states itself; other links take theirs from the link's network.
+    pub addresses: BTreeMap<LinkNumber, String>,
+}
+
+/// One wanted link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredLink {
+    /// The link's number.
+    pub number: LinkNumber,
+    /// Every node's address is its one address inside this network.
+    pub network: Option<IpNet>,
+    /// `knet_link_priority`; higher is preferred.
+    pub priority: Option<u8>,
+}
+
+/// How changes are rolled out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// How long the hosts wait for what must still come before they undo a stage.
+    pub confirm_timeout_secs: u32,
+    /// Nothing new is started while this is true.
+    pub paused: bool,
+}

@@ -1,0 +1,123 @@
+//! What the hosts report, as the planner and the guards see it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::change::{ConfText, StageResult};
+use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
+
+/// Everything known about one cluster at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedCluster {
+    /// The hosts that the spec names and that exist as `PveHost`, by name.
+    pub hosts: BTreeMap<HostName, HostView>,
+    /// The highest change number in any object and any host's ledger; the next one is one above.
+    pub last_change: ChangeNumber,
+    /// The highest `config_version` that any kept change has written or reserved.
+    pub reserved_version: ConfigVersion,
+}
+
+/// What one host's agent says of itself, and whether the agent is heard at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one host, no states")]
+pub struct HostView {
+    /// Whether the agent's heartbeat is fresh.
+    pub connected: bool,
+    /// Whom this host obeys.
+    pub claim: Claim,
+    /// `PveHost.spec.paused`: the agent changes nothing on this host.
+    pub paused: bool,
+    /// `PveHost.spec.role` is `Witness`.
+    pub witness: bool,
+    /// The machine's host name up to the first dot.
+    pub hostname: String,
+    /// The public key to which secrets for this host are encrypted (age recipient).
+    pub sealing_key: Option<String>,
+    /// The addresses on the machine's network cards, with their prefix lengths.
+    pub addresses: BTreeSet<IpNet>,
+    /// Ids of the guests configured on this machine.
+    pub guests: BTreeSet<u32>,
+    /// `/etc/pve/corosync.conf`.
+    pub pmxcfs_file: Option<FileView>,
+    /// `/etc/corosync/corosync.conf`.
+    pub disk_file: Option<FileView>,
+    /// `totem.config_version` of the running daemon; `None`: corosync does not run.
+    pub running_version: Option<ConfigVersion>,
+    /// /etc/pve is mounted by pmxcfs and takes writes.
+    pub pmxcfs_writable: bool,
+    /// Corosync says that this host is in the quorate part. False while corosync does not run.
+    pub quorate: bool,
+    /// Ring id of the current membership; equal ids are equal membership.
+    pub ring: Option<String>,
+    /// Node ids in the current membership. Empty while corosync does not run.
+    pub members: BTreeSet<NodeId>,
+    /// The links to other members that are configured and not connected, as this host sees them.
+    pub link_faults: BTreeSet<(LinkNumber, NodeId)>,
+    /// The last stage that this host worked on.
+    pub applied: Option<AppliedStage>,
+}
+
+/// Whom a host obeys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody has claimed it.
+    Free,
+    /// It obeys the cluster at hand.
+    Ours,
+    /// It obeys another `PveCluster`, named here.
+    Other(String),
+}
+
+/// One copy of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileView {
+    /// `config_version` as corosync reads it; `None`: missing or not a number.
+    pub version: Option<ConfigVersion>,
+    /// Of the bytes.
+    pub digest: Digest,
+    /// The text, as far as it is known (from the host, or from the change that wrote it).
+    pub text: Option<String>,
+}
+
+/// How far a host got with the last stage that it worked on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedStage {
+    /// The change.
+    pub change: ChangeNumber,
+    /// The stage, counted from 1.
+    pub stage: u32,
+    /// What became of it.
+    pub result: StageResult,
+    /// One sentence for people; empty when there is nothing to say.
+    pub message: String,
+}
+
+impl ObservedCluster {
+    /// The highest `config_version` that was seen anywhere or reserved: the next text takes the one
+    /// above, because none may ever name two texts.
+    #[must_use]
+    pub fn highest_version(&self) -> ConfigVersion {
+        let of_host = |host: &HostView| {
+            let files =
+                host.pmxcfs_file.iter().chain(&host.disk_file).filter_map(|file| file.version);
+            files.chain(host.running_version).max()
+        };
+        let seen = self.hosts.values().filter_map(of_host).max().unwrap_or_default();
+        seen.max(self.reserved_version)
+    }
+}
+
+impl HostView {
+    /// The host's addresses inside a network.
+    pub fn addresses_in(&self, network: &IpNet) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().map(IpNet::addr).filter(|address| network.contains(address))
+    }
+}
+
+impl From<&ConfText> for FileView {
+    fn from(conf: &ConfText) -> Self {
+        Self { version: Some(conf.version), digest: conf.digest, text: Some(conf.text.clone()) }
+    }
+}

@@ -1,0 +1,168 @@
+//! Builds the stages of a plan one behind the other: texts, numbers, probes.
+//!
+//! Owns the numbering: a stage that writes takes one version for its text and the next one for the
+//! text that would undo it, used or not, so that whoever rolls back writes the same bytes and no
+//! number ever names two texts (design rule 4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ground::{InForce, Member};
+use super::links;
+use super::report::{Blocker, Obstacle};
+use crate::change::{Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage};
+use crate::conf::{Config, Document, EditError, changed_values, edit};
+use crate::desired::DesiredCluster;
+use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
+use crate::observed::ObservedCluster;
+
+/// The first version that nobody has seen or reserved. There must be room for a whole plan above.
+pub(super) fn first_free(observed: &ObservedCluster) -> Result<ConfigVersion, Obstacle> {
+    const ROOM: u64 = 1 << 16;
+    let highest = observed.highest_version();
+    if highest.0 > u64::MAX - ROOM {
+        let sentence =
+            format!("a host has config_version {highest}, and there is nothing above to go to");
+        return Obstacle::stop(Blocker::VersionExhausted, sentence);
+    }
+    Ok(highest.next())
+}
+
+/// The text as far as the stages so far have brought it.
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    desired: &'a DesiredCluster,
+    parent: Parent,
+    group: BTreeMap<NodeId, HostName>,
+    conf: ConfText,
+    document: Document,
+    config: Config,
+    next: ConfigVersion,
+    connected: BTreeSet<LinkNumber>,
+    stages: Vec<Stage>,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins with the text in force.
+    pub fn new(
+        desired: &'a DesiredCluster,
+        observed: &ObservedCluster,
+        ground: &InForce<'_>,
+    ) -> Result<Self, Obstacle> {
+        let host = |(id, member): (&NodeId, &Member<'_>)| (*id, member.node.host.clone());
+        Ok(Self {
+            desired,
+            parent: Parent { version: ground.conf.version, digest: ground.conf.digest },
+            group: ground.members.iter().map(host).collect(),
+            conf: ground.conf.clone(),
+            document: ground.document.clone(),
+            config: ground.config.clone(),
+            next: first_free(observed)?,
+            connected: links::connected(ground),
+            stages: Vec::new(),
+        })
+    }
+
+    /// What the text says after the last stage.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The links that are in force and connected between every pair at the beginning.
+    pub fn links(&self) -> &BTreeSet<LinkNumber> {
+        &self.connected
+    }
+
+    /// How many stages there are.
+    pub fn stages(&self) -> usize {
+        self.stages.len()
+    }
+
+    /// A stage in which the group takes an edited text. `links` are those that must be connected
+    /// between every pair at the end.
+    pub fn write(
+        &mut self,
+        summary: String,
+        links: &BTreeSet<LinkNumber>,
+        change: impl FnOnce(&Document) -> Result<Document, EditError>,
+    ) -> Result<(), Obstacle> {
+        let (version, undo) = (self.next, self.next.next());
+        let edited = change(&self.document).and_then(|text| edit::set_version(&text, version));
+        let edited = edited.map_err(|error| not_editable(&error))?;
+        let back = edit::set_version(&self.document, undo).map_err(|error| not_editable(&error))?;
+        let config = Config::read(&edited).map_err(|error| not_editable(&error.into()))?;
+
+        let changed = changed_values(&self.config, &config);
+        let set = changed.set.into_iter().map(|(key, value)| (key, Some(value)));
+        let gone = changed.gone.into_iter().map(|key| (key, None));
+        let values = set.chain(gone).map(|(key, value)| Probe::RunningValue { key, value });
+        let connected = links.iter().map(|link| Probe::LinkConnected { link: *link });
+        let membership = Probe::Membership { nodes: self.group.keys().copied().collect() };
+
+        self.conf = text(version, &edited)?;
+        self.stages.push(Stage {
+            probes: values.chain(connected).chain([membership]).collect(),
+            back: Some(text(undo, &back)?),
+            ..self.stage(summary, Course::Write)
+        });
+        (self.document, self.config, self.next) = (edited, config, undo.next());
+        Ok(())
+    }
+
+    /// A stage in which single hosts act beside the cluster.
+    pub fn local(&mut self, summary: String, actions: BTreeMap<HostName, Vec<Action>>) {
+        let stage = self.stage(summary, Course::Local);
+        self.stages.push(Stage { group: BTreeMap::new(), actions, ..stage });
+    }
+
+    /// A stage in which a host that the text lists already starts. Undone with the same bytes as
+    /// the stage before, which listed it.
+    pub fn start(&mut self, summary: String, (id, host): (NodeId, HostName)) {
+        let links = self.config.links();
+        let connected = links.into_iter().map(|link| Probe::LinkConnected { link });
+        let nodes = self.group.keys().copied().chain([id]).collect::<BTreeSet<_>>();
+        let membership = Probe::Membership { nodes: nodes.into_iter().collect() };
+        let stage = Stage {
+            joining: BTreeMap::from([(id, host.clone())]),
+            back: self.stages.last().and_then(|stage| stage.back.clone()),
+            actions: BTreeMap::from([(host.clone(), vec![Action::Join {}])]),
+            probes: connected.chain([membership]).collect(),
+            ..self.stage(summary, Course::Start)
+        };
+        self.stages.push(stage);
+        self.group.insert(id, host);
+    }
+
+    /// The finished plan.
+    pub fn finish(self, summary: String) -> Plan<Proposed> {
+        Plan::proposed(Some(self.parent), self.desired.generation, summary, self.stages)
+    }
+
+    fn stage(&self, summary: String, course: Course) -> Stage {
+        Stage {
+            summary,
+            risk: Risk::Live,
+            course,
+            group: self.group.clone(),
+            joining: BTreeMap::new(),
+            config: self.conf.clone(),
+            back: None,
+            actions: BTreeMap::new(),
+            probes: Vec::new(),
+            confirm_timeout_secs: self.desired.rollout.confirm_timeout_secs,
+        }
+    }
+}
+
+/// Names the bytes of a document that was made from a text and ASCII edits.
+fn text(version: ConfigVersion, document: &Document) -> Result<ConfText, Obstacle> {
+    let text = String::from_utf8(document.to_bytes()).map_err(|error| {
+        let sentence = format!("the corosync.conf in force is not UTF-8: {error}");
+        Obstacle::new(Blocker::ConfigNotUnderstood, sentence)
+    })?;
+    Ok(ConfText::new(version, text))
+}
+
+fn not_editable(error: &EditError) -> Obstacle {
+    let sentence = format!("the corosync.conf in force cannot be changed as wanted: {error}");
+    Obstacle::new(Blocker::ConfigNotUnderstood, sentence)
+}

@@ -1,0 +1,267 @@
+//! What a plan stands on: either no cluster at all, or one whose every member says the same.
+//!
+//! Owns the rule "doubt means stop" (design rule 5): a host that is silent, disagrees or is not
+//! understood ends planning here, with its name in the sentence. Never looks at what is wanted
+//! beyond names, ids and hosts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::report::{Blocker, Obstacle};
+use crate::change::ConfText;
+use crate::conf::{Config, Document};
+use crate::desired::{DesiredCluster, DesiredNode};
+use crate::ids::{Digest, NodeId, NodeName};
+use crate::observed::{Claim, FileView, HostView, ObservedCluster};
+
+/// The state to plan from.
+#[derive(Debug)]
+pub(super) enum Ground<'a> {
+    /// No host of the spec has anything of a cluster, and every one of them was heard.
+    Empty(Vec<Member<'a>>),
+    /// A sound cluster.
+    Cluster(Box<InForce<'a>>),
+}
+
+/// A wanted node with the host that speaks for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub node: &'a DesiredNode,
+    pub view: &'a HostView,
+}
+
+/// A sound cluster: the text in force everywhere, and its members.
+#[derive(Debug)]
+pub(super) struct InForce<'a> {
+    pub conf: ConfText,
+    pub document: Document,
+    pub config: Config,
+    pub members: BTreeMap<NodeId, Member<'a>>,
+}
+
+/// Finds out what there is. An obstacle when the view is not sound.
+pub(super) fn look<'a>(
+    desired: &'a DesiredCluster,
+    observed: &'a ObservedCluster,
+) -> Result<Ground<'a>, Obstacle> {
+    let known: Vec<_> = desired
+        .nodes
+        .iter()
+        .filter_map(|node| Some(Member { node, view: view(node, observed)? }))
+        .collect();
+    if known.iter().all(|member| is_empty(member.view)) {
+        // A host that is not heard may be running the cluster that a second one would be formed beside.
+        let heard = desired.nodes.iter().map(|node| present(node, observed));
+        return Ok(Ground::Empty(heard.collect::<Result<_, _>>()?));
+    }
+    let texts = known_texts(&known);
+    refuse_foreign(desired, &known, &texts)?;
+    let (document, config, conf) = reference(&known, &texts)?;
+    refuse_unlisted(desired, &config)?;
+    let members = members(desired, observed, &config)?;
+    let ground = InForce { conf, document, config, members };
+    ground.members.values().try_for_each(|member| agrees(&ground, member))?;
+    ground.members.iter().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
+    Ok(Ground::Cluster(Box::new(ground)))
+}
+
+/// The host of a wanted node, if it exists.
+pub(super) fn view<'a>(node: &DesiredNode, observed: &'a ObservedCluster) -> Option<&'a HostView> {
+    observed.hosts.get(&node.host)
+}
+
+/// A wanted node whose host exists, is heard and is the machine that the spec means.
+pub(super) fn present<'a>(
+    node: &'a DesiredNode,
+    observed: &'a ObservedCluster,
+) -> Result<Member<'a>, Obstacle> {
+    let host = &node.host;
+    let Some(view) = view(node, observed) else {
+        return Obstacle::stop(
+            Blocker::HostMissing,
+            format!("there is no PveHost {host}, which the spec names for node {}", node.name),
+        );
+    };
+    if let Claim::Other(owner) = &view.claim {
+        return Obstacle::stop(
+            Blocker::HostClaimed,
+            format!("{host} belongs to the PveCluster {owner}"),
+        );
+    }
+    if view.witness {
+        let sentence = format!("{host} is a witness and cannot be a node of the cluster");
+        return Obstacle::stop(Blocker::HostIsWitness, sentence);
+    }
+    if !view.connected {
+        return Obstacle::stop(
+            Blocker::HostNotConnected,
+            format!("the agent on {host} is not heard"),
+        );
+    }
+    if view.hostname != node.name.as_str() {
+        let sentence = format!(
+            "{host} calls itself `{}`, but the spec calls this node `{}`",
+            view.hostname, node.name
+        );
+        return Obstacle::stop(Blocker::NameMismatch, sentence);
+    }
+    Ok(Member { node, view })
+}
+
+/// Whether a host has nothing of any cluster.
+pub(super) fn is_empty(view: &HostView) -> bool {
+    view.pmxcfs_file.is_none() && view.disk_file.is_none() && view.running_version.is_none()
+}
+
+fn files(view: &HostView) -> impl Iterator<Item = &FileView> {
+    view.pmxcfs_file.iter().chain(&view.disk_file)
+}
+
+/// A text may be known from one host only: the others then publish its digest alone.
+fn known_texts<'a>(known: &[Member<'a>]) -> BTreeMap<Digest, &'a str> {
+    let all = known.iter().flat_map(|member| files(member.view));
+    all.filter_map(|file| Some((file.digest, file.text.as_deref()?))).collect()
+}
+
+/// Two clusters on the hosts of one spec: nothing of either is touched.
+fn refuse_foreign(
+    desired: &DesiredCluster,
+    known: &[Member<'_>],
+    texts: &BTreeMap<Digest, &str>,
+) -> Result<(), Obstacle> {
+    let mut looked_at = BTreeSet::new();
+    for (host, file) in known.iter().flat_map(|m| files(m.view).map(|file| (&m.node.host, file))) {
+        let Some(text) = texts.get(&file.digest).filter(|_| looked_at.insert(file.digest)) else {
+            continue;
+        };
+        let name = match Config::read(&Document::parse(text.as_bytes())) {
+            Ok(config) => config.cluster_name,
+            Err(error) => {
+                let sentence = format!("the corosync.conf of {host} is not understood: {error}");
+                return Obstacle::stop(Blocker::ConfigNotUnderstood, sentence);
+            }
+        };
+        if name != desired.name {
+            let sentence =
+                format!("{host} belongs to the cluster `{name}`, not to `{}`", desired.name);
+            return Obstacle::stop(Blocker::ForeignCluster, sentence);
+        }
+    }
+    Ok(())
+}
+
+/// The text that the members are held against: that of a quorate host where there is one.
+fn reference(
+    known: &[Member<'_>],
+    texts: &BTreeMap<Digest, &str>,
+) -> Result<(Document, Config, ConfText), Obstacle> {
+    let quorate = known.iter().filter(|member| member.view.quorate);
+    let rest = known.iter().filter(|member| !member.view.quorate);
+    let mut candidates = quorate.chain(rest).flat_map(|member| files(member.view));
+    let Some(text) = candidates.find_map(|file| texts.get(&file.digest)) else {
+        let named = known.iter().filter(|member| !is_empty(member.view));
+        let hosts: Vec<_> = named.map(|member| member.node.host.to_string()).collect();
+        let sentence = format!("{} have not reported their corosync.conf yet", hosts.join(", "));
+        return Obstacle::stop(Blocker::ConfigUnknown, sentence);
+    };
+    let document = Document::parse(text.as_bytes());
+    let config = Config::read(&document).map_err(|error| {
+        let sentence = format!("the corosync.conf in force is not understood: {error}");
+        Obstacle::new(Blocker::ConfigNotUnderstood, sentence)
+    })?;
+    let conf = ConfText::new(config.version, (*text).to_owned());
+    Ok((document, config, conf))
+}
+
+fn refuse_unlisted(desired: &DesiredCluster, config: &Config) -> Result<(), Obstacle> {
+    let listed = |name: &NodeName| desired.nodes.iter().any(|node| node.name == *name);
+    let unlisted = config.nodes.iter().filter(|node| !listed(&node.name));
+    let names: Vec<_> = unlisted.map(|node| node.name.to_string()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let names = names.join(", ");
+    let sentence = format!(
+        "the spec does not list {names}, which the cluster has; removing a node is not supported yet"
+    );
+    Obstacle::stop(Blocker::RemovalNotSupported, sentence)
+}
+
+fn members<'a>(
+    desired: &'a DesiredCluster,
+    observed: &'a ObservedCluster,
+    config: &Config,
+) -> Result<BTreeMap<NodeId, Member<'a>>, Obstacle> {
+    let mut members = BTreeMap::new();
+    for node in &desired.nodes {
+        let Some(listed) = config.nodes.iter().find(|listed| listed.name == node.name) else {
+            continue;
+        };
+        members.insert(listed.id, present(node, observed)?);
+        if let Some(wanted) = node.node_id.filter(|wanted| *wanted != listed.id) {
+            let sentence = format!(
+                "{} has node id {}, the spec wants {wanted}; changing it is not supported yet",
+                node.name, listed.id
+            );
+            return Obstacle::stop(Blocker::NodeIdChangeNotSupported, sentence);
+        }
+    }
+    Ok(members)
+}
+
+/// One text in both places and in the running daemon, on every member.
+fn agrees(ground: &InForce<'_>, member: &Member<'_>) -> Result<(), Obstacle> {
+    let Member { node, view } = member;
+    let (host, version) = (&node.host, ground.conf.version);
+    let places = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];
+    for (place, file) in places {
+        let difference = match file {
+            None => format!("{host} has no corosync.conf in {place}"),
+            Some(file) if file.digest != ground.conf.digest => {
+                format!("{host} has another corosync.conf in {place} than version {version}")
+            }
+            Some(_) => continue,
+        };
+        return Obstacle::stop(Blocker::HostsDisagree, difference);
+    }
+    match view.running_version {
+        None => Obstacle::stop(Blocker::NotQuorate, format!("corosync does not run on {host}")),
+        Some(running) if running != version => Obstacle::stop(
+            Blocker::HostsDisagree,
+            format!(
+                "{host} runs version {running} of corosync.conf, the file has version {version}"
+            ),
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+/// A quorate member of the one whole membership that can write /etc/pve.
+fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(), Obstacle> {
+    let Member { node, view } = member;
+    let host = &node.host;
+    if !view.quorate {
+        return Obstacle::stop(Blocker::NotQuorate, format!("{host} is not quorate"));
+    }
+    let listed: BTreeSet<_> = ground.members.keys().copied().collect();
+    if view.members != listed {
+        let sentence = format!(
+            "{host} (node {id}) sees the nodes {}, corosync.conf lists {}",
+            ids(&view.members),
+            ids(&listed)
+        );
+        return Obstacle::stop(Blocker::NotQuorate, sentence);
+    }
+    let first = ground.members.values().next().map(|first| (&first.node.host, &first.view.ring));
+    if let Some((other, _)) = first.filter(|(_, ring)| **ring != view.ring || view.ring.is_none()) {
+        let sentence = format!("{host} and {other} are in different memberships");
+        return Obstacle::stop(Blocker::HostsDisagree, sentence);
+    }
+    if !view.pmxcfs_writable {
+        return Obstacle::stop(Blocker::ReadOnly, format!("/etc/pve takes no writes on {host}"));
+    }
+    Ok(())
+}
+
+fn ids(ids: &BTreeSet<NodeId>) -> String {
+    ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
+}

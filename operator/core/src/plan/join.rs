@@ -1,0 +1,161 @@
+//! One node joins a running cluster.
+//!
+//! Everything that can be ready beforehand is: the key first, the list next, the start last
+//! (pmxcfs.md 1), because from the moment that the list names it the joiner's votes count and are
+//! missing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::addresses::{self, Owners};
+use super::draft::Draft;
+use super::ground::{InForce, Member, is_empty, present};
+use super::links;
+use super::report::{Blocker, Obstacle};
+use super::votes;
+use crate::change::{Action, Plan, Proposed};
+use crate::conf::{NodeEntry, edit};
+use crate::desired::{DesiredCluster, DesiredNode};
+use crate::ids::NodeId;
+use crate::observed::ObservedCluster;
+use crate::quorum;
+
+/// Plans the join of a node that the text in force does not list.
+pub(super) fn plan(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    (ground, node): (&InForce<'_>, &DesiredNode),
+) -> Result<Plan<Proposed>, Obstacle> {
+    let joiner = present(node, observed)?;
+    let recipient = ready(&joiner)?;
+    let entry = entry(desired, ground, joiner)?;
+    links::refuse_faults(ground, &ground.config.links())?;
+    votes::refuse_options(ground)?;
+
+    let mut draft = Draft::new(desired, observed, ground)?;
+    let (name, host, id) = (entry.name.clone(), node.host.clone(), entry.id);
+    seal(&mut draft, ground, (joiner, recipient));
+    let lent = lend(&mut draft, &entry)?;
+    let connected = ground.config.links();
+    let summary = format!("List {name} as node {id}");
+    draft.write(summary, &connected, |text| edit::add_node(text, &entry))?;
+    draft.start(format!("Start corosync and pmxcfs on {host}"), (id, host.clone()));
+    take_back(&mut draft, ground, lent)?;
+    Ok(draft.finish(format!("{host} joins the cluster {}", desired.name)))
+}
+
+/// The id that a node gets: the wanted one, else the lowest that nobody has or wants.
+pub(super) fn node_id(
+    desired: &DesiredCluster,
+    node: &DesiredNode,
+    taken: &[NodeId],
+) -> Result<NodeId, Obstacle> {
+    let others = desired.nodes.iter().filter(|other| other.name != node.name);
+    let wanted_by_others: BTreeSet<_> = others.filter_map(|other| other.node_id).collect();
+    if let Some(wanted) = node.node_id {
+        if taken.contains(&wanted) || wanted_by_others.contains(&wanted) {
+            let sentence =
+                format!("node id {wanted}, which the spec wants for {}, is taken", node.name);
+            return Obstacle::stop(Blocker::NodeIdTaken, sentence);
+        }
+        return Ok(wanted);
+    }
+    let free = |id: &NodeId| !taken.contains(id) && !wanted_by_others.contains(id);
+    let lowest = (1..=u32::from(u16::MAX)).filter_map(|id| NodeId::try_from(id).ok()).find(free);
+    lowest.ok_or_else(|| Obstacle::new(Blocker::NodeIdTaken, "there is no free node id"))
+}
+
+/// The machine is no part of any cluster.
+pub(super) fn has_nothing(joiner: &Member<'_>) -> Result<(), Obstacle> {
+    let Member { node, view } = joiner;
+    if is_empty(view) {
+        return Ok(());
+    }
+    let what =
+        if view.running_version.is_some() { "corosync runs" } else { "there is a corosync.conf" };
+    let sentence = format!("{} cannot join, {what} on it already", node.host);
+    Obstacle::stop(Blocker::HostNotEmpty, sentence)
+}
+
+/// The machine can join now. Returns the key that the authkey is to be sealed to.
+fn ready(joiner: &Member<'_>) -> Result<String, Obstacle> {
+    has_nothing(joiner)?;
+    let Member { node, view } = joiner;
+    let host = &node.host;
+    if !view.guests.is_empty() {
+        // A joiner's own configuration database is set aside: its guests would be gone.
+        let guests: Vec<_> = view.guests.iter().map(u32::to_string).collect();
+        let sentence = format!("{host} cannot join while it has guests: {}", guests.join(", "));
+        return Obstacle::stop(Blocker::GuestsOnJoiner, sentence);
+    }
+    view.sealing_key.clone().ok_or_else(|| {
+        let sentence =
+            format!("{host} has not published the key to which secrets for it are sealed");
+        Obstacle::new(Blocker::SealingKeyMissing, sentence)
+    })
+}
+
+/// The joiner's place in the nodelist. Joins with one vote at most; more come one by one.
+fn entry(
+    desired: &DesiredCluster,
+    ground: &InForce<'_>,
+    joiner: Member<'_>,
+) -> Result<NodeEntry, Obstacle> {
+    let taken: Vec<_> = ground.members.keys().copied().collect();
+    let mut owners = Owners::of(&ground.config);
+    let mut addresses = BTreeMap::new();
+    for link in ground.config.links() {
+        let address = addresses::wanted(desired, joiner, link)?;
+        owners.take(joiner, &address)?;
+        addresses.insert(link, address);
+    }
+    Ok(NodeEntry {
+        name: joiner.node.name.clone(),
+        id: node_id(desired, joiner.node, &taken)?,
+        votes: joiner.node.votes.unwrap_or(1).min(1),
+        addresses,
+    })
+}
+
+fn seal(draft: &mut Draft<'_>, ground: &InForce<'_>, (joiner, recipient): (Member<'_>, String)) {
+    let to = joiner.node.host.clone();
+    let Some(sealer) = ground.members.values().next().map(|member| member.node.host.clone()) else {
+        return;
+    };
+    let summary = format!("{sealer} seals the authkey for {to}, which takes it");
+    let actions = BTreeMap::from([
+        (sealer, vec![Action::SealAuthkey { to: to.clone(), recipient }]),
+        (to, vec![Action::ReceiveAuthkey {}]),
+    ]);
+    draft.local(summary, actions);
+}
+
+/// Lends the lowest member votes until the members keep the majority without the joiner, which is
+/// listed before it is up. Returns how many.
+fn lend(draft: &mut Draft<'_>, entry: &NodeEntry) -> Result<u32, Obstacle> {
+    let mut lent = 0;
+    loop {
+        let now = votes::of(draft.config());
+        let mut then = now.clone();
+        then.insert(entry.id, entry.votes);
+        if quorum::staying_are_quorate(&now, &then) {
+            return Ok(lent);
+        }
+        votes::step(draft, votes::lowest(&now), votes::Step::Lend)?;
+        lent += 1;
+    }
+}
+
+/// Takes back what was lent here, and the vote that a first node was formed with.
+fn take_back(draft: &mut Draft<'_>, ground: &InForce<'_>, lent: u32) -> Result<(), Obstacle> {
+    let before = votes::of(&ground.config);
+    let Some((id, member)) = ground.members.iter().next() else {
+        return Ok(());
+    };
+    let had = before.get(id).copied().unwrap_or(0);
+    let at_formation =
+        u32::from(ground.members.len() == 1 && had == 2 && member.node.votes.unwrap_or(1) < 2);
+    for _ in 0..lent + at_formation {
+        votes::step(draft, Some(*id), votes::Step::TakeBack)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The planner: from what is wanted and what is observed to the next safe change, in full.
+//!
+//! Total, deterministic and idempotent: it always returns a report, the same input gives the same
+//! bytes, and a cluster that is as wanted gives no plan. It decides and numbers everything; nobody
+//! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
+//! trust it.
+//!
+//! One plan changes one thing: the links, or one node more, or the votes, in this order; what else
+//! the spec wants is in [`Report::waiting_for`]. Where to read next: `ground` (may anything be
+//! planned at all), `form`, `links`, `join`, `votes`, `draft` (how stages are numbered).
+
+mod addresses;
+mod draft;
+mod form;
+mod ground;
+mod join;
+mod links;
+mod report;
+mod votes;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use report::{Blocker, Class, Report, State};
+
+use crate::change::{Plan, Proposed};
+use crate::desired::{DesiredCluster, DesiredNode};
+use crate::observed::ObservedCluster;
+use draft::Draft;
+use ground::{Ground, InForce};
+use report::Obstacle;
+
+/// The planner's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// What it says, always.
+    pub report: Report,
+    /// What would be done next; only with [`State::Proposing`].
+    pub plan: Option<Plan<Proposed>>,
+}
+
+/// Plans the next change of a cluster.
+#[must_use]
+pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
+    match decide(desired, observed) {
+        Err(obstacle) => Planned { report: obstacle.into(), plan: None },
+        Ok(None) => {
+            let sentence = format!(
+                "{} is as the spec wants it on {}",
+                desired.name,
+                hosts(desired.nodes.iter())
+            );
+            Planned {
+                report: Report { sentence, state: State::Settled, waiting_for: vec![] },
+                plan: None,
+            }
+        }
+        Ok(Some(Next { plan, later })) if desired.rollout.paused => {
+            let sentence = format!("the rollout is paused; next would be: {}", plan.summary);
+            let waiting_for = [vec!["`rollout.paused` to end".to_owned()], later].concat();
+            Planned { report: Report { sentence, state: State::Waiting, waiting_for }, plan: None }
+        }
+        Ok(Some(Next { plan, later })) => {
+            let sentence = match plan.stages.len() {
+                1 => format!("{}, in one stage", plan.summary),
+                several => format!("{}, in {several} stages", plan.summary),
+            };
+            let report = Report { sentence, state: State::Proposing, waiting_for: later };
+            Planned { report, plan: Some(plan) }
+        }
+    }
+}
+
+/// A plan, and what comes after it.
+struct Next {
+    plan: Plan<Proposed>,
+    later: Vec<String>,
+}
+
+fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option<Next>, Obstacle> {
+    let next = match ground::look(desired, observed)? {
+        Ground::Empty(nodes) => {
+            let plan = form::plan(desired, observed, &nodes)?;
+            Some(Next { plan, later: joins(desired.nodes.iter().skip(1)) })
+        }
+        Ground::Cluster(ground) => change(desired, observed, &ground)?,
+    };
+    if let Some(next) = &next {
+        refuse_paused(observed, &next.plan)?;
+    }
+    Ok(next)
+}
+
+/// The next change of a sound cluster.
+fn change(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    ground: &InForce<'_>,
+) -> Result<Option<Next>, Obstacle> {
+    let listed =
+        |node: &&DesiredNode| ground.config.nodes.iter().any(|known| known.name == node.name);
+    let mut joiners = desired.nodes.iter().filter(|node| !listed(node));
+    let links = links::goal(desired, ground)?;
+    let votes = votes::goal(ground)?;
+    let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
+
+    if !links.is_empty() {
+        let mut draft = Draft::new(desired, observed, ground)?;
+        links::stages(&links, ground, &mut draft)?;
+        let members = hosts(ground.members.values().map(|member| member.node));
+        let plan = draft.finish(format!("On {members}: {}", links::summary(&links)));
+        let later = joins(joiners).into_iter().chain(later_votes).collect();
+        return Ok(Some(Next { plan, later }));
+    }
+    if let Some(node) = joiners.next() {
+        let plan = join::plan(desired, observed, (ground, node))?;
+        let later = joins(joiners).into_iter().chain(later_votes).collect();
+        return Ok(Some(Next { plan, later }));
+    }
+    if !votes.is_empty() {
+        let plan = votes::plan(desired, observed, (ground, &votes))?;
+        return Ok(Some(Next { plan, later: Vec::new() }));
+    }
+    Ok(None)
+}
+
+/// A paused host does nothing: a stage that needs it would time out and be undone.
+fn refuse_paused(observed: &ObservedCluster, plan: &Plan<Proposed>) -> Result<(), Obstacle> {
+    let paused = |host| observed.hosts.get(host).is_some_and(|view| view.paused);
+    let mut hosts = plan.stages.iter().flat_map(crate::change::Stage::hosts);
+    match hosts.find(|host| paused(*host)) {
+        Some(host) => Obstacle::stop(
+            Blocker::HostPaused,
+            format!("{host} is paused and takes part in no change"),
+        ),
+        None => Ok(()),
+    }
+}
+
+fn joins<'a>(nodes: impl Iterator<Item = &'a DesiredNode>) -> Vec<String> {
+    nodes.map(|node| format!("{} joins", node.host)).collect()
+}
+
+fn hosts<'a>(nodes: impl Iterator<Item = &'a DesiredNode>) -> String {
+    nodes.map(|node| node.host.to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,175 @@
+//! What the planner says: one sentence for people, and why there is no plan where there is none.
+//!
+//! Owns the words for the outcome. Never decides it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The planner's answer in words. There always is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// One sentence for people. Names the hosts that it is about.
+    pub sentence: String,
+    /// What it means.
+    pub state: State,
+    /// What has to come first, and what is planned to come later, each a phrase.
+    pub waiting_for: Vec<String>,
+}
+
+/// What a report means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Everything that the spec mentions is in force.
+    Settled,
+    /// There is a plan.
+    Proposing,
+    /// There would be a plan, but the rollout is paused.
+    Waiting,
+    /// There is no plan, for this reason.
+    Blocked(Blocker),
+}
+
+/// Why nothing can be planned. The variant's name is the reason in the condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Blocker {
+    /// The spec names a host of which there is no `PveHost`.
+    HostMissing,
+    /// A host's agent is not heard.
+    HostNotConnected,
+    /// A host obeys another `PveCluster`.
+    HostClaimed,
+    /// A host that has to act is paused.
+    HostPaused,
+    /// A host whose role is witness is named as a node.
+    HostIsWitness,
+    /// The machine's host name is not the node's name.
+    NameMismatch,
+    /// A host that shall join has not published a sealing key yet.
+    SealingKeyMissing,
+    /// A host that shall join has a corosync.conf, or corosync runs there.
+    HostNotEmpty,
+    /// A host that shall join has guests.
+    GuestsOnJoiner,
+    /// A host belongs to a cluster of another name.
+    ForeignCluster,
+    /// Files or running versions differ between hosts or on one host.
+    HostsDisagree,
+    /// Nobody has reported the text in force yet.
+    ConfigUnknown,
+    /// The text in force is not understood in every point that a plan needs.
+    ConfigNotUnderstood,
+    /// A member does not run, is not quorate or sees another membership.
+    NotQuorate,
+    /// A member's /etc/pve takes no writes.
+    ReadOnly,
+    /// A link that is needed is not connected between every pair.
+    LinkNotConnected,
+    /// No working link would be left between some pair.
+    LastLink,
+    /// A node has no address for a link.
+    AddressMissing,
+    /// A host has more than one address in a link's network.
+    AddressAmbiguous,
+    /// A stated address is on no network card of its host.
+    AddressNotOnHost,
+    /// Two nodes would have the same address.
+    AddressTaken,
+    /// A wanted node id belongs to another node.
+    NodeIdTaken,
+    /// No node would have a vote.
+    NoVotes,
+    /// `config_version` cannot be counted on.
+    VersionExhausted,
+    /// The spec does not name a member of the running cluster.
+    RemovalNotSupported,
+    /// The spec wants another address on a link that exists.
+    LinkMoveNotSupported,
+    /// The spec wants another id for a member.
+    NodeIdChangeNotSupported,
+    /// Removing link 0 would shorten the token timeout.
+    LinkZeroNotSupported,
+    /// The file's `quorum` section says more than the vote arithmetic here covers.
+    QuorumOptionsNotSupported,
+}
+
+impl fmt::Display for Blocker {
+    /// The variant's name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// How a blocker is to be treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Class {
+    /// It goes away by itself when somebody reports.
+    Waiting,
+    /// The world has to change; a person may have to act.
+    Blocked,
+    /// The spec has to change.
+    Invalid,
+}
+
+impl Blocker {
+    /// How to treat it.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::ConfigUnknown | Self::SealingKeyMissing => Class::Waiting,
+            Self::HostMissing
+            | Self::HostNotConnected
+            | Self::HostClaimed
+            | Self::HostPaused
+            | Self::HostIsWitness
+            | Self::NameMismatch
+            | Self::HostNotEmpty
+            | Self::GuestsOnJoiner
+            | Self::ForeignCluster
+            | Self::HostsDisagree
+            | Self::ConfigNotUnderstood
+            | Self::NotQuorate
+            | Self::ReadOnly
+            | Self::LinkNotConnected
+            | Self::LastLink
+            | Self::AddressMissing
+            | Self::AddressAmbiguous
+            | Self::AddressNotOnHost
+            | Self::VersionExhausted
+            | Self::QuorumOptionsNotSupported => Class::Blocked,
+            Self::AddressTaken
+            | Self::NodeIdTaken
+            | Self::NoVotes
+            | Self::RemovalNotSupported
+            | Self::LinkMoveNotSupported
+            | Self::NodeIdChangeNotSupported
+            | Self::LinkZeroNotSupported => Class::Invalid,
+        }
+    }
+}
+
+/// A reason to plan nothing, with the sentence that explains it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Obstacle {
+    pub blocker: Blocker,
+    pub sentence: String,
+}
+
+impl Obstacle {
+    pub fn new(blocker: Blocker, sentence: impl Into<String>) -> Self {
+        Self { blocker, sentence: sentence.into() }
+    }
+
+    /// The usual way out of a check.
+    pub fn stop<T>(blocker: Blocker, sentence: impl Into<String>) -> Result<T, Self> {
+        Err(Self::new(blocker, sentence))
+    }
+}
+
+impl From<Obstacle> for Report {
+    fn from(obstacle: Obstacle) -> Self {
+        let Obstacle { blocker, sentence } = obstacle;
+        Self { sentence, state: State::Blocked(blocker), waiting_for: Vec::new() }
+    }
+}

@@ -1,0 +1,177 @@
+//! How the hosts of a cluster agree on one stage, with no control plane.
+//!
+//! Owns: the [`Machine`] of one host in one [`Attempt`], what it says and what it has done. Never
+//! reads a clock, a file or the network: events come in, effects go out. Local stages need none.
+//!
+//! # Why votes
+//!
+//! corosync delivers in one order to all members, but not safely: a host may be cut off just after it
+//! delivered a message that no other host got, and still believe itself quorate. The quorum service
+//! and the process group are also two connections without a common order, so "quorate at delivery"
+//! is not the same moment everywhere. A decision can therefore not rest on delivery alone.
+//!
+//! So both questions of a stage are put to a vote, of the hosts in `group` (their number: n):
+//!
+//! | question | yes | decided with | no | decided with |
+//! |---|---|---|---|---|
+//! | does it begin? | `Going` | more than n/2 | `GaveUp` | n/2 or more, or one host that never prepared |
+//! | does it stay? | `Sealed` | more than n/2 | `RollingBack` | n/2 or more |
+//!
+//! A vote is persisted before it is sent and changed only once the question is decided. Yes and no
+//! can then never both be decided, whatever is lost, cut off, reordered or restarted, and when
+//! all have voted one of them is (a tie is a no). The order of the group still makes everybody cast the
+//! same vote in all but the rare cases, and the second round costs a millisecond (facts/corosync 7.1).
+//!
+//! A host whose checks fail decides alone: `Going` needs everybody prepared, and it never is. Every
+//! part that corosync calls quorate holds n/2 hosts or more (one vote lent, or one device vote on an
+//! even number), so it can always decide to undo. A last-man-standing device is the exception: its
+//! last survivor waits for another host.
+//!
+//! # Who writes
+//!
+//! The lowest id whose `Prepared` said writable: a function of messages that everybody has before
+//! anybody goes, and that never change, so there is one writer per attempt and no successor. It writes
+//! only when the vote to begin is won. It votes to undo only with no write in flight; while it has not
+//! (crashed, cut off), whoever writes back writes over the parent as well, and the higher number then
+//! fences a late rename: inside the lock a writer compares the file with its parent.
+//!
+//! # Without quorum
+//!
+//! Ten seconds after the deadline a host without quorum votes to undo and puts the back text on its
+//! own disk; the vote makes sure that it can never count as one where the stage stays. A host that
+//! sealed does not: all hosts held, so the new text is not what cut it off. When the others decided
+//! otherwise it learns so from their repeats and takes the cluster's file.
+
+mod machine;
+mod message;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use crate::change::Course;
+use crate::ids::NodeId;
+
+pub use machine::Machine;
+pub use message::{Attempt, Message, Phase, Record};
+
+/// All that a host has to know before it takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// This host.
+    pub me: NodeId,
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// `Write` or `Start`; a `Local` stage has no use for a machine.
+    pub course: Course,
+    /// The members that prepare, vote and confirm. Never empty.
+    pub group: BTreeSet<NodeId>,
+    /// Hosts that become members in this stage and confirm, but do not vote.
+    pub joining: BTreeSet<NodeId>,
+    /// Whether there is a text that undoes the stage.
+    pub has_back: bool,
+    /// From the start of acting until the stage is undone, in milliseconds.
+    pub confirm_timeout_ms: u64,
+    /// What /etc/pve/corosync.conf is now.
+    pub in_force: InForce,
+    /// What the ledger holds of this very attempt.
+    pub recovered: Option<Record>,
+}
+
+/// Which of the texts that a stage knows /etc/pve/corosync.conf is, byte for byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InForce {
+    /// The one before the stage.
+    Parent,
+    /// The stage's own. In a `Start` stage, which writes none, this comes before `Parent`.
+    New,
+    /// The one that undoes the stage.
+    Back,
+    /// None of them, or none at all.
+    Other,
+}
+
+/// What corosync and pmxcfs say at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// The quorum service says so.
+    pub quorate: bool,
+    /// /etc/pve takes writes.
+    pub writable: bool,
+    /// Node ids in the corosync membership.
+    pub members: BTreeSet<NodeId>,
+    /// Node ids in the process group: members whose agent runs.
+    pub agents: BTreeSet<NodeId>,
+}
+
+/// What the executor reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Time passed. To be sent about every 500 ms until the outcome.
+    Tick,
+    /// The membership, the process group, quorum or writability changed, or is known for the first
+    /// time. Every change of the process group must be reported, in order with the messages.
+    View(View),
+    /// A message was delivered, this host's own included.
+    Delivered(Message),
+    /// [`Effect::RunChecks`] ended; an error is one sentence that names what is wrong.
+    Checks(Result<(), String>),
+    /// [`Effect::Write`] ended: the new text was read back, or one sentence why not.
+    Written(Result<(), String>),
+    /// One round of probes on this host: all hold, or the sentence of the first that does not.
+    Probes(Result<(), String>),
+    /// What is in force, after each change of /etc/pve/corosync.conf.
+    InForce(InForce),
+    /// [`Effect::WriteBack`] ended: what is in force now, or why the attempt failed (it is repeated).
+    WrittenBack(Result<InForce, String>),
+    /// [`Effect::Undo`] ended, or one sentence why it could not.
+    Undone(Result<(), String>),
+}
+
+/// What the executor has to do, in the order given, each finished before the next unless it answers
+/// by an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Probes before, `corosync -t`, parent equal in all places. Answer: [`Event::Checks`].
+    RunChecks,
+    /// Put this into the ledger and fsync it. When that fails, the agent must stop, not go on.
+    Persist(Record),
+    /// Multicast this to the process group; before the group is joined it can be dropped.
+    Send(Message),
+    /// Under the locks: compare with the parent, rename, read back; fine as well when the new text
+    /// is already in force. Answer: [`Event::Written`].
+    Write,
+    /// Run the probes again and again until the outcome. Answers: [`Event::Probes`].
+    StartProbing,
+    /// Joining host: carry out this host's actions.
+    Act,
+    /// Under the locks: write the back text over the stage's own text, and over nothing else except as
+    /// said here. Answer: [`Event::WrittenBack`].
+    WriteBack {
+        /// Write it over the parent too, since a write of the new text may still be under way.
+        over_parent: bool,
+    },
+    /// Put the back text on the own disk and reload only this host's daemon.
+    RestoreOwnDisk,
+    /// Copy the cluster's file over the own disk's and reload: this host restored alone, and the
+    /// others kept the stage.
+    TakeClusterFile,
+    /// Joining host: undo its actions. Answer: [`Event::Undone`].
+    Undo,
+    /// The outcome. The machine goes on answering late hosts: keep it until the next attempt.
+    Done(Outcome),
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// In force everywhere.
+    Confirmed,
+    /// Undone, and why.
+    RolledBack(String),
+    /// Not begun, and why.
+    Refused(String),
+    /// Neither in force nor undone, and why.
+    Failed(String),
+}

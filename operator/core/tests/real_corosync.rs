@@ -1,0 +1,157 @@
+//! Formed and edited files, and refused lines, put before the real `corosync -t` where it is
+//! installed. It starts nothing, opens no socket and needs no root.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pvecm_core::conf::edit::{
+    add_link, add_node, append_section, remove_link, remove_node, set, set_priority, set_version,
+    set_votes,
+};
+use pvecm_core::conf::{Document, Formation, LinkOptions, NodeEntry, SectionPath, form};
+use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
+
+const COROSYNC: &str = "/usr/sbin/corosync";
+
+/// A directory with an authkey, gone when dropped.
+struct Desk(PathBuf);
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Desk {
+    /// `None`, with a word on stderr, where corosync is not installed.
+    fn new(name: &str) -> Option<Self> {
+        if !Path::new(COROSYNC).exists() {
+            eprintln!("skipped: {COROSYNC} is not installed");
+            return None;
+        }
+        let directory = std::env::temp_dir().join(format!("pvecm-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("authkey"), [7; 256]).unwrap();
+        Some(Self(directory))
+    }
+
+    /// Exit code and stderr of `corosync -t` on these bytes.
+    fn verdict(&self, bytes: &[u8]) -> (Option<i32>, String) {
+        let file = self.0.join("corosync.conf");
+        fs::write(&file, bytes).unwrap();
+        let output = Command::new(COROSYNC).arg("-c").arg(&file).arg("-t").output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Asserts that corosync takes the document, given a key file and stderr for its messages.
+    #[track_caller]
+    fn accepts(&self, document: &Document) {
+        let key = self.0.join("authkey");
+        let totem = SectionPath::top("totem");
+        let document = set(document, &totem, "keyfile", key.to_str().unwrap()).unwrap();
+        let logging = SectionPath::top("logging");
+        let document = set(&document, &logging, "to_stderr", "yes").unwrap();
+        let document = set(&document, &logging, "to_syslog", "no").unwrap();
+        let (code, messages) = self.verdict(document.as_bytes());
+        let text = String::from_utf8_lossy(document.as_bytes()).into_owned();
+        assert_eq!(code, Some(0), "{messages}\n{text}");
+    }
+}
+
+fn link(number: u32) -> LinkNumber {
+    LinkNumber::try_from(number).unwrap()
+}
+
+fn node_id(id: u32) -> NodeId {
+    NodeId::try_from(id).unwrap()
+}
+
+/// Node 1 is found by its address, 127.0.0.1, so this machine's host name does not matter.
+fn node(id: u32) -> NodeEntry {
+    NodeEntry {
+        name: format!("pvecm-test-{id}").parse().unwrap(),
+        id: node_id(id),
+        votes: 1,
+        addresses: BTreeMap::from([(link(0), format!("127.0.0.{id}"))]),
+    }
+}
+
+fn cluster() -> Document {
+    let formation = Formation {
+        cluster_name: "prod".parse().unwrap(),
+        version: ConfigVersion(1),
+        nodes: (1..=3).map(node).collect(),
+        links: BTreeMap::from([(link(0), LinkOptions::default())]),
+        token_coefficient_millis: 125,
+    };
+    Document::parse(&form(&formation).unwrap())
+}
+
+#[test]
+fn corosync_takes_what_is_formed_and_what_every_edit_makes_of_it() {
+    let Some(desk) = Desk::new("formed") else { return };
+    let document = cluster();
+    desk.accepts(&document);
+
+    let addresses = (1..=3).map(|id| (node_id(id), format!("127.0.1.{id}"))).collect();
+    let options = LinkOptions {
+        priority: Some(20),
+        ping_interval_millis: Some(300),
+        ping_timeout_millis: Some(900),
+        ping_precision: Some(1024),
+        pong_count: Some(3),
+        port: Some(5500),
+    };
+    let document = add_link(&document, link(7), &addresses, &options).unwrap();
+    desk.accepts(&document);
+    let document = set_priority(&document, link(0), Some(255)).unwrap();
+    let document = set_votes(&document, node_id(2), 0).unwrap();
+    let document = set_version(&document, ConfigVersion(u64::MAX)).unwrap();
+    desk.accepts(&document);
+    let mut fourth = node(4);
+    fourth.addresses.insert(link(7), "127.0.1.4".to_owned());
+    let document = add_node(&document, &fourth).unwrap();
+    desk.accepts(&document);
+    let document = remove_node(&document, node_id(2)).unwrap();
+    desk.accepts(&document);
+    let document = remove_link(&document, link(7)).unwrap();
+    desk.accepts(&document);
+    let device = [("model".to_owned(), "net".to_owned()), ("votes".to_owned(), "1".to_owned())];
+    let quorum = SectionPath::top("quorum");
+    desk.accepts(&append_section(&document, &quorum, "device", &device).unwrap());
+}
+
+#[test]
+fn corosync_stops_at_the_same_line_as_the_document_says() {
+    let Some(desk) = Desk::new("refused") else { return };
+    let long = |count: usize, end: &str| format!("#{}{end}", "x".repeat(count)).into_bytes();
+    let cases: [(Vec<u8>, &str); 14] = [
+        (b"abc {x\n}\n".to_vec(), "Extra characters after opening bracket"),
+        (b"\n{\n}\n".to_vec(), "Missing section name before opening bracket"),
+        (b"abc {\n } #x\n".to_vec(), "Extra characters before or after closing bracket"),
+        (b"abc {\n}\n}\n".to_vec(), "Unexpected closing brace"),
+        (b"# c\nabc {\nx: 1\n".to_vec(), "Missing closing brace"),
+        (b"abc {\n".to_vec(), "Missing closing brace"),
+        (b"word\n".to_vec(), "Line is not opening or closing section or key value"),
+        (b"\xa0# c\n".to_vec(), "Line is not opening or closing section or key value"),
+        (b"\r\r\n".to_vec(), "Line is not opening or closing section or key value"),
+        (b"abc\0d: e\n".to_vec(), "Line too long"),
+        (long(510, "\n"), "Line too long"),
+        (long(510, ""), "Line too long"),
+        (b"\nab: c\n".to_vec(), "Can't store key"),
+        (b"a b {\nkey: v\n}\n".to_vec(), "Can't store key"),
+    ];
+    for (bytes, message) in cases {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (code, messages) = desk.verdict(&bytes);
+        assert_eq!(code, Some(8), "{text:?}: {messages}");
+        let document = Document::parse(&bytes);
+        let line = document.problems()[0].line;
+        let expected = format!("corosync.conf:{line}: {message}");
+        assert!(messages.contains(&expected), "{text:?}: {messages} has no {expected:?}");
+    }
+}
