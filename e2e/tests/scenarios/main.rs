@@ -1,0 +1,6 @@
+//! End-to-end scenarios on the lab: a real API server, hosts that boot a real systemd, Debian's own
+//! corosync. One module per capability.
+
+mod formation;
+mod links;
+mod support;
