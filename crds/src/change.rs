@@ -1,5 +1,10 @@
 //! `PveChange`: one numbered, immutable, reviewable plan, and how far it got.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column is an attribute with the same keys"
+)]
+
 mod plan;
 mod status;
 
