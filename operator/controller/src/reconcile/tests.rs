@@ -35,7 +35,8 @@ type Shared = Arc<Mutex<Server>>;
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
-            from.into_iter().for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value));
+            from.into_iter()
+                .for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value));
         }
         (into, from) => *into = from,
     }
@@ -121,6 +122,11 @@ fn host(name: &str) -> Value {
 
 /// The copies that the watches would hold: what the server has at this moment.
 fn context(server: &Shared, leadership: Leadership) -> Arc<Context> {
+    hearing(server, leadership, false)
+}
+
+/// With `just_started` the host's Lease is known and has not moved yet.
+fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<Context> {
     let held = server.lock().unwrap();
     let of = |plural: &str| {
         let at = format!("{GROUP}/{plural}/");
@@ -137,7 +143,7 @@ fn context(server: &Shared, leadership: Leadership) -> Arc<Context> {
     beats.saw(
         &HostKey::new("pve", "n1"),
         &k8s_openapi::api::coordination::v1::Lease::default(),
-        false,
+        just_started,
     );
     let client = client(server);
     let reporter = Reporter { controller: "test".to_owned(), instance: None };
@@ -249,4 +255,16 @@ async fn the_change_of_a_deleted_cluster_ends_and_lets_go() {
     pass(&server).await;
     let change: PveChange = object(&server, "pvechanges/prod-42").unwrap();
     assert_eq!(outcome_of(&change), Some(Outcome::Superseded));
+}
+
+#[tokio::test]
+async fn a_restarted_operator_leaves_the_status_as_it_is_until_it_has_heard_the_hosts() {
+    let server = world();
+    for _ in 0..5 {
+        pass(&server).await;
+    }
+    server.lock().unwrap().writes.clear();
+    let key = ClusterKey::new("pve", "prod");
+    reconcile(key, hearing(&server, Leadership::always(), true)).await;
+    assert_eq!(server.lock().unwrap().writes, Vec::<String>::new());
 }
