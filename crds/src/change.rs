@@ -25,6 +25,15 @@ use crate::reference::ClusterRef;
     derive = "PartialEq",
     doc = "One change of a Proxmox VE cluster, planned by the operator, carried out by the hosts.",
     cel,
+    validation = Rule::new(
+        "self.metadata.name == self.spec.clusterRef.name + '-' + string(self.spec.number)"
+    )
+    .message("`metadata.name` must be the cluster's name, a dash and `spec.number`"),
+    validation = Rule::new(
+        "!has(oldSelf.status) || (has(self.status) && \
+         self.status.releasedStage >= oldSelf.status.releasedStage)"
+    )
+    .message("`status.releasedStage` must never go down"),
     selectable = ".spec.clusterRef.name",
     printcolumn(name = "Cluster", type_ = "string", json_path = ".spec.clusterRef.name"),
     printcolumn(name = "Risk", type_ = "string", json_path = ".spec.plan.risk"),
@@ -41,13 +50,25 @@ use crate::reference::ClusterRef;
 #[serde(rename_all = "camelCase")]
 pub struct PveChangeSpec {
     /// The cluster that is changed.
+    #[x_kube(
+        validation = Rule::new("self == oldSelf").message("`clusterRef` is immutable")
+    )]
     pub cluster_ref: ClusterRef,
     /// Number of the change, counted per cluster from 1. Hosts refuse one that they have passed.
-    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 1, max = crate::LARGEST))]
+    #[x_kube(
+        validation = Rule::new("self == oldSelf").message("`number` is immutable")
+    )]
     pub number: i64,
     /// Everything that will be done. It never changes.
+    #[x_kube(
+        validation = Rule::new("self == oldSelf").message("`plan` is immutable")
+    )]
     pub plan: Plan,
     /// A person agrees. It only goes from false to true.
     #[serde(default)]
+    #[x_kube(
+        validation = Rule::new("self || !oldSelf").message("`approved` must only go from false to true")
+    )]
     pub approved: bool,
 }

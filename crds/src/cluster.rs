@@ -2,6 +2,7 @@
 
 mod quorum;
 mod rollout;
+mod rules;
 mod status;
 mod totem;
 
@@ -33,6 +34,8 @@ use crate::reference::HostRef;
     derive = "PartialEq",
     doc = "A Proxmox VE cluster.",
     cel,
+    validation = rules::name_stays(),
+    validation = rules::own_name_fits(),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -60,6 +63,15 @@ use crate::reference::HostRef;
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::node_ids_differ(),
+    validation = rules::hosts_differ(),
+    validation = rules::addresses_have_links(),
+    validation = rules::links_have_addresses(),
+    validation = rules::old_transports_have_one_link(),
+    validation = rules::old_transports_have_no_priority(),
+    validation = rules::witness_is_no_member()
+)]
 pub struct PveClusterSpec {
     /// Name of the cluster in corosync; the name of this object unless given. 1 to 15 letters,
     /// digits and inner dashes. It can never change.
@@ -147,6 +159,7 @@ pub struct Link {
     /// A network in CIDR form: every node's address is its one address inside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 43))]
+    #[x_kube(validation = rules::is_network())]
     pub network: Option<String>,
     /// Higher is preferred, 0 to 255; 0 behaves as 1. Of equal links the lowest number carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -177,6 +190,7 @@ pub struct Link {
 /// How guests move between nodes (`migration` in datacenter.cfg).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::migration_network_has_type())]
 pub struct Migration {
     /// Through an encrypted tunnel, in the clear, or as Proxmox VE does by itself.
     #[serde(rename = "type")]
@@ -184,6 +198,7 @@ pub struct Migration {
     /// A network in CIDR form in which every node has exactly one address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 43))]
+    #[x_kube(validation = rules::is_cidr())]
     pub network: Option<String>,
 }
 

@@ -80,7 +80,10 @@ pub struct PveHostSpec {
     pub absence: Option<Absence>,
     /// Counts up; each step asks the agent for one measurement of its network.
     #[serde(default)]
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
+    #[x_kube(
+        validation = Rule::new("self >= oldSelf").message("`measure` must never go down")
+    )]
     pub measure: i64,
 }
 

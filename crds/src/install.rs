@@ -10,3 +10,9 @@ use crate::{PveChange, PveCluster, PveHost};
 pub fn definitions() -> Vec<CustomResourceDefinition> {
     vec![PveCluster::crd(), PveHost::crd(), PveChange::crd()]
 }
+
+/// Name of the file below `crds/yaml` that holds this definition.
+#[must_use]
+pub fn file_name(definition: &CustomResourceDefinition) -> String {
+    format!("{}.yaml", definition.spec.names.plural)
+}

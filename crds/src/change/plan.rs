@@ -12,7 +12,7 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// `metadata.generation` of the spec that asked for it.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub generation: i64,
     /// What is done, in one sentence.
     #[schemars(length(max = 1024))]
@@ -29,7 +29,7 @@ pub struct Plan {
 #[serde(rename_all = "camelCase")]
 pub struct Parent {
     /// Its `config_version`.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: i64,
     /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
     #[schemars(length(min = 64, max = 64))]
@@ -114,7 +114,7 @@ pub struct Member {
 #[serde(rename_all = "camelCase")]
 pub struct ConfigText {
     /// `config_version` inside the text.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub version: i64,
     /// SHA-256 of the text's bytes, 64 lower-case hexadecimal digits.
     #[schemars(length(min = 64, max = 64))]

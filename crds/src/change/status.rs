@@ -28,6 +28,9 @@ pub struct PveChangeStatus {
     pub sealed: Vec<SealedFor>,
     /// How the change ended; absent while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new("self == oldSelf").message("`outcome` is final")
+    )]
     pub outcome: Option<Outcome>,
     /// Why it ended so, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
 use crate::reference::{HostRef, SecretRef};
 
 /// What else votes. What is left out is not managed.
@@ -18,6 +19,11 @@ pub struct Quorum {
 /// A `QDevice`: a voter outside the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::managed_device(),
+    validation = rules::external_device(),
+    validation = rules::algorithm_has_device()
+)]
 pub struct Device {
     /// Which of the members below apply.
     #[serde(rename = "type")]

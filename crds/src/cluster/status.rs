@@ -12,7 +12,7 @@ use super::LinkAddress;
 pub struct PveClusterStatus {
     /// `metadata.generation` that everything here speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub observed_generation: Option<i64>,
     /// `Ready`, `Reconciling`, `Stalled`, `Quorate`, `HostsConnected`, `Drifted`, `Paused`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -25,7 +25,7 @@ pub struct PveClusterStatus {
     pub cluster_name: Option<String>,
     /// `config_version` in force on all hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: Option<i64>,
     /// Healthy and wanted nodes, for people: `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,9 +4,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rules;
+
 /// Transport, timing and encryption of corosync. What is left out is not managed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::crypto_needs_knet())]
 pub struct Totem {
     /// How corosync carries its messages. Only `Knet` has more than one link and encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,6 +84,7 @@ pub enum IpVersion {
 /// Encryption: both or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::cipher_and_hash())]
 pub struct Crypto {
     /// The cipher; `None` sends in the clear.
     pub cipher: Cipher,

@@ -13,7 +13,7 @@ use crate::change::{ConfigText, StageResult};
 pub struct PveHostStatus {
     /// `metadata.generation` of the spec that the agent has seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub observed_generation: Option<i64>,
     /// `Ready`, `Applied`, `Quorate`, `LinksHealthy`, `Drifted`, and the operator's `Connected`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -150,7 +150,7 @@ pub struct Files {
 pub struct FileView {
     /// `config_version` as corosync reads it; absent: missing or not a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub version: Option<i64>,
     /// SHA-256 of the bytes, 64 lower-case hexadecimal digits.
     #[schemars(length(min = 64, max = 64))]
@@ -166,7 +166,7 @@ pub struct FileView {
 #[serde(rename_all = "camelCase")]
 pub struct Running {
     /// `totem.config_version` that the daemon holds.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: i64,
 }
 
@@ -219,7 +219,7 @@ pub struct HostLinkFault {
 #[serde(rename_all = "camelCase")]
 pub struct AppliedStage {
     /// Number of the change.
-    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 1, max = crate::LARGEST))]
     pub change: i64,
     /// Digest of the change's plan: under one number there is only one plan.
     #[schemars(length(min = 64, max = 64))]
@@ -240,7 +240,7 @@ pub struct AppliedStage {
 #[serde(rename_all = "camelCase")]
 pub struct Ledger {
     /// The highest number of a change that this host ever accepted; 0: none.
-    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 0, max = crate::LARGEST))]
     pub highest_change: i64,
 }
 
@@ -249,7 +249,7 @@ pub struct Ledger {
 #[serde(rename_all = "camelCase")]
 pub struct SealedSecret {
     /// Number of the change that asked for it.
-    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_i64))]
+    #[schemars(range(min = 1, max = crate::LARGEST))]
     pub change: i64,
     /// Name of the `PveHost` that can read it.
     #[schemars(length(min = 1, max = 63))]

@@ -65,7 +65,7 @@ pub async fn enrol(client: &Client, request: &Request) -> anyhow::Result<Bootstr
 
 /// Prints the file, or writes it so that only its owner can read it.
 pub fn hand_over(bootstrap: &Bootstrap, file: Option<&Path>) -> anyhow::Result<()> {
-    let text = pvecm_crds::yaml::to_string(bootstrap)?;
+    let text = pvecm_crds::yaml::write(bootstrap)?;
     let Some(path) = file else {
         print!("{text}");
         return Ok(());

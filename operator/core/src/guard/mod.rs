@@ -1,1 +1,58 @@
-//! Guards.
+//! The guards: every stage of a plan is proven again, from its texts and from what the hosts say,
+//! without trusting the planner.
+//!
+//! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
+//! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
+//! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
+//! `hosts`, `actions`.
+
+mod actions;
+mod case;
+mod hosts;
+mod links;
+mod refusal;
+mod texts;
+mod votes;
+
+#[cfg(test)]
+mod tests;
+
+pub use refusal::Refusal;
+
+use crate::change::{Plan, Proposed, Proven};
+use crate::desired::DesiredCluster;
+use crate::observed::ObservedCluster;
+use case::Case;
+
+/// Proves a plan, or says which outage it might cause.
+pub fn guard(
+    plan: Plan<Proposed>,
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+) -> Result<Plan<Proven>, Refusal> {
+    prove(&Case::read(&plan, desired, observed)?)?;
+    Ok(plan.proven())
+}
+
+fn prove(case: &Case<'_>) -> Result<(), Refusal> {
+    let guards = [
+        texts::named_rightly,
+        texts::one_cluster,
+        texts::versions_ascend,
+        texts::ways_back,
+        hosts::view_is_sound,
+        hosts::names_are_host_names,
+        hosts::groups_are_the_members,
+        hosts::addresses_are_on_hosts,
+        hosts::addresses_are_unique,
+        votes::arithmetic_is_known,
+        votes::margin_is_kept,
+        votes::move_by_one,
+        links::addresses_stay,
+        links::pairs_keep_a_verified_link,
+        actions::are_in_their_place,
+        actions::keys_go_to_their_owners,
+        actions::changes_are_proven,
+    ];
+    guards.iter().try_for_each(|guard| guard(case))
+}

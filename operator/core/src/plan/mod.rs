@@ -19,7 +19,7 @@ mod report;
 mod votes;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use report::{Blocker, Class, Report, State};
 
@@ -45,8 +45,11 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     match decide(desired, observed) {
         Err(obstacle) => Planned { report: obstacle.into(), plan: None },
         Ok(None) => {
-            let sentence =
-                format!("{} is as the spec wants it on {}", desired.name, hosts(&desired.nodes));
+            let sentence = format!(
+                "{} is as the spec wants it on {}",
+                desired.name,
+                hosts(desired.nodes.iter())
+            );
             Planned {
                 report: Report { sentence, state: State::Settled, waiting_for: vec![] },
                 plan: None,
@@ -104,7 +107,8 @@ fn change(
     if !links.is_empty() {
         let mut draft = Draft::new(desired, observed, ground)?;
         links::stages(&links, ground, &mut draft)?;
-        let plan = draft.finish(format!("{} on {}", links::summary(&links), hosts(&desired.nodes)));
+        let members = hosts(ground.members.values().map(|member| member.node));
+        let plan = draft.finish(format!("On {members}: {}", links::summary(&links)));
         let later = joins(joiners).into_iter().chain(later_votes).collect();
         return Ok(Some(Next { plan, later }));
     }
@@ -137,6 +141,6 @@ fn joins<'a>(nodes: impl Iterator<Item = &'a DesiredNode>) -> Vec<String> {
     nodes.map(|node| format!("{} joins", node.host)).collect()
 }
 
-fn hosts(nodes: &[DesiredNode]) -> String {
-    nodes.iter().map(|node| node.host.to_string()).collect::<Vec<_>>().join(", ")
+fn hosts<'a>(nodes: impl Iterator<Item = &'a DesiredNode>) -> String {
+    nodes.map(|node| node.host.to_string()).collect::<Vec<_>>().join(", ")
 }

@@ -11,11 +11,6 @@ use crate::ids::{ChangeNumber, NodeId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Phase {
-    /// The checks before the stage failed here. Decisive: nobody begins without everybody prepared.
-    Refused {
-        /// Why, one sentence.
-        sentence: String,
-    },
     /// Ready to begin.
     Prepared {
         /// /etc/pve took writes when the checks ran. Fixed here, since it decides who writes.
@@ -37,7 +32,8 @@ pub enum Phase {
         /// Why, one sentence.
         sentence: String,
     },
-    /// Outcome: nothing was written and nothing will be.
+    /// Outcome: nothing was written and nothing will be. One host whose checks failed says so by
+    /// itself: nobody votes to begin before everybody is prepared.
     Unwritten {
         /// Why, one sentence.
         sentence: String,
@@ -61,8 +57,7 @@ impl Phase {
     #[must_use]
     pub const fn is_outcome(&self) -> bool {
         match self {
-            Self::Refused { .. }
-            | Self::Prepared { .. }
+            Self::Prepared { .. }
             | Self::GaveUp { .. }
             | Self::Going
             | Self::Holds
@@ -79,8 +74,7 @@ impl Phase {
     #[must_use]
     pub fn sentence(&self) -> &str {
         match self {
-            Self::Refused { sentence }
-            | Self::GaveUp { sentence }
+            Self::GaveUp { sentence }
             | Self::RollingBack { sentence }
             | Self::Unwritten { sentence }
             | Self::RolledBack { sentence }
@@ -116,6 +110,11 @@ pub struct Message {
     pub phase: Phase,
     /// /etc/pve takes writes there at this moment.
     pub writable: bool,
+    /// Who writes, once the sender knows; the same for everybody.
+    pub writer: Option<NodeId>,
+    /// Undoing must put the back text over the parent too: a write of the sender may be under way,
+    /// or its own disk holds the back text already.
+    pub over_parent: bool,
 }
 
 /// What goes into the ledger, fsynced before the next effect is carried out.
@@ -127,4 +126,8 @@ pub struct Record {
     /// Milliseconds from now to the deadline; `None` before it runs. The ledger keeps it as boot
     /// clock and boot id, and gives 0 back after a reboot.
     pub remaining_ms: Option<u64>,
+    /// Who writes, once known.
+    pub writer: Option<NodeId>,
+    /// The back text was put on the own disk, or was about to be.
+    pub restored: bool,
 }

@@ -14,7 +14,7 @@
 //!
 //! | question | yes | decided with | no | decided with |
 //! |---|---|---|---|---|
-//! | does it begin? | `Going` | more than n/2 | `GaveUp` | n/2 or more, or one `Refused` |
+//! | does it begin? | `Going` | more than n/2 | `GaveUp` | n/2 or more, or one host that never prepared |
 //! | does it stay? | `Sealed` | more than n/2 | `RollingBack` | n/2 or more |
 //!
 //! A vote is persisted before it is sent and changed only once the question is decided. Yes and no
@@ -22,7 +22,7 @@
 //! all have voted one of them is (a tie is a no). The order of the group still makes everybody cast the
 //! same vote in all but the rare cases, and the second round costs a millisecond (facts/corosync 7.1).
 //!
-//! `Refused` decides alone: `Going` needs everybody prepared, and a host that refused never is. Every
+//! A host whose checks fail decides alone: `Going` needs everybody prepared, and it never is. Every
 //! part that corosync calls quorate holds n/2 hosts or more (one vote lent, or one device vote on an
 //! even number), so it can always decide to undo. A last-man-standing device is the exception: its
 //! last survivor waits for another host.
@@ -42,13 +42,18 @@
 //! sealed does not: all hosts held, so the new text is not what cut it off. When the others decided
 //! otherwise it learns so from their repeats and takes the cluster's file.
 
+mod machine;
 mod message;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 
 use crate::change::Course;
 use crate::ids::NodeId;
 
+pub use machine::Machine;
 pub use message::{Attempt, Message, Phase, Record};
 
 /// All that a host has to know before it takes part.
@@ -169,26 +174,4 @@ pub enum Outcome {
     Refused(String),
     /// Neither in force nor undone, and why.
     Failed(String),
-}
-
-/// One host in one attempt. Time is any monotonic clock in milliseconds, the same in every call.
-#[derive(Debug, Clone)]
-pub struct Machine {
-    setup: Setup,
-    started_ms: u64,
-}
-
-impl Machine {
-    /// Starts, or goes on from what the ledger holds. The effects are to be carried out first.
-    #[must_use]
-    pub fn new(setup: Setup, now_ms: u64) -> (Self, Vec<Effect>) {
-        (Self { setup, started_ms: now_ms }, vec![Effect::RunChecks])
-    }
-
-    /// Takes an event in, and says what to do.
-    #[must_use]
-    pub fn on(&mut self, event: Event, now_ms: u64) -> Vec<Effect> {
-        let _ = (event, now_ms, &self.setup, self.started_ms);
-        Vec::new()
-    }
 }

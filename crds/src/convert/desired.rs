@@ -1,0 +1,182 @@
+//! A `PveCluster`'s spec as the planner sees it. Checks what the API server cannot.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use kube::ResourceExt as _;
+use pvecm_core::desired::{DesiredCluster, DesiredLink, DesiredNode, Rollout};
+use pvecm_core::ids::{IdError, LinkNumber, NodeId};
+
+use crate::cluster::{Link, LinkAddress, Node, PveCluster};
+
+/// A spec that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {sentence}")]
+pub struct InvalidSpec {
+    /// The field, as `kubectl explain` would be asked for it, with keys in brackets.
+    pub field: String,
+    /// What is wrong with it, in one sentence.
+    pub sentence: String,
+}
+
+impl InvalidSpec {
+    fn new(field: impl Into<String>, sentence: impl ToString) -> Self {
+        Self { field: field.into(), sentence: sentence.to_string() }
+    }
+}
+
+/// The checked form of what the user wants.
+pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
+    let spec = &cluster.spec;
+    let name = spec.cluster_name.clone().unwrap_or_else(|| cluster.name_any());
+    let links = spec.links.iter().map(link).collect::<Result<Vec<_>, _>>()?;
+    let nodes = spec.nodes.iter().map(node).collect::<Result<Vec<_>, _>>()?;
+    if nodes.is_empty() {
+        return Err(InvalidSpec::new("spec.nodes", "at least one node is needed"));
+    }
+    networks_apart(&links)?;
+    addresses_once(&nodes)?;
+    addresses_fit_links(&nodes, &links)?;
+    Ok(DesiredCluster {
+        name: name.parse().map_err(|why| InvalidSpec::new("spec.clusterName", why))?,
+        nodes,
+        links,
+        rollout: Rollout {
+            confirm_timeout_secs: number(
+                "spec.rollout.confirmTimeoutSeconds",
+                spec.rollout.confirm_timeout_seconds,
+            )?,
+            paused: spec.rollout.paused,
+        },
+        generation: cluster.metadata.generation.unwrap_or_default(),
+    })
+}
+
+fn number<T: TryFrom<i32>>(field: &str, value: i32) -> Result<T, InvalidSpec> {
+    T::try_from(value).map_err(|_| InvalidSpec::new(field, format!("{value} is out of range")))
+}
+
+fn id<T: TryFrom<u32, Error = IdError>>(field: &str, value: i32) -> Result<T, InvalidSpec> {
+    T::try_from(number(field, value)?).map_err(|why| InvalidSpec::new(field, why))
+}
+
+fn link(link: &Link) -> Result<DesiredLink, InvalidSpec> {
+    let field = format!("spec.links[{}]", link.number);
+    let network = link.network.as_deref().map(|text| network(&format!("{field}.network"), text));
+    let priority = link.priority.map(|p| number(&format!("{field}.priority"), p));
+    Ok(DesiredLink {
+        number: id(&field, link.number)?,
+        network: network.transpose()?,
+        priority: priority.transpose()?,
+    })
+}
+
+fn network(field: &str, text: &str) -> Result<IpNet, InvalidSpec> {
+    let refused =
+        || InvalidSpec::new(field, format!("`{text}` is not a network without host bits"));
+    let network: IpNet = text.parse().map_err(|_| refused())?;
+    if network.trunc() == network { Ok(network) } else { Err(refused()) }
+}
+
+fn node(node: &Node) -> Result<DesiredNode, InvalidSpec> {
+    let field = format!("spec.nodes[{}]", node.name);
+    let host = match &node.host_ref {
+        Some(host) => host.name.clone(),
+        None => node.name.to_ascii_lowercase(),
+    };
+    let node_id = node.node_id.map(|n| id::<NodeId>(&format!("{field}.nodeId"), n));
+    let votes = node.votes.map(|votes| number(&format!("{field}.votes"), votes));
+    Ok(DesiredNode {
+        name: node.name.parse().map_err(|why| InvalidSpec::new(&field, why))?,
+        host: host.parse().map_err(|why| InvalidSpec::new(format!("{field}.hostRef"), why))?,
+        node_id: node_id.transpose()?,
+        votes: votes.transpose()?,
+        addresses: node
+            .addresses
+            .iter()
+            .map(|given| address(&format!("{field}.addresses[{}]", given.link), given))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn address(field: &str, given: &LinkAddress) -> Result<(LinkNumber, String), InvalidSpec> {
+    let LinkAddress { link, address } = given;
+    if address.parse::<IpAddr>().is_err() && !is_host_name(address) {
+        let sentence = format!("`{address}` is neither an IP address nor a host name");
+        return Err(InvalidSpec::new(field, sentence));
+    }
+    Ok((id(field, *link)?, address.clone()))
+}
+
+/// Labels of letters, digits and inner dashes. The last one is not all digits: `10.0.0.300` is a
+/// typing error and no host name.
+fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last_is_number =
+        text.rsplit('.').next().is_some_and(|last| last.chars().all(|c| c.is_ascii_digit()));
+    text.len() <= 253 && text.split('.').all(label) && !last_is_number
+}
+
+/// A host's one address inside a network could belong to two links otherwise.
+fn networks_apart(links: &[DesiredLink]) -> Result<(), InvalidSpec> {
+    for (at, later) in links.iter().enumerate() {
+        for earlier in &links[..at] {
+            let (Some(one), Some(other)) = (&earlier.network, &later.network) else { continue };
+            if one.contains(other) || other.contains(one) {
+                let sentence = format!("{other} overlaps {one} of link {}", earlier.number);
+                let field = format!("spec.links[{}].network", later.number);
+                return Err(InvalidSpec::new(field, sentence));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two ways to write one address are one address.
+fn addresses_once(nodes: &[DesiredNode]) -> Result<(), InvalidSpec> {
+    let mut seen = BTreeMap::new();
+    for node in nodes {
+        for (link, address) in &node.addresses {
+            let plain = match address.parse::<IpAddr>() {
+                Ok(ip) => ip.to_canonical().to_string(),
+                Err(_) => address.to_ascii_lowercase(),
+            };
+            if let Some(other) = seen.insert(plain, &node.name) {
+                let sentence = format!("`{address}` is given to node {other} already");
+                let field = format!("spec.nodes[{}].addresses[{link}]", node.name);
+                return Err(InvalidSpec::new(field, sentence));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// corosync refuses a link whose addresses are of both families.
+fn addresses_fit_links(nodes: &[DesiredNode], links: &[DesiredLink]) -> Result<(), InvalidSpec> {
+    let networks: BTreeMap<_, _> =
+        links.iter().filter_map(|l| l.network.map(|network| (l.number, network))).collect();
+    let mut families: BTreeMap<LinkNumber, bool> =
+        networks.iter().map(|(link, network)| (*link, network.addr().is_ipv6())).collect();
+    for node in nodes {
+        for (link, address) in &node.addresses {
+            let Ok(ip) = address.parse::<IpAddr>() else { continue };
+            let field = format!("spec.nodes[{}].addresses[{link}]", node.name);
+            if *families.entry(*link).or_insert(ip.is_ipv6()) != ip.is_ipv6() {
+                let sentence =
+                    format!("{ip} is of another address family than the rest of link {link}");
+                return Err(InvalidSpec::new(field, sentence));
+            }
+            if let Some(network) = networks.get(link).filter(|network| !network.contains(&ip)) {
+                let sentence = format!("{ip} is not inside {network}, the network of link {link}");
+                return Err(InvalidSpec::new(field, sentence));
+            }
+        }
+    }
+    Ok(())
+}

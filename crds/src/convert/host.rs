@@ -1,0 +1,97 @@
+//! A `PveHost` as the planner and the guards see it.
+
+use pvecm_core::change::ConfText;
+use pvecm_core::ids::{ChangeNumber, ConfigVersion};
+use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView};
+
+use super::{ConvertError, id, id_number, number};
+use crate::host::{self, HostCluster, HostLinkFault, PveHost, Role};
+
+/// The checked form of what a host reports.
+///
+/// `cluster_uid` is the cluster at hand; `known` is the text that the operator has, put in where a
+/// file has its digest. A status that cannot be read is an error, never a host without files: that
+/// would look like a machine on which a cluster may be formed.
+pub fn host_view(
+    host: &PveHost,
+    connected: bool,
+    cluster_uid: &str,
+    known: Option<&ConfText>,
+) -> Result<HostView, ConvertError> {
+    let status = host.status.clone().unwrap_or_default();
+    let files = status.files.unwrap_or_default();
+    let file = |view: Option<host::FileView>| view.map(|v| file_view(v, known)).transpose();
+    let (ring, members) = match status.membership {
+        Some(now) => (Some(now.ring_id), now.members),
+        None => (None, Vec::new()),
+    };
+    let running = status.running.map(|r| number("status.running.configVersion", r.config_version));
+    Ok(HostView {
+        connected,
+        claim: claim(status.cluster.as_ref(), cluster_uid),
+        paused: host.spec.paused,
+        witness: host.spec.role == Role::Witness,
+        hostname: status.hostname.unwrap_or_default(),
+        sealing_key: status.sealing_key,
+        addresses: status
+            .addresses
+            .iter()
+            .map(|a| a.cidr.parse().map_err(|e| ConvertError::Address("status.addresses", e)))
+            .collect::<Result<_, _>>()?,
+        guests: status
+            .guests
+            .iter()
+            .map(|guest| number("status.guests", *guest))
+            .collect::<Result<_, _>>()?,
+        pmxcfs_file: file(files.pmxcfs)?,
+        disk_file: file(files.disk)?,
+        running_version: running.transpose()?.map(ConfigVersion),
+        pmxcfs_writable: status.pmxcfs.is_some_and(|p| p.mounted && p.writable),
+        quorate: status.quorum.is_some_and(|quorum| quorum.quorate),
+        ring,
+        members: members
+            .iter()
+            .map(|node| id_number("status.membership.members", *node))
+            .collect::<Result<_, _>>()?,
+        link_faults: status
+            .link_faults
+            .iter()
+            .map(|HostLinkFault { link, node_id }| {
+                let link = id_number("status.linkFaults.link", (*link).into())?;
+                Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
+            })
+            .collect::<Result<_, _>>()?,
+        applied: status.applied.map(applied).transpose()?,
+    })
+}
+
+/// A later cluster of the same name is another one, so the UID decides.
+fn claim(cluster: Option<&HostCluster>, uid: &str) -> Claim {
+    match cluster {
+        None => Claim::Free,
+        Some(claimed) if claimed.uid == uid => Claim::Ours,
+        Some(claimed) => Claim::Other(claimed.name.clone()),
+    }
+}
+
+fn file_view(view: host::FileView, known: Option<&ConfText>) -> Result<FileView, ConvertError> {
+    let host::FileView { version, digest, text } = view;
+    let digest = id("status.files.digest", &digest)?;
+    let same = || known.filter(|known| known.digest == digest).map(|known| known.text.clone());
+    let version = version.map(|version| number("status.files.version", version));
+    Ok(FileView {
+        version: version.transpose()?.map(ConfigVersion),
+        digest,
+        text: text.or_else(same),
+    })
+}
+
+fn applied(stage: host::AppliedStage) -> Result<AppliedStage, ConvertError> {
+    let host::AppliedStage { change, change_digest: _, stage, result, message } = stage;
+    Ok(AppliedStage {
+        change: ChangeNumber(number("status.applied.change", change)?),
+        stage: number("status.applied.stage", stage)?,
+        result: result.into(),
+        message,
+    })
+}

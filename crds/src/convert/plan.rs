@@ -1,0 +1,228 @@
+//! Plans and stages: maps of the core are lists of named members on the wire.
+
+use std::collections::BTreeMap;
+
+use pvecm_core::change as core;
+use pvecm_core::ids::{ConfigVersion, Digest, HostName, NodeId};
+
+use super::{ConvertError, counter, id, id_number, number};
+use crate::change::{
+    Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Risk, Stage, StageResult,
+};
+
+/// The wire form of a plan, in whatever state of proof.
+pub fn plan_from_core<State>(plan: &core::Plan<State>) -> Result<Plan, ConvertError> {
+    let parent = plan.parent.map(|parent| {
+        let config_version = counter("plan.parent.configVersion", parent.version.0)?;
+        Ok(Parent { config_version, digest: parent.digest.to_string() })
+    });
+    Ok(Plan {
+        parent: parent.transpose()?,
+        generation: plan.generation,
+        summary: plan.summary.clone(),
+        risk: plan.risk().into(),
+        stages: plan.stages.iter().map(stage_from_core).collect::<Result<_, _>>()?,
+    })
+}
+
+/// What a plan on the wire starts from, and its stages in their order.
+pub fn plan_stages(plan: &Plan) -> Result<(Option<core::Parent>, Vec<core::Stage>), ConvertError> {
+    let Plan { parent, generation: _, summary: _, risk: _, stages } = plan;
+    let parent = parent.as_ref().map(|Parent { config_version, digest }| {
+        Ok(core::Parent {
+            version: ConfigVersion(number("plan.parent.configVersion", *config_version)?),
+            digest: id("plan.parent.digest", digest)?,
+        })
+    });
+    Ok((parent.transpose()?, stages.iter().map(stage_to_core).collect::<Result<_, _>>()?))
+}
+
+/// The wire form of a stage.
+pub fn stage_from_core(stage: &core::Stage) -> Result<Stage, ConvertError> {
+    let core::Stage {
+        summary,
+        risk,
+        course,
+        group,
+        joining,
+        config,
+        back,
+        actions,
+        probes,
+        confirm_timeout_secs,
+    } = stage;
+    Ok(Stage {
+        summary: summary.clone(),
+        risk: (*risk).into(),
+        course: (*course).into(),
+        group: members_from_core(group),
+        joining: members_from_core(joining),
+        config: text_from_core(config)?,
+        back: back.as_ref().map(text_from_core).transpose()?,
+        actions: actions
+            .iter()
+            .map(|(host, actions)| HostActions {
+                host: host.to_string(),
+                actions: actions.iter().map(Action::from).collect(),
+            })
+            .collect(),
+        probes: probes.iter().map(Probe::from).collect(),
+        confirm_timeout_seconds: number("stage.confirmTimeoutSeconds", *confirm_timeout_secs)?,
+    })
+}
+
+/// The checked form of a stage. Refuses a text that is not the one its digest names.
+pub fn stage_to_core(stage: &Stage) -> Result<core::Stage, ConvertError> {
+    let Stage {
+        summary,
+        risk,
+        course,
+        group,
+        joining,
+        config,
+        back,
+        actions,
+        probes,
+        confirm_timeout_seconds,
+    } = stage;
+    Ok(core::Stage {
+        summary: summary.clone(),
+        risk: (*risk).into(),
+        course: (*course).into(),
+        group: members_to_core("stage.group", group)?,
+        joining: members_to_core("stage.joining", joining)?,
+        config: text_to_core("stage.config", config)?,
+        back: back.as_ref().map(|back| text_to_core("stage.back", back)).transpose()?,
+        actions: actions_to_core(actions)?,
+        probes: probes.iter().map(probe_to_core).collect::<Result<_, _>>()?,
+        confirm_timeout_secs: number("stage.confirmTimeoutSeconds", *confirm_timeout_seconds)?,
+    })
+}
+
+fn members_from_core(members: &BTreeMap<NodeId, HostName>) -> Vec<Member> {
+    members
+        .iter()
+        .map(|(id, host)| Member { node_id: i64::from(id.get()), host: host.to_string() })
+        .collect()
+}
+
+fn members_to_core(
+    field: &'static str,
+    members: &[Member],
+) -> Result<BTreeMap<NodeId, HostName>, ConvertError> {
+    let mut found = BTreeMap::new();
+    for Member { node_id, host } in members {
+        let twice = found.insert(id_number(field, *node_id)?, id(field, host)?);
+        if twice.is_some() {
+            return Err(ConvertError::Twice(field, node_id.to_string()));
+        }
+    }
+    Ok(found)
+}
+
+fn actions_to_core(
+    actions: &[HostActions],
+) -> Result<BTreeMap<HostName, Vec<core::Action>>, ConvertError> {
+    let mut found = BTreeMap::new();
+    for HostActions { host, actions } in actions {
+        let of_host = actions.iter().map(action_to_core).collect::<Result<_, _>>()?;
+        if found.insert(id("stage.actions.host", host)?, of_host).is_some() {
+            return Err(ConvertError::Twice("stage.actions", host.clone()));
+        }
+    }
+    Ok(found)
+}
+
+fn text_from_core(conf: &core::ConfText) -> Result<ConfigText, ConvertError> {
+    let core::ConfText { version, digest, text } = conf;
+    let version = counter("version", version.0)?;
+    Ok(ConfigText { version, digest: digest.to_string(), text: text.clone() })
+}
+
+fn text_to_core(field: &'static str, conf: &ConfigText) -> Result<core::ConfText, ConvertError> {
+    let ConfigText { version, digest, text } = conf;
+    let conf = core::ConfText::new(ConfigVersion(number(field, *version)?), text.clone());
+    if conf.digest == id::<Digest>(field, digest)? {
+        Ok(conf)
+    } else {
+        Err(ConvertError::Digest(field))
+    }
+}
+
+fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
+    Ok(match action {
+        Action::FormCluster {} => core::Action::FormCluster {},
+        Action::SealAuthkey { to, recipient } => core::Action::SealAuthkey {
+            to: id("sealAuthkey.to", to)?,
+            recipient: recipient.clone(),
+        },
+        Action::ReceiveAuthkey {} => core::Action::ReceiveAuthkey {},
+        Action::Join {} => core::Action::Join {},
+    })
+}
+
+impl From<&core::Action> for Action {
+    fn from(action: &core::Action) -> Self {
+        match action {
+            core::Action::FormCluster {} => Self::FormCluster {},
+            core::Action::SealAuthkey { to, recipient } => {
+                Self::SealAuthkey { to: to.to_string(), recipient: recipient.clone() }
+            }
+            core::Action::ReceiveAuthkey {} => Self::ReceiveAuthkey {},
+            core::Action::Join {} => Self::Join {},
+        }
+    }
+}
+
+fn probe_to_core(probe: &Probe) -> Result<core::Probe, ConvertError> {
+    Ok(match probe {
+        Probe::RunningValue { key, value } => {
+            core::Probe::RunningValue { key: key.clone(), value: value.clone() }
+        }
+        Probe::LinkConnected { link } => {
+            core::Probe::LinkConnected { link: id_number("linkConnected.link", (*link).into())? }
+        }
+        Probe::Membership { nodes } => core::Probe::Membership {
+            nodes: nodes
+                .iter()
+                .map(|node| id_number("membership.nodes", *node))
+                .collect::<Result<_, _>>()?,
+        },
+    })
+}
+
+impl From<&core::Probe> for Probe {
+    fn from(probe: &core::Probe) -> Self {
+        match probe {
+            core::Probe::RunningValue { key, value } => {
+                Self::RunningValue { key: key.clone(), value: value.clone() }
+            }
+            core::Probe::LinkConnected { link } => Self::LinkConnected { link: link.get().into() },
+            core::Probe::Membership { nodes } => {
+                Self::Membership { nodes: nodes.iter().map(|id| id.get().into()).collect() }
+            }
+        }
+    }
+}
+
+/// Two enums with the same unit variants, turned into each other.
+macro_rules! same_variants {
+    ($wire:ty, $core:ty: $($variant:ident),+) => {
+        impl From<$core> for $wire {
+            fn from(value: $core) -> Self {
+                match value { $(<$core>::$variant => Self::$variant),+ }
+            }
+        }
+        impl From<$wire> for $core {
+            fn from(value: $wire) -> Self {
+                match value { $(<$wire>::$variant => Self::$variant),+ }
+            }
+        }
+    };
+}
+
+same_variants!(Risk, core::Risk: Live, NodeRestart, Outage);
+same_variants!(Course, core::Course: Local, Write, Start);
+same_variants!(
+    StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed
+);

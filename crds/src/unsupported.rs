@@ -1,0 +1,127 @@
+//! Which used fields have no behaviour yet. A field is never ignored in silence.
+//!
+//! Everything is taken apart without `..`, so that a new field does not compile until somebody has
+//! said here whether it is built.
+
+use std::fmt;
+
+use crate::cluster::{
+    DeletionPolicy, Link, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem,
+};
+
+/// A field of a spec, as `kubectl explain` would be asked for it, with keys in brackets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FieldPath(String);
+
+impl fmt::Display for FieldPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Every field that this spec uses and that nothing acts on yet.
+#[must_use]
+pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
+    let PveClusterSpec {
+        cluster_name: _,
+        nodes,
+        links,
+        totem,
+        quorum,
+        migration,
+        rollout,
+        deletion_policy,
+    } = &cluster.spec;
+    let mut used = Used(Vec::new());
+    for node in nodes {
+        // All of a node is built; taking it apart keeps that sentence true.
+        let Node { name: _, host_ref: _, node_id: _, votes: _, addresses: _ } = node;
+    }
+    for link in links {
+        used.link(link);
+    }
+    if let Some(totem) = totem {
+        used.totem(totem);
+    }
+    if let Some(Quorum { device }) = quorum {
+        used.note("spec.quorum.device", device.is_some());
+    }
+    used.note("spec.migration", migration.is_some());
+    used.rollout(rollout);
+    used.note("spec.deletionPolicy", *deletion_policy != DeletionPolicy::default());
+    used.0
+}
+
+struct Used(Vec<FieldPath>);
+
+impl Used {
+    fn note(&mut self, field: &str, used: bool) {
+        if used {
+            self.0.push(FieldPath(field.to_owned()));
+        }
+    }
+
+    fn link(&mut self, link: &Link) {
+        let Link {
+            number,
+            network: _,
+            priority: _,
+            ping_interval_millis,
+            ping_timeout_millis,
+            ping_precision,
+            pong_count,
+            port,
+        } = link;
+        let fields = [
+            ("pingIntervalMillis", ping_interval_millis),
+            ("pingTimeoutMillis", ping_timeout_millis),
+            ("pingPrecision", ping_precision),
+            ("pongCount", pong_count),
+            ("port", port),
+        ];
+        for (field, value) in fields {
+            self.note(&format!("spec.links[{number}].{field}"), value.is_some());
+        }
+    }
+
+    fn totem(&mut self, totem: &Totem) {
+        let Totem {
+            transport,
+            token_millis,
+            token_coefficient_millis,
+            consensus_millis,
+            link_mode,
+            ip_version,
+            mtu_bytes,
+            crypto,
+            compression,
+        } = totem;
+        self.note("spec.totem.transport", transport.is_some());
+        self.note("spec.totem.tokenMillis", token_millis.is_some());
+        self.note("spec.totem.tokenCoefficientMillis", token_coefficient_millis.is_some());
+        self.note("spec.totem.consensusMillis", consensus_millis.is_some());
+        self.note("spec.totem.linkMode", link_mode.is_some());
+        self.note("spec.totem.ipVersion", ip_version.is_some());
+        self.note("spec.totem.mtuBytes", mtu_bytes.is_some());
+        self.note("spec.totem.crypto", crypto.is_some());
+        self.note("spec.totem.compression", compression.is_some());
+    }
+
+    fn rollout(&mut self, rollout: &Rollout) {
+        let Rollout {
+            approval,
+            max_risk,
+            high_availability,
+            confirm_timeout_seconds: _,
+            drift,
+            removal,
+            paused: _,
+        } = rollout;
+        let default = Rollout::default();
+        self.note("spec.rollout.approval", *approval != default.approval);
+        self.note("spec.rollout.maxRisk", *max_risk != default.max_risk);
+        self.note("spec.rollout.highAvailability", *high_availability != default.high_availability);
+        self.note("spec.rollout.drift", *drift != default.drift);
+        self.note("spec.rollout.removal", *removal != default.removal);
+    }
+}

@@ -1,0 +1,201 @@
+//! The way between the wire form and the checked types.
+
+use std::collections::BTreeMap;
+
+use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
+use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
+use pvecm_core::observed::Claim;
+use pvecm_crds::convert::{
+    ConvertError, desired, host_view, plan_from_core, plan_stages, stage_from_core, stage_to_core,
+};
+use pvecm_crds::{PveCluster, PveHost, cases, change, yaml};
+use serde_json::{Value, json};
+
+fn cluster(spec: &Value) -> PveCluster {
+    serde_json::from_value(json!({
+        "apiVersion": "pvecm.io/v1alpha1", "kind": "PveCluster",
+        "metadata": { "name": "prod", "generation": 4 }, "spec": spec,
+    }))
+    .expect("a cluster")
+}
+
+fn refused_field(spec: &Value) -> String {
+    desired(&cluster(spec)).expect_err("a refused spec").field
+}
+
+fn host(name: &str) -> HostName {
+    name.parse().expect("a host name")
+}
+
+fn node(id: u32) -> NodeId {
+    NodeId::try_from(id).expect("a node id")
+}
+
+fn stage() -> Stage {
+    let recipient = "age1x".to_owned();
+    let link = LinkNumber::try_from(7).expect("a link");
+    Stage {
+        summary: "n2 joins".to_owned(),
+        risk: Risk::NodeRestart,
+        course: Course::Start,
+        group: BTreeMap::from([(node(1), host("n1"))]),
+        joining: BTreeMap::from([(node(2), host("n2"))]),
+        config: ConfText::new(ConfigVersion(5), "totem {\n}\n".to_owned()),
+        back: Some(ConfText::new(ConfigVersion(6), "old\n".to_owned())),
+        actions: BTreeMap::from([
+            (
+                host("n1"),
+                vec![Action::FormCluster {}, Action::SealAuthkey { to: host("n2"), recipient }],
+            ),
+            (host("n2"), vec![Action::ReceiveAuthkey {}, Action::Join {}]),
+        ]),
+        probes: vec![
+            Probe::RunningValue { key: "totem.token".to_owned(), value: Some("3000".to_owned()) },
+            Probe::RunningValue { key: "totem.interface.1.x".to_owned(), value: None },
+            Probe::LinkConnected { link },
+            Probe::Membership { nodes: vec![node(1), node(2)] },
+        ],
+        confirm_timeout_secs: 30,
+    }
+}
+
+#[test]
+fn a_plan_comes_back_from_yaml_as_it_went() {
+    let parent = Parent { version: ConfigVersion(4), digest: Digest::of(b"old") };
+    let plan = Plan::proposed(Some(parent), 3, "n2 joins".to_owned(), vec![stage()]);
+    let text = yaml::write(&plan_from_core(&plan).expect("a wire plan")).expect("YAML");
+    let back: change::Plan = yaml::read(&text).expect("a plan");
+    assert_eq!(back.risk, change::Risk::NodeRestart);
+    assert_eq!(plan_stages(&back).expect("stages"), (Some(parent), vec![stage()]));
+}
+
+#[test]
+fn a_text_under_a_foreign_digest_is_refused() {
+    let mut wire = stage_from_core(&stage()).expect("a wire stage");
+    wire.config.text.push('#');
+    assert!(matches!(stage_to_core(&wire), Err(ConvertError::Digest("stage.config"))));
+}
+
+#[test]
+fn a_version_that_no_json_number_holds_is_refused() {
+    let mut large = stage();
+    large.config.version = ConfigVersion(1 << 53);
+    assert!(matches!(stage_from_core(&large), Err(ConvertError::Number(_))));
+}
+
+#[test]
+fn a_host_named_twice_in_the_actions_is_refused() {
+    let mut wire = stage_from_core(&stage()).expect("a wire stage");
+    wire.actions.push(wire.actions[0].clone());
+    assert!(matches!(stage_to_core(&wire), Err(ConvertError::Twice("stage.actions", _))));
+}
+
+#[test]
+fn a_spec_is_read_with_the_objects_name_and_lower_case_hosts() {
+    let wanted = desired(&cluster(&json!({
+        "nodes": [{ "name": "N1", "votes": 2 }, { "name": "n2", "hostRef": { "name": "h2" } }],
+        "links": [{ "number": 1, "network": "10.1.0.0/24", "priority": 9 }],
+    })))
+    .expect("a valid spec");
+    assert_eq!((wanted.name.as_str(), wanted.generation), ("prod", 4));
+    assert_eq!(wanted.nodes[0].host.as_str(), "n1");
+    assert_eq!((wanted.nodes[0].votes, wanted.nodes[1].host.as_str()), (Some(2), "h2"));
+    assert_eq!((wanted.links[0].number.get(), wanted.links[0].priority), (1, Some(9)));
+    assert_eq!((wanted.rollout.confirm_timeout_secs, wanted.rollout.paused), (30, false));
+}
+
+#[test]
+fn a_spec_of_full_size_is_valid() {
+    let full = serde_json::from_value(cases::full_size()).expect("a cluster");
+    assert_eq!(desired(&full).expect("a valid spec").nodes.len(), 64);
+}
+
+#[test]
+fn what_the_api_server_cannot_check_is_refused_with_the_field() {
+    let nodes = |one: &str, other: &str| {
+        json!({ "nodes": [
+            { "name": "n1", "addresses": [{ "link": 0, "address": one }] },
+            { "name": "n2", "addresses": [{ "link": 0, "address": other }] },
+        ] })
+    };
+    let second = "spec.nodes[n2].addresses[0]";
+    let links = |one: &str, other: &str| {
+        json!({ "nodes": [{ "name": "n1" }], "links": [
+            { "number": 0, "network": one }, { "number": 1, "network": other },
+        ] })
+    };
+    let outside = json!({
+        "nodes": [{ "name": "n1", "addresses": [{ "link": 0, "address": "10.1.0.1" }] }],
+        "links": [{ "number": 0, "network": "10.0.0.0/24" }],
+    });
+    let table = [
+        (nodes("10.0.0.1", "10.0.0.1"), second),
+        (nodes("fd00::1", "fd00:0::0:1"), second),
+        (nodes("n1.example", "N1.example"), second),
+        (nodes("10.0.0.1", "fd00::2"), second),
+        (nodes("10.0.0.1", "10.0.0.300"), second),
+        (nodes("10.0.0.1", "n_2"), second),
+        (links("10.0.0.0/24", "10.0.0.0/24"), "spec.links[1].network"),
+        (links("10.0.0.0/16", "10.0.7.0/24"), "spec.links[1].network"),
+        (links("10.0.0.0/24", "10.1.0.5/24"), "spec.links[1].network"),
+        (outside, "spec.nodes[n1].addresses[0]"),
+        (json!({ "nodes": [] }), "spec.nodes"),
+        (json!({ "clusterName": "a_b", "nodes": [{ "name": "n1" }] }), "spec.clusterName"),
+    ];
+    for (spec, field) in table {
+        assert_eq!(refused_field(&spec), field, "{spec}");
+    }
+    assert!(desired(&cluster(&nodes("10.0.0.1", "n2.example"))).is_ok());
+}
+
+fn reporting(status: &Value) -> PveHost {
+    serde_json::from_value(json!({
+        "apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
+        "metadata": { "name": "n1" }, "spec": { "role": "Witness", "paused": true },
+        "status": status,
+    }))
+    .expect("a host")
+}
+
+#[test]
+fn a_known_text_is_put_in_where_the_digest_is_the_same() {
+    let known = ConfText::new(ConfigVersion(5), "known\n".to_owned());
+    let other = Digest::of(b"other\n").to_string();
+    let status = json!({
+        "hostname": "n1",
+        "cluster": { "name": "prod", "uid": "u1" },
+        "addresses": [{ "interface": "eth0", "cidr": "10.0.0.1/24" }],
+        "files": {
+            "pmxcfs": { "version": 5, "digest": known.digest.to_string() },
+            "disk": { "version": 4, "digest": other, "text": "other\n" },
+        },
+        "running": { "configVersion": 5 },
+        "pmxcfs": { "mounted": true, "writable": true },
+        "quorum": { "quorate": true, "expectedVotes": 1, "totalVotes": 1, "quorumVotes": 1 },
+        "membership": { "ringId": "1.4", "members": [1], "localNodeId": 1 },
+        "linkFaults": [{ "link": 1, "nodeId": 2 }],
+    });
+    let view = host_view(&reporting(&status), true, "u1", Some(&known)).expect("a view");
+    assert_eq!(view.claim, Claim::Ours);
+    assert_eq!(view.pmxcfs_file.and_then(|file| file.text).as_deref(), Some("known\n"));
+    assert_eq!(view.disk_file.and_then(|file| file.text).as_deref(), Some("other\n"));
+    assert_eq!((view.running_version, view.ring.as_deref()), (Some(ConfigVersion(5)), Some("1.4")));
+    assert!(view.connected && view.paused && view.witness && view.quorate && view.pmxcfs_writable);
+    assert_eq!((view.addresses.len(), view.members.len(), view.link_faults.len()), (1, 1, 1));
+    let other = host_view(&reporting(&status), true, "u2", None).expect("a view");
+    assert_eq!(other.claim, Claim::Other("prod".to_owned()));
+    assert_eq!(other.pmxcfs_file.and_then(|file| file.text), None);
+}
+
+#[test]
+fn a_host_that_never_reported_is_free_and_has_nothing() {
+    let view = host_view(&reporting(&Value::Null), false, "u1", None).expect("a view");
+    assert_eq!(view.claim, Claim::Free);
+    assert!(view.pmxcfs_file.is_none() && view.disk_file.is_none() && !view.quorate);
+}
+
+#[test]
+fn a_status_that_cannot_be_read_is_no_host_without_files() {
+    let status = json!({ "files": { "disk": { "digest": "0" } } });
+    assert!(host_view(&reporting(&status), true, "u1", None).is_err());
+}

@@ -1,0 +1,70 @@
+//! Which fields are named as not built yet.
+
+use pvecm_crds::{PveCluster, not_supported};
+use serde_json::{Value, json};
+
+fn named(mut extra: Value) -> Vec<String> {
+    let spec = extra.as_object_mut().expect("fields of a spec");
+    spec.entry("nodes").or_insert_with(|| json!([{ "name": "n1" }]));
+    let cluster = json!({
+        "apiVersion": "pvecm.io/v1alpha1", "kind": "PveCluster",
+        "metadata": { "name": "prod" }, "spec": extra,
+    });
+    let cluster: PveCluster = serde_json::from_value(cluster).expect("a cluster");
+    not_supported(&cluster).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_spec_of_built_fields_names_nothing() {
+    let built = json!({
+        "clusterName": "prod",
+        "nodes": [{ "name": "n1", "hostRef": { "name": "n1" }, "nodeId": 1, "votes": 1,
+            "addresses": [{ "link": 0, "address": "10.0.0.1" }] }],
+        "links": [{ "number": 0, "network": "10.0.0.0/24", "priority": 5 }],
+        "rollout": { "confirmTimeoutSeconds": 60, "paused": true },
+        "deletionPolicy": "Orphan",
+    });
+    assert_eq!(named(built), Vec::<String>::new());
+}
+
+#[test]
+fn each_field_that_is_not_built_is_named() {
+    let totem = |field: &str, value: Value| {
+        (format!("spec.totem.{field}"), json!({ "totem": { field: value } }))
+    };
+    let link = |field: &str, value: Value| {
+        let spec = json!({ "links": [{ "number": 3, "network": "10.0.0.0/24", field: value }] });
+        (format!("spec.links[3].{field}"), spec)
+    };
+    let rollout = |field: &str, value: &str| {
+        (format!("spec.rollout.{field}"), json!({ "rollout": { field: value } }))
+    };
+    let crypto = json!({ "cipher": "AES256", "hash": "SHA256" });
+    let cases = [
+        totem("transport", json!("Knet")),
+        totem("tokenMillis", json!(3000)),
+        totem("tokenCoefficientMillis", json!(125)),
+        totem("consensusMillis", json!(4000)),
+        totem("linkMode", json!("Passive")),
+        totem("ipVersion", json!("IPv4-6")),
+        totem("mtuBytes", json!(1400)),
+        totem("crypto", crypto),
+        totem("compression", json!({ "model": "Zlib" })),
+        link("pingIntervalMillis", json!(200)),
+        link("pingTimeoutMillis", json!(400)),
+        link("pingPrecision", json!(2048)),
+        link("pongCount", json!(2)),
+        link("port", json!(5405)),
+        rollout("approval", "Manual"),
+        rollout("maxRisk", "Outage"),
+        rollout("highAvailability", "Disarm"),
+        rollout("drift", "Report"),
+        rollout("removal", "CleanReferences"),
+        ("spec.quorum.device".into(), json!({ "quorum": { "device": { "type": "None" } } })),
+        ("spec.migration".into(), json!({ "migration": { "type": "Secure" } })),
+        ("spec.deletionPolicy".into(), json!({ "deletionPolicy": "Dissolve" })),
+    ];
+    for (field, spec) in cases {
+        assert_eq!(named(spec), [field]);
+    }
+}

@@ -1,0 +1,114 @@
+//! Guards on what single hosts do, and on what proves a stage.
+
+use super::case::{Case, Step};
+use super::refusal::Refusal;
+use crate::change::{Action, Course, Probe};
+use crate::conf::changed_values;
+use crate::ids::{HostName, NodeId};
+
+/// Forming and joining set a host's own configuration database aside: on a member, or on the wrong
+/// host, that is the loss of a running cluster.
+pub(super) fn are_in_their_place(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        for (host, actions) in &step.stage.actions {
+            if !actions.iter().all(|action| has_place(case, step, (host, action))) {
+                return Err(Refusal::ActionMisplaced { stage: step.number, host: host.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Action)) -> bool {
+    let joins = case.joining().values().any(|joiner| *joiner == host);
+    match (action, step.stage.course) {
+        (Action::FormCluster {}, Course::Local) => {
+            let first = step.config.config.nodes.first().and_then(|node| case.node(&node.name));
+            case.parent.is_none()
+                && step.number == 1
+                && first.is_some_and(|node| node.host == *host)
+        }
+        (Action::SealAuthkey { .. }, Course::Local) => is_member(case, host),
+        (Action::ReceiveAuthkey {}, Course::Local) => joins && !is_member(case, host),
+        (Action::Join {}, Course::Start) => {
+            step.stage.joining.values().any(|joiner| joiner == host)
+        }
+        (
+            Action::FormCluster {}
+            | Action::SealAuthkey { .. }
+            | Action::ReceiveAuthkey {}
+            | Action::Join {},
+            Course::Local | Course::Write | Course::Start,
+        ) => false,
+    }
+}
+
+fn is_member(case: &Case<'_>, host: &HostName) -> bool {
+    let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
+    listed.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
+}
+
+/// Whoever holds the authkey is a member of the cluster network. It is sealed to the key that the
+/// joining host itself has published, to no other.
+pub(super) fn keys_go_to_their_owners(case: &Case<'_>) -> Result<(), Refusal> {
+    let joining = case.joining();
+    for step in &case.steps {
+        for action in step.stage.actions.values().flatten() {
+            let Action::SealAuthkey { to, recipient } = action else { continue };
+            let key = case.observed.hosts.get(to).and_then(|view| view.sealing_key.as_ref());
+            let joins = joining.values().any(|host| *host == to);
+            if key != Some(recipient) || !joins {
+                return Err(Refusal::WrongRecipient { stage: step.number, to: to.clone() });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// corosync records a new `config_version` even when it refused other keys of the same text
+/// (corosync.md 4). Without a probe per changed value, a stage would be confirmed that is not in
+/// force, and the next one would build on it.
+pub(super) fn changes_are_proven(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let unproven = |what: String| Err(Refusal::Unproven { stage: step.number, what });
+        if let Some(key) = unproven_value(step) {
+            return unproven(key);
+        }
+        if let Some(link) = unproven_link(step) {
+            return unproven(link);
+        }
+        let joining = step.stage.joining.keys().copied();
+        let mut members: Vec<NodeId> = step.running.iter().copied().chain(joining).collect();
+        members.sort_unstable();
+        let membership = Probe::Membership { nodes: members };
+        if step.stage.course != Course::Local && !step.stage.probes.contains(&membership) {
+            return unproven("membership".to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn unproven_value(step: &Step<'_>) -> Option<String> {
+    let before = step.before.as_ref().filter(|_| step.writes())?;
+    let changed = changed_values(&before.config, &step.config.config);
+    let set = changed.set.into_iter().map(|(key, value)| (key, Some(value)));
+    let all = set.chain(changed.gone.into_iter().map(|key| (key, None)));
+    let mut probes = all.map(|(key, value)| Probe::RunningValue { key, value });
+    match probes.find(|probe| !step.stage.probes.contains(probe))? {
+        Probe::RunningValue { key, .. } => Some(key),
+        Probe::LinkConnected { .. } | Probe::Membership { .. } => None,
+    }
+}
+
+/// A link that is new, and every link of a node that is new, has to be seen connected.
+fn unproven_link(step: &Step<'_>) -> Option<String> {
+    let after = step.config.config.links();
+    let before = step.before.as_ref()?.config.links();
+    let new = match step.stage.course {
+        Course::Local => return None,
+        Course::Write => after.difference(&before).copied().collect(),
+        Course::Start => after,
+    };
+    let probed = |link: &_| step.stage.probes.contains(&Probe::LinkConnected { link: *link });
+    new.iter().find(|link| !probed(link)).map(|link| format!("link {link}"))
+}

@@ -1,0 +1,139 @@
+//! A plan with its texts read, as the guards look at it.
+//!
+//! Owns the walk from text to text: what was in force before each stage and who ran then. Reads
+//! everything from the bytes; the planner's own idea of them is not used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::refusal::Refusal;
+use crate::change::{ConfText, Course, Plan, Proposed, Stage};
+use crate::conf::{Config, Document};
+use crate::desired::{DesiredCluster, DesiredNode};
+use crate::ids::{HostName, NodeId, NodeName};
+use crate::observed::{HostView, ObservedCluster};
+use crate::quorum::Votes;
+
+/// Everything that a guard may look at.
+#[derive(Debug)]
+pub(super) struct Case<'a> {
+    pub desired: &'a DesiredCluster,
+    pub observed: &'a ObservedCluster,
+    /// The text that the plan starts from.
+    pub parent: Option<Text>,
+    pub steps: Vec<Step<'a>>,
+}
+
+/// A stage with its texts read.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    /// Counted from 1.
+    pub number: usize,
+    pub stage: &'a Stage,
+    /// In force before the stage; nothing before a cluster is formed.
+    pub before: Option<Text>,
+    pub config: Text,
+    pub back: Option<Text>,
+    /// The nodes that are members before the stage.
+    pub running: BTreeSet<NodeId>,
+}
+
+/// A text, read.
+#[derive(Debug, Clone)]
+pub(super) struct Text {
+    pub conf: ConfText,
+    pub document: Document,
+    pub config: Config,
+}
+
+impl Text {
+    fn read(conf: &ConfText, stage: usize) -> Result<Self, Refusal> {
+        let document = Document::parse(conf.text.as_bytes());
+        let config = Config::read(&document)
+            .map_err(|error| Refusal::TextNotUnderstood { stage, why: error.to_string() })?;
+        Ok(Self { conf: conf.clone(), document, config })
+    }
+
+    pub fn ids(&self) -> BTreeSet<NodeId> {
+        self.config.nodes.iter().map(|node| node.id).collect()
+    }
+
+    pub fn votes(&self) -> Votes {
+        self.config.nodes.iter().map(|node| (node.id, node.votes())).collect()
+    }
+}
+
+impl<'a> Case<'a> {
+    /// Reads all texts of a plan.
+    pub fn read(
+        plan: &'a Plan<Proposed>,
+        desired: &'a DesiredCluster,
+        observed: &'a ObservedCluster,
+    ) -> Result<Self, Refusal> {
+        if plan.stages.is_empty() {
+            return Err(Refusal::EmptyPlan);
+        }
+        if plan.generation != desired.generation {
+            let (plan, spec) = (plan.generation, desired.generation);
+            return Err(Refusal::WrongGeneration { plan, spec });
+        }
+        let parent = read_parent(plan, observed)?;
+        let mut before = parent.clone();
+        let mut running = parent.as_ref().map(Text::ids).unwrap_or_default();
+        let mut steps = Vec::new();
+        for (number, stage) in (1..).zip(&plan.stages) {
+            let config = Text::read(&stage.config, number)?;
+            let back = stage.back.as_ref().map(|back| Text::read(back, number)).transpose()?;
+            let after = config.clone();
+            steps.push(Step { number, stage, before, config, back, running: running.clone() });
+            running.extend(stage.joining.keys());
+            before = Some(after);
+        }
+        Ok(Self { desired, observed, parent, steps })
+    }
+
+    /// The wanted node of this name.
+    pub fn node(&self, name: &NodeName) -> Option<&'a DesiredNode> {
+        self.desired.nodes.iter().find(|node| node.name == *name)
+    }
+
+    /// The host of a wanted node.
+    pub fn view(&self, node: &DesiredNode) -> Option<&'a HostView> {
+        self.observed.hosts.get(&node.host)
+    }
+
+    /// The nodes that start in some stage.
+    pub fn joining(&self) -> BTreeMap<NodeId, &'a HostName> {
+        let all = self.steps.iter().flat_map(|step| &step.stage.joining);
+        all.map(|(id, host)| (*id, host)).collect()
+    }
+}
+
+impl Step<'_> {
+    /// Whether the members take a new text in this stage.
+    pub fn writes(&self) -> bool {
+        match self.stage.course {
+            Course::Write => true,
+            Course::Local | Course::Start => false,
+        }
+    }
+
+    /// The texts that may be in force while the stage runs: its own, and the one that undoes it.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        [&self.config].into_iter().chain(&self.back)
+    }
+}
+
+fn read_parent(plan: &Plan<Proposed>, observed: &ObservedCluster) -> Result<Option<Text>, Refusal> {
+    let Some(parent) = plan.parent else {
+        return Ok(None);
+    };
+    let mut files =
+        observed.hosts.values().flat_map(|host| host.pmxcfs_file.iter().chain(&host.disk_file));
+    let text = files.find_map(|file| file.text.as_ref().filter(|_| file.digest == parent.digest));
+    let text = text.ok_or(Refusal::ParentUnknown)?;
+    let read = Text::read(&ConfText::new(parent.version, text.clone()), 0)?;
+    if read.config.version != parent.version || read.conf.digest != parent.digest {
+        return Err(Refusal::ParentUnknown);
+    }
+    Ok(Some(read))
+}

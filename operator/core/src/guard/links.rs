@@ -1,0 +1,93 @@
+//! Guards on links: every pair keeps one that is known to work.
+
+use std::collections::BTreeSet;
+
+use super::case::{Case, Step, Text};
+use super::refusal::Refusal;
+use crate::change::Probe;
+use crate::ids::{LinkNumber, NodeId};
+
+/// corosync refuses the whole reload when an address of an existing link changes, with exit code 0
+/// for everybody but the issuer (corosync.md 5.2): nothing else of the text would be in force either.
+pub(super) fn addresses_stay(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let Some(before) = &step.before else { continue };
+        for node in &before.config.nodes {
+            for (link, old) in &node.addresses {
+                let new = step.config.config.node(node.id).and_then(|new| new.addresses.get(link));
+                if new.is_some_and(|new| new != old) {
+                    let (stage, node, link) = (step.number, node.id, *link);
+                    return Err(Refusal::AddressMoves { stage, node, link });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A link of a pair of nodes, the lower id first.
+type Path = (LinkNumber, NodeId, NodeId);
+
+/// Removing the last link that works is taken by corosync without a word and leaves every node alone
+/// (corosync.md 6.3). So each pair keeps, from each stage to the next, a link on which a host has
+/// seen it connected: before the plan, or in an earlier stage's probes.
+pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal> {
+    let Some(parent) = &case.parent else {
+        return Ok(());
+    };
+    let ids = parent.ids();
+    let mut verified: BTreeSet<_> =
+        paths(parent, &ids).filter(|path| is_connected(case, parent, *path)).collect();
+    for step in &case.steps {
+        let left: BTreeSet<_> = paths(&step.config, &step.running).collect();
+        if step.writes() {
+            verified.retain(|path| left.contains(path));
+            every_pair_has_one(step, &verified)?;
+        }
+        let up: BTreeSet<_> =
+            step.running.iter().chain(step.stage.joining.keys()).copied().collect();
+        let proven = probed(step);
+        verified.extend(paths(&step.config, &up).filter(|(link, _, _)| proven.contains(link)));
+    }
+    Ok(())
+}
+
+fn every_pair_has_one(step: &Step<'_>, verified: &BTreeSet<Path>) -> Result<(), Refusal> {
+    let linked: BTreeSet<_> = verified.iter().map(|(_, one, other)| (*one, *other)).collect();
+    let missing = pairs(&step.running).find(|pair| !linked.contains(pair));
+    let stage = step.number;
+    missing.map_or(Ok(()), |(one, other)| Err(Refusal::NoVerifiedLink { stage, one, other }))
+}
+
+fn pairs(ids: &BTreeSet<NodeId>) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
+    ids.iter().flat_map(|one| ids.range(*one..).skip(1).map(|other| (*one, *other)))
+}
+
+/// The links on which both nodes of a pair have an address.
+fn paths<'t>(text: &'t Text, ids: &'t BTreeSet<NodeId>) -> impl Iterator<Item = Path> + 't {
+    pairs(ids).flat_map(|(one, other)| {
+        let addresses = |id| text.config.node(id).map(|node| &node.addresses);
+        let both = addresses(one).zip(addresses(other));
+        let links =
+            both.into_iter().flat_map(|(a, b)| a.keys().filter(|link| b.contains_key(link)));
+        links.map(move |link| (*link, one, other))
+    })
+}
+
+/// Whether neither end of a path reports it as broken.
+fn is_connected(case: &Case<'_>, parent: &Text, (link, one, other): Path) -> bool {
+    let fine = |from: NodeId, to: NodeId| {
+        let node = parent.config.node(from).and_then(|node| case.node(&node.name));
+        let view = node.and_then(|node| case.view(node));
+        view.is_some_and(|view| !view.link_faults.contains(&(link, to)))
+    };
+    fine(one, other) && fine(other, one)
+}
+
+fn probed(step: &Step<'_>) -> BTreeSet<LinkNumber> {
+    let link = |probe: &Probe| match probe {
+        Probe::LinkConnected { link } => Some(*link),
+        Probe::RunningValue { .. } | Probe::Membership { .. } => None,
+    };
+    step.stage.probes.iter().filter_map(link).collect()
+}

@@ -1,0 +1,194 @@
+//! Why a plan is refused. Stages are counted from 1.
+
+use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
+
+/// The guard that refused a plan. The variant's name is the reason in the condition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A plan without stages would count as done at once.
+    #[error("the plan has no stage")]
+    EmptyPlan,
+    /// The plan was made for an older or a newer spec.
+    #[error("the plan is for generation {plan} of the spec, which is at {spec}")]
+    WrongGeneration {
+        /// The plan's generation.
+        plan: i64,
+        /// The spec's generation.
+        spec: i64,
+    },
+    /// The text that the plan starts from is known to nobody.
+    #[error("no host has the corosync.conf that the plan starts from")]
+    ParentUnknown,
+    /// A text that not every reader understands alike.
+    #[error("stage {stage}: its corosync.conf is not understood: {why}")]
+    TextNotUnderstood {
+        /// The stage.
+        stage: usize,
+        /// The reader's words.
+        why: String,
+    },
+    /// A digest that is not that of the text.
+    #[error("stage {stage}: the digest is not that of the text")]
+    WrongDigest {
+        /// The stage.
+        stage: usize,
+    },
+    /// A version that is not the one inside the text.
+    #[error("stage {stage}: the text is named version {named}, but says {inside}")]
+    WrongVersion {
+        /// The stage.
+        stage: usize,
+        /// The version that it is known under.
+        named: ConfigVersion,
+        /// `config_version` in the text.
+        inside: ConfigVersion,
+    },
+    /// A text of another cluster.
+    #[error("stage {stage}: the text is of the cluster `{name}`")]
+    OtherCluster {
+        /// The stage.
+        stage: usize,
+        /// `cluster_name` in the text.
+        name: String,
+    },
+    /// A version that is not above everything before it.
+    #[error("stage {stage}: version {version} is not above all that was seen or reserved")]
+    VersionNotAbove {
+        /// The stage.
+        stage: usize,
+        /// The version.
+        version: ConfigVersion,
+    },
+    /// A stage that writes nothing carries another text than the one in force.
+    #[error("stage {stage} writes nothing, but carries another text than the one in force")]
+    OtherText {
+        /// The stage.
+        stage: usize,
+    },
+    /// A stage that could not be undone.
+    #[error("stage {stage} has no text to undo it with")]
+    NoWayBack {
+        /// The stage.
+        stage: usize,
+    },
+    /// A stage whose undoing would not lead back.
+    #[error("stage {stage}: the text that undoes it is not the old one under a new number")]
+    WrongWayBack {
+        /// The stage.
+        stage: usize,
+    },
+    /// A host is not in the state that the plan starts from.
+    #[error("{host} {why}")]
+    ViewNotSound {
+        /// The host.
+        host: HostName,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A node's name is not its host's name.
+    #[error("stage {stage}: no host of the spec is named `{name}`")]
+    WrongName {
+        /// The stage.
+        stage: usize,
+        /// The node's name in the text.
+        name: String,
+    },
+    /// The hosts that confirm a stage are not the members.
+    #[error("stage {stage}: the hosts that take part are not the members of the text in force")]
+    WrongGroup {
+        /// The stage.
+        stage: usize,
+    },
+    /// More than one node would come, one would go, or one would be listed and never start.
+    #[error("stage {stage}: node {node} is listed without being a member at the right time")]
+    MembersMove {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+    },
+    /// A new address that the host does not have.
+    #[error("stage {stage}: {host} does not have the address {address}")]
+    AddressNotOnHost {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+        /// The address.
+        address: String,
+    },
+    /// Two nodes with one address.
+    #[error("stage {stage}: the address {address} is on two nodes")]
+    AddressTwice {
+        /// The stage.
+        stage: usize,
+        /// The address.
+        address: String,
+    },
+    /// Votes or members change where the file says more about quorum than a list of nodes.
+    #[error("stage {stage} changes votes while the file has quorum options beside the provider")]
+    ArithmeticUnknown {
+        /// The stage.
+        stage: usize,
+    },
+    /// The members would be without quorum at some point.
+    #[error("stage {stage}: the members would hold {present} of {expected} votes")]
+    NotQuorate {
+        /// The stage.
+        stage: usize,
+        /// The votes of those that run.
+        present: u64,
+        /// All votes of the text.
+        expected: u64,
+    },
+    /// Two parts could both count themselves the majority.
+    #[error("stage {stage} moves more than one vote")]
+    VotesMoveTooFar {
+        /// The stage.
+        stage: usize,
+    },
+    /// An address of a link that stays is edited.
+    #[error("stage {stage} edits the address of node {node} on link {link}")]
+    AddressMoves {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+        /// The link.
+        link: LinkNumber,
+    },
+    /// A pair of nodes without a link that is known to work.
+    #[error("stage {stage} leaves nodes {one} and {other} without a verified link")]
+    NoVerifiedLink {
+        /// The stage.
+        stage: usize,
+        /// A node.
+        one: NodeId,
+        /// Another one.
+        other: NodeId,
+    },
+    /// A host would do something that has no place in this stage.
+    #[error("stage {stage}: {host} is given an action that has no place there")]
+    ActionMisplaced {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
+    /// The authkey would be readable to somebody else.
+    #[error("stage {stage}: the authkey for {to} is not sealed to that host's own key")]
+    WrongRecipient {
+        /// The stage.
+        stage: usize,
+        /// The host that shall read it.
+        to: HostName,
+    },
+    /// A stage would count as confirmed without proof.
+    #[error("stage {stage} does not prove `{what}`")]
+    Unproven {
+        /// The stage.
+        stage: usize,
+        /// The cmap key, link or membership that is not probed.
+        what: String,
+    },
+}

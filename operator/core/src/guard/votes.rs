@@ -1,0 +1,74 @@
+//! Guards on quorum: nobody that stays loses it, and no two parts can both have it.
+
+use super::case::{Case, Step, Text};
+use super::refusal::Refusal;
+use crate::conf::SectionPath;
+use crate::ids::NodeId;
+use crate::quorum::{expected, is_quorate, majorities_meet};
+
+/// A QDevice, `two_node` or `expected_votes` changes what a majority is. Counting the nodelist alone
+/// would release a stage that makes the whole cluster read-only.
+pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let Some(before) = &step.before else { continue };
+        let known = is_plain(before) && is_plain(&step.config);
+        let moves = before.votes() != step.config.votes();
+        let redefined = before.config.quorum != step.config.config.quorum;
+        if redefined || moves && !known {
+            return Err(Refusal::ArithmeticUnknown { stage: step.number });
+        }
+    }
+    Ok(())
+}
+
+/// From the write that lists a joiner until it is up, its votes count and are missing: a founder
+/// with one of two votes is read-only, and with the watchdog armed it is reset (pmxcfs.md 4). Those
+/// that run have to hold the majority under the text of the stage and under the one that undoes it.
+pub(super) fn margin_is_kept(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        for text in step.texts() {
+            let votes = text.votes();
+            let counted = votes.iter().filter(|(id, _)| runs(step, text, **id));
+            let present = counted.map(|(_, votes)| u64::from(*votes)).sum();
+            let expected = expected(&votes);
+            // With options of its own the votes do not move: the members have the quorum they had.
+            if is_plain(text) && !is_quorate(present, expected) {
+                return Err(Refusal::NotQuorate { stage: step.number, present, expected });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node is up while the stage runs. A first node is up as soon as there is a cluster.
+fn runs(step: &Step<'_>, text: &Text, id: NodeId) -> bool {
+    match step.before {
+        Some(_) => step.running.contains(&id),
+        None => text.config.nodes.len() == 1,
+    }
+}
+
+/// Whether the text's `quorum` section names the provider and nothing else.
+fn is_plain(text: &Text) -> bool {
+    let section = text.document.section(&SectionPath::top("quorum"));
+    section.is_some_and(|section| {
+        section.keys().all(|(key, _)| key == b"provider") && section.all_sections().next().is_none()
+    })
+}
+
+/// While a text spreads, some hosts count by the old list and some by the new one. With two votes
+/// moved at once both halves of a partition can be quorate at the same time: a split brain
+/// (corosync.md 9.2).
+pub(super) fn move_by_one(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in case.steps.iter().filter(|step| step.writes()) {
+        let Some(before) = &step.before else { continue };
+        let new = step.config.votes();
+        let back = step.back.as_ref().map(Text::votes);
+        let safe = majorities_meet(&before.votes(), &new)
+            && back.is_none_or(|back| majorities_meet(&new, &back));
+        if !safe {
+            return Err(Refusal::VotesMoveTooFar { stage: step.number });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,212 @@
+//! Each reason to plan nothing: its variant, a sentence that names the host, and no plan.
+
+use super::world::{World, host, id, link, wanted_link};
+use crate::ids::ConfigVersion;
+use crate::observed::{Claim, FileView};
+use crate::plan::{Blocker, State, plan};
+
+fn blocks(world: &World, blocker: Blocker, named: &str) {
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(blocker), "{}", planned.report.sentence);
+    assert!(planned.report.sentence.contains(named), "{}", planned.report.sentence);
+    assert_eq!(planned.plan, None);
+}
+
+/// A cluster of n1 and n2 that n3 shall join.
+fn joining() -> World {
+    let mut world = World::new(3);
+    world.install(&[(1, 1), (2, 1)], &[0]);
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+    world
+}
+
+type Spoil = fn(&mut World);
+
+fn table(start: fn() -> World, cases: &[(Blocker, &str, Spoil)]) {
+    for (blocker, named, spoil) in cases {
+        let mut world = start();
+        spoil(&mut world);
+        blocks(&world, *blocker, named);
+    }
+}
+
+fn spoil_text(world: &mut World, from: &str, to: &str) {
+    let file = world.host(1).pmxcfs_file.clone().unwrap();
+    let text = file.text.unwrap().replace(from, to);
+    let digest = crate::ids::Digest::of(text.as_bytes());
+    for n in 1..=2 {
+        let file = Some(FileView { version: file.version, digest, text: Some(text.clone()) });
+        (world.host(n).pmxcfs_file, world.host(n).disk_file) = (file.clone(), file);
+    }
+}
+
+#[test]
+fn an_unsound_view_blocks_everything() {
+    table(
+        || World::running(3, &[0]),
+        &[
+            (Blocker::HostMissing, "n2", |w| {
+                w.observed.hosts.remove(&host(2));
+            }),
+            (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
+            (Blocker::HostClaimed, "n2", |w| w.host(2).claim = Claim::Other("test".to_owned())),
+            (Blocker::HostIsWitness, "n2", |w| w.host(2).witness = true),
+            (Blocker::NameMismatch, "n2", |w| w.host(2).hostname = "x2".to_owned()),
+            (Blocker::HostsDisagree, "n2", |w| w.host(2).disk_file = None),
+            (Blocker::HostsDisagree, "n2", |w| w.host(2).running_version = Some(ConfigVersion(6))),
+            (Blocker::HostsDisagree, "n2", |w| w.host(2).ring = Some("other".to_owned())),
+            (Blocker::NotQuorate, "n2", |w| w.host(2).running_version = None),
+            (Blocker::NotQuorate, "n2", |w| w.host(2).quorate = false),
+            (Blocker::NotQuorate, "n2", |w| {
+                w.host(2).members.remove(&id(3));
+            }),
+            (Blocker::ReadOnly, "n2", |w| w.host(2).pmxcfs_writable = false),
+            (Blocker::ForeignCluster, "`prod`", |w| w.desired.name = "test".parse().unwrap()),
+            (Blocker::RemovalNotSupported, "n3", |w| {
+                w.desired.nodes.pop();
+            }),
+            (Blocker::NodeIdChangeNotSupported, "n2", |w| w.node(2).node_id = Some(id(9))),
+        ],
+    );
+}
+
+#[test]
+fn two_hosts_with_different_files_block() {
+    let mut world = World::running(3, &[0]);
+    let mut file = world.host(2).pmxcfs_file.clone().unwrap();
+    let text = file.text.unwrap() + "# edited\n";
+    file.digest = crate::ids::Digest::of(text.as_bytes());
+    file.text = Some(text);
+    world.host(2).pmxcfs_file = Some(file);
+    blocks(&world, Blocker::HostsDisagree, "n2");
+}
+
+#[test]
+fn a_text_that_nobody_reported_is_waited_for() {
+    let mut world = World::running(2, &[0]);
+    for view in world.observed.hosts.values_mut() {
+        view.pmxcfs_file.as_mut().unwrap().text = None;
+        view.disk_file.as_mut().unwrap().text = None;
+    }
+    blocks(&world, Blocker::ConfigUnknown, "n1, n2");
+}
+
+#[test]
+fn a_text_that_is_not_understood_blocks() {
+    let mut world = World::running(2, &[0]);
+    spoil_text(&mut world, "config_version: 7", "config_version: 7a");
+    blocks(&world, Blocker::ConfigNotUnderstood, "n1");
+}
+
+#[test]
+fn a_joiner_that_is_not_ready_blocks() {
+    table(
+        joining,
+        &[
+            (Blocker::HostMissing, "n3", |w| {
+                w.observed.hosts.remove(&host(3));
+            }),
+            (Blocker::HostNotConnected, "n3", |w| w.host(3).connected = false),
+            (Blocker::HostClaimed, "n3", |w| w.host(3).claim = Claim::Other("test".to_owned())),
+            (Blocker::HostPaused, "n3", |w| w.host(3).paused = true),
+            (Blocker::HostIsWitness, "n3", |w| w.host(3).witness = true),
+            (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "x3".to_owned()),
+            (Blocker::SealingKeyMissing, "n3", |w| w.host(3).sealing_key = None),
+            (Blocker::GuestsOnJoiner, "100", |w| {
+                w.host(3).guests.insert(100);
+            }),
+            (Blocker::HostNotEmpty, "n3", |w| w.host(3).running_version = Some(ConfigVersion(1))),
+            (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
+            (Blocker::AddressAmbiguous, "n3", |w| {
+                w.host(3).addresses.insert("10.0.0.99/24".parse().unwrap());
+            }),
+            (Blocker::AddressNotOnHost, "n3", |w| {
+                w.node(3).addresses.insert(link(0), "10.0.0.77".to_owned());
+            }),
+            (Blocker::AddressTaken, "n3", |w| {
+                w.host(3).addresses = ["10.0.0.1/24".parse().unwrap()].into();
+            }),
+            (Blocker::NodeIdTaken, "n3", |w| w.node(3).node_id = Some(id(2))),
+            (Blocker::LinkNotConnected, "n2", |w| {
+                w.host(1).link_faults.insert((link(0), id(2)));
+            }),
+        ],
+    );
+}
+
+#[test]
+fn a_joiner_of_another_cluster_blocks() {
+    let mut world = joining();
+    let mut other = World::running(1, &[0]);
+    let file = other.host(1).pmxcfs_file.clone().unwrap();
+    let text = file.text.unwrap().replace("cluster_name: prod", "cluster_name: test");
+    let digest = crate::ids::Digest::of(text.as_bytes());
+    world.host(3).disk_file = Some(FileView { version: file.version, digest, text: Some(text) });
+    blocks(&world, Blocker::ForeignCluster, "n3");
+}
+
+#[test]
+fn quorum_options_block_a_join_but_not_a_link() {
+    let mut world = joining();
+    spoil_text(&mut world, "corosync_votequorum\n", "corosync_votequorum\n  two_node: 1\n");
+    blocks(&world, Blocker::QuorumOptionsNotSupported, "two_node");
+    world.desired.links.push(wanted_link(1, None));
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+}
+
+#[test]
+fn links_that_cannot_be_changed_safely_block() {
+    table(
+        || World::running(3, &[0, 1]),
+        &[
+            (Blocker::LastLink, "link 0", |w| {
+                w.desired.links.pop();
+                w.host(1).link_faults.insert((link(0), id(2)));
+            }),
+            (Blocker::LinkNotConnected, "n2", |w| {
+                w.desired.links = vec![wanted_link(0, None), wanted_link(2, None)];
+                w.host(2).link_faults.insert((link(0), id(3)));
+            }),
+            (Blocker::LinkZeroNotSupported, "link 0", |w| {
+                w.desired.links.remove(0);
+            }),
+            (Blocker::LinkMoveNotSupported, "n1", |w| {
+                w.desired.links[1].network = Some("10.9.0.0/24".parse().unwrap());
+            }),
+            (Blocker::LinkMoveNotSupported, "n2", |w| {
+                w.node(2).addresses.insert(link(1), "10.0.5.2".to_owned());
+            }),
+            (Blocker::AddressMissing, "n3", |w| {
+                w.desired.links.push(wanted_link(2, None));
+                w.host(3).addresses.clear();
+            }),
+            (Blocker::NoVotes, "vote", |w| {
+                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0));
+            }),
+            (Blocker::VersionExhausted, "config_version", |w| {
+                w.desired.links.pop();
+                w.observed.reserved_version = ConfigVersion(u64::MAX);
+            }),
+        ],
+    );
+}
+
+#[test]
+fn nothing_is_formed_while_a_host_is_unknown_or_unfit() {
+    table(
+        || World::new(3),
+        &[
+            (Blocker::HostMissing, "n3", |w| {
+                w.observed.hosts.remove(&host(3));
+            }),
+            (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
+            (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
+            (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "other".to_owned()),
+            (Blocker::HostPaused, "n1", |w| w.host(1).paused = true),
+            (Blocker::AddressMissing, "link", |w| w.desired.links.clear()),
+            (Blocker::NoVotes, "vote", |w| {
+                w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0));
+            }),
+        ],
+    );
+}

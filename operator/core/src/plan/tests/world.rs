@@ -1,0 +1,172 @@
+//! A cluster on paper: what hosts would report, and what carrying out a plan makes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::change::{Action, ConfText, Course, Plan, Stage};
+use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, form};
+use crate::desired::{DesiredCluster, DesiredLink, DesiredNode, Rollout};
+use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
+use crate::observed::{Claim, FileView, HostView, ObservedCluster};
+use crate::quorum::{expected, is_quorate};
+
+/// A spec and the hosts that it speaks of.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    pub desired: DesiredCluster,
+    pub observed: ObservedCluster,
+}
+
+pub(crate) fn id(id: u32) -> NodeId {
+    NodeId::try_from(id).unwrap()
+}
+
+pub(crate) fn link(number: u32) -> LinkNumber {
+    LinkNumber::try_from(number).unwrap()
+}
+
+pub(crate) fn host(number: u32) -> HostName {
+    format!("n{number}").parse().unwrap()
+}
+
+pub(crate) fn read(conf: &ConfText) -> Config {
+    Config::read(&Document::parse(conf.text.as_bytes())).unwrap()
+}
+
+impl World {
+    /// A spec of nodes n1, n2 ... with one link, and as many hosts without any cluster.
+    pub fn new(nodes: u32) -> Self {
+        let node = |n| DesiredNode {
+            name: format!("n{n}").parse().unwrap(),
+            host: host(n),
+            node_id: None,
+            votes: None,
+            addresses: BTreeMap::new(),
+        };
+        let desired = DesiredCluster {
+            name: "prod".parse().unwrap(),
+            nodes: (1..=nodes).map(node).collect(),
+            links: vec![wanted_link(0, None)],
+            rollout: Rollout { confirm_timeout_secs: 30, paused: false },
+            generation: 1,
+        };
+        let hosts = (1..=nodes).map(|n| (host(n), empty_host(n))).collect();
+        Self { desired, observed: ObservedCluster { hosts, ..ObservedCluster::default() } }
+    }
+
+    /// The same spec with a cluster of all its nodes in force, one vote each, version 7.
+    pub fn running(nodes: u32, links: &[u32]) -> Self {
+        let mut world = Self::new(nodes);
+        world.desired.links = links.iter().map(|number| wanted_link(*number, None)).collect();
+        world.install(&(1..=nodes).map(|n| (n, 1)).collect::<Vec<_>>(), links);
+        world
+    }
+
+    /// Puts a cluster of these nodes (number and votes) in force.
+    pub fn install(&mut self, nodes: &[(u32, u32)], links: &[u32]) {
+        let address = |n: u32, l: u32| (link(l), format!("10.0.{l}.{n}"));
+        let entry = |(n, votes): &(u32, u32)| NodeEntry {
+            name: format!("n{n}").parse().unwrap(),
+            id: id(*n),
+            votes: *votes,
+            addresses: links.iter().map(|l| address(*n, *l)).collect(),
+        };
+        let text = form(&Formation {
+            cluster_name: self.desired.name.clone(),
+            version: ConfigVersion(7),
+            nodes: nodes.iter().map(entry).collect(),
+            links: links.iter().map(|l| (link(*l), LinkOptions::default())).collect(),
+            token_coefficient_millis: 125,
+        });
+        let text = String::from_utf8(text.unwrap()).unwrap();
+        let ids: BTreeSet<_> = nodes.iter().map(|(n, _)| id(*n)).collect();
+        self.in_force(&ConfText::new(ConfigVersion(7), text), &ids);
+    }
+
+    pub fn host(&mut self, number: u32) -> &mut HostView {
+        self.observed.hosts.get_mut(&host(number)).unwrap()
+    }
+
+    pub fn node(&mut self, number: usize) -> &mut DesiredNode {
+        &mut self.desired.nodes[number - 1]
+    }
+
+    /// Carries a plan out, as the hosts would, and holds every state on the way against quorum.
+    pub fn apply<S>(&mut self, plan: &Plan<S>) {
+        for stage in &plan.stages {
+            self.carry_out(stage);
+            let back = stage.back.as_ref().map_or(ConfigVersion(0), |back| back.version);
+            let reserved = self.observed.reserved_version;
+            self.observed.reserved_version = reserved.max(stage.config.version).max(back);
+        }
+    }
+
+    fn carry_out(&mut self, stage: &Stage) {
+        let forms = stage.actions.values().flatten().any(|a| *a == Action::FormCluster {});
+        let mut up: BTreeSet<_> = stage.group.keys().copied().collect();
+        for text in [Some(&stage.config), stage.back.as_ref()].into_iter().flatten() {
+            if !up.is_empty() {
+                stays_quorate(text, &up);
+            }
+        }
+        up.extend(stage.joining.keys());
+        match stage.course {
+            Course::Local if forms => {
+                up = read(&stage.config).nodes.iter().map(|node| node.id).collect();
+                assert_eq!(up.len(), 1);
+            }
+            Course::Local => return,
+            Course::Write | Course::Start => {}
+        }
+        stays_quorate(&stage.config, &up);
+        self.in_force(&stage.config, &up);
+    }
+
+    fn in_force(&mut self, conf: &ConfText, up: &BTreeSet<NodeId>) {
+        for node in read(conf).nodes.iter().filter(|node| up.contains(&node.id)) {
+            let wanted = self.desired.nodes.iter().find(|wanted| wanted.name == node.name);
+            let host = self.observed.hosts.get_mut(&wanted.unwrap().host).unwrap();
+            let file = Some(FileView::from(conf));
+            (host.pmxcfs_file, host.disk_file) = (file.clone(), file);
+            host.running_version = Some(conf.version);
+            (host.quorate, host.pmxcfs_writable) = (true, true);
+            host.members.clone_from(up);
+            host.ring = Some(format!("1.{}", up.len()));
+        }
+    }
+}
+
+fn stays_quorate(conf: &ConfText, up: &BTreeSet<NodeId>) {
+    let config = read(conf);
+    let votes = config.nodes.iter().map(|node| (node.id, node.votes())).collect();
+    let present = config.nodes.iter().filter(|node| up.contains(&node.id));
+    let present = present.map(|node| u64::from(node.votes())).sum();
+    assert!(is_quorate(present, expected(&votes)), "{present} votes of\n{}", conf.text);
+}
+
+pub(crate) fn wanted_link(number: u32, priority: Option<u8>) -> DesiredLink {
+    let network = Some(format!("10.0.{number}.0/24").parse().unwrap());
+    DesiredLink { number: link(number), network, priority }
+}
+
+fn empty_host(number: u32) -> HostView {
+    let addresses = (0..8).map(|l| format!("10.0.{l}.{number}/24").parse().unwrap());
+    HostView {
+        connected: true,
+        claim: Claim::Ours,
+        paused: false,
+        witness: false,
+        hostname: format!("n{number}"),
+        sealing_key: Some(format!("age1n{number}")),
+        addresses: addresses.collect(),
+        guests: BTreeSet::new(),
+        pmxcfs_file: None,
+        disk_file: None,
+        running_version: None,
+        pmxcfs_writable: true,
+        quorate: false,
+        ring: None,
+        members: BTreeSet::new(),
+        link_faults: BTreeSet::new(),
+        applied: None,
+    }
+}

@@ -1,0 +1,137 @@
+//! What was heard from whom, and what that decides. Counts only; never acts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::message::{Message, Phase};
+use crate::ids::NodeId;
+
+/// What one host said last.
+#[derive(Debug, Clone)]
+struct Standing {
+    phase: Phase,
+    writable: bool,
+    over_parent: bool,
+    prepared_writable: Option<bool>,
+    held: bool,
+}
+
+/// Everything heard in one attempt.
+#[derive(Debug, Clone)]
+pub(super) struct Tally {
+    group: BTreeSet<NodeId>,
+    joining: BTreeSet<NodeId>,
+    heard: BTreeMap<NodeId, Standing>,
+}
+
+impl Tally {
+    pub(super) fn new(group: BTreeSet<NodeId>, joining: BTreeSet<NodeId>) -> Self {
+        Self { group, joining, heard: BTreeMap::new() }
+    }
+
+    /// Takes a message in; strangers are not counted.
+    pub(super) fn hear(&mut self, message: Message) {
+        let Message { attempt: _, from, phase, writable, writer: _, over_parent } = message;
+        if !self.group.contains(&from) && !self.joining.contains(&from) {
+            return;
+        }
+        let before = self.heard.get(&from);
+        let prepared_writable = match &phase {
+            Phase::Prepared { writable } => Some(*writable),
+            _other => before.and_then(|standing| standing.prepared_writable),
+        };
+        let held = matches!(phase, Phase::Holds | Phase::Sealed | Phase::Confirmed)
+            || before.is_some_and(|standing| standing.held);
+        let standing = Standing { phase, writable, over_parent, prepared_writable, held };
+        self.heard.insert(from, standing);
+    }
+
+    fn voters(&self) -> impl Iterator<Item = (NodeId, &Standing)> {
+        self.heard.iter().filter(|(id, _)| self.group.contains(id)).map(|(id, s)| (*id, s))
+    }
+
+    fn votes(&self, vote: fn(&Phase) -> bool) -> usize {
+        self.voters().filter(|(_, standing)| vote(&standing.phase)).count()
+    }
+
+    /// The first reason given by a voter in such a phase.
+    pub(super) fn reason(&self, such: fn(&Phase) -> bool) -> Option<&str> {
+        self.voters().find(|(_, s)| such(&s.phase)).map(|(_, s)| s.phase.sentence())
+    }
+
+    /// Whether a voter is in such a phase.
+    pub(super) fn any(&self, such: fn(&Phase) -> bool) -> bool {
+        self.voters().any(|(_, standing)| such(&standing.phase))
+    }
+
+    /// The stage begins, whatever else is said.
+    pub(super) fn begins(&self) -> bool {
+        2 * self.votes(has_gone) > self.group.len()
+    }
+
+    /// The stage never begins.
+    pub(super) fn never_begins(&self) -> bool {
+        let gave_up = self.votes(|phase| matches!(phase, Phase::GaveUp { .. }));
+        2 * gave_up >= self.group.len() || self.any(|p| matches!(p, Phase::Unwritten { .. }))
+    }
+
+    /// The stage stays.
+    pub(super) fn stays(&self) -> bool {
+        2 * self.votes(|phase| matches!(phase, Phase::Sealed)) > self.group.len()
+            || self.any(|phase| matches!(phase, Phase::Confirmed))
+    }
+
+    /// The stage is undone.
+    pub(super) fn undone(&self) -> bool {
+        2 * self.votes(is_against) >= self.group.len()
+            || self.any(|p| matches!(p, Phase::RolledBack { .. } | Phase::Failed { .. }))
+    }
+
+    /// All of the group and all that join have held.
+    pub(super) fn all_held(&self) -> bool {
+        let held = |id: &NodeId| self.heard.get(id).is_some_and(|standing| standing.held);
+        self.group.iter().chain(&self.joining).all(held)
+    }
+
+    /// The first voter not heard to be prepared.
+    pub(super) fn unprepared(&self) -> Option<NodeId> {
+        let prepared =
+            |id: &NodeId| self.heard.get(id).is_some_and(|s| s.prepared_writable.is_some());
+        self.group.iter().copied().find(|id| !prepared(id))
+    }
+
+    /// The lowest id that was writable when it prepared. Means something once all are prepared.
+    pub(super) fn first_writable(&self) -> Option<NodeId> {
+        self.voters().find(|(_, s)| s.prepared_writable == Some(true)).map(|(id, _)| id)
+    }
+
+    /// Whether a host said last that /etc/pve takes its writes, and has no outcome yet.
+    pub(super) fn can_lead(&self, id: NodeId) -> bool {
+        self.heard.get(&id).is_some_and(|s| s.writable && !s.phase.is_outcome())
+    }
+
+    /// Whether undoing has to write over the parent as well. Without a writer's own word that it
+    /// has no write in flight, its rename may still land after everybody looked.
+    pub(super) fn over_parent(&self, writer: Option<NodeId>) -> bool {
+        let quiet = writer.and_then(|id| self.heard.get(&id)).is_some_and(|s| is_against(&s.phase));
+        !quiet || self.voters().any(|(_, standing)| standing.over_parent)
+    }
+}
+
+/// A vote to begin was cast, or the vote was over.
+pub(super) fn has_gone(phase: &Phase) -> bool {
+    match phase {
+        Phase::Prepared { .. } | Phase::GaveUp { .. } | Phase::Unwritten { .. } => false,
+        Phase::Going
+        | Phase::Holds
+        | Phase::Sealed
+        | Phase::RollingBack { .. }
+        | Phase::Confirmed
+        | Phase::RolledBack { .. }
+        | Phase::Failed { .. } => true,
+    }
+}
+
+/// A vote to undo was cast, or the vote was over.
+pub(super) fn is_against(phase: &Phase) -> bool {
+    matches!(phase, Phase::RollingBack { .. } | Phase::RolledBack { .. } | Phase::Failed { .. })
+}
