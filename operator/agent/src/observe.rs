@@ -129,7 +129,8 @@ fn address(card: &CardAddress) -> HostAddress {
 
 fn file_view(bytes: &[u8], known: Option<&str>) -> FileView {
     let digest = Digest::of(bytes).to_string();
-    let text = if known == Some(digest.as_str()) { None } else { String::from_utf8(bytes.to_vec()).ok() };
+    let text =
+        if known == Some(digest.as_str()) { None } else { String::from_utf8(bytes.to_vec()).ok() };
     let version = Document::parse(bytes).version().map(|version| number(version.0));
     FileView { version, digest, text }
 }
@@ -185,7 +186,8 @@ pub fn facts(seen: &Observation) -> Vec<Fact> {
     };
     let said = |fine: bool, text: &str| if fine { String::new() } else { text.to_owned() };
     let because = |fine: bool, why: &'static str| if fine { reason::AS_WANTED } else { why };
-    let no_quorum = if runs { "this host is not in the quorate part" } else { "corosync does not run" };
+    let no_quorum =
+        if runs { "this host is not in the quorate part" } else { "corosync does not run" };
     let links = format!("{} configured links to other members are not connected", faults.len());
     let drift = "/etc/corosync/corosync.conf is not the cluster's file";
     vec![
@@ -214,7 +216,12 @@ impl Conditions {
     }
 
     /// The conditions of these facts.
-    pub fn update(&mut self, facts: Vec<Fact>, generation: Option<i64>, now: &Time) -> Vec<Condition> {
+    pub fn update(
+        &mut self,
+        facts: Vec<Fact>,
+        generation: Option<i64>,
+        now: &Time,
+    ) -> Vec<Condition> {
         let mut conditions = Vec::new();
         for (type_, holds, reason, message) in facts {
             let status = if holds { "True" } else { "False" };

@@ -125,7 +125,7 @@ pub trait Disk: Send + Sync {
     /// Moves the database of pmxcfs (which must not run) into its backup folder. Does nothing when
     /// there is no database.
     fn set_database_aside(&self) -> io::Result<()>;
-    /// Moves the youngest database that was set aside back. Fails when there is none.
+    /// Moves the database that was set aside last back; fine when none was.
     fn bring_database_back(&self) -> io::Result<()>;
 }
 

@@ -2,7 +2,6 @@
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
 
 /// Sends one state line; nothing happens when systemd did not start us.
 pub fn notify(state: &str) {
@@ -18,11 +17,4 @@ fn send(state: &str) -> std::io::Result<()> {
         None => SocketAddr::from_pathname(path)?,
     };
     UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address).map(|_| ())
-}
-
-/// How often systemd wants to hear of us; `None`: it does not ask.
-#[must_use]
-pub fn watchdog_period() -> Option<Duration> {
-    let micros: u64 = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
-    Some(Duration::from_micros(micros / 3))
 }

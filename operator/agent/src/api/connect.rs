@@ -4,18 +4,17 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
-use kube::config::{
-    AuthInfo, Cluster, Context as KubeContext, KubeConfigOptions, Kubeconfig, NamedAuthInfo,
-    NamedCluster, NamedContext,
-};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use pvecm_crds::bootstrap::Bootstrap;
+use serde_json::json;
 
 use crate::STATE_FOLDER;
 use crate::host::replace_file;
 
 /// Reads the bootstrap file.
 pub fn read_bootstrap(path: &Path) -> anyhow::Result<Bootstrap> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     serde_yaml::from_str(&text).with_context(|| format!("{} is not understood", path.display()))
 }
 
@@ -29,25 +28,16 @@ pub async fn client(bootstrap: &Bootstrap, bootstrap_path: &Path) -> anyhow::Res
         replace_file(&token, bootstrap.token.as_bytes(), 0o600)?;
         replace_file(&authority, bootstrap.certificate_authority.as_bytes(), 0o644)?;
     }
-    let cluster = Cluster {
-        server: Some(bootstrap.server.clone()),
-        certificate_authority: Some(authority.display().to_string()),
-        ..Cluster::default()
-    };
-    let user = AuthInfo { token_file: Some(token.display().to_string()), ..AuthInfo::default() };
-    let context = KubeContext {
-        cluster: "cluster".to_owned(),
-        user: Some("agent".to_owned()),
-        namespace: Some(bootstrap.namespace.clone()),
-        ..KubeContext::default()
-    };
-    let kubeconfig = Kubeconfig {
-        clusters: vec![NamedCluster { name: "cluster".to_owned(), cluster: Some(cluster) }],
-        auth_infos: vec![NamedAuthInfo { name: "agent".to_owned(), auth_info: Some(user) }],
-        contexts: vec![NamedContext { name: "agent".to_owned(), context: Some(context) }],
-        current_context: Some("agent".to_owned()),
-        ..Kubeconfig::default()
-    };
+    let kubeconfig: Kubeconfig = serde_json::from_value(json!({
+        "clusters": [{"name": "cluster", "cluster": {
+            "server": bootstrap.server, "certificate-authority": authority,
+        }}],
+        "users": [{"name": "agent", "user": {"tokenFile": token}}],
+        "contexts": [{"name": "agent", "context": {
+            "cluster": "cluster", "user": "agent", "namespace": bootstrap.namespace,
+        }}],
+        "current-context": "agent",
+    }))?;
     let mut config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.connect_timeout = Some(super::CALL_TIMEOUT);

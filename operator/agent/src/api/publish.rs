@@ -32,7 +32,8 @@ pub(super) async fn publish(
             }
             continue;
         }
-        let object = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "status": wanted});
+        let object =
+            json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "status": wanted});
         let patch = Patch::Apply(object);
         match in_time(api.patch_status(bootstrap.host.as_str(), &params, &patch)).await {
             Ok(_) => {

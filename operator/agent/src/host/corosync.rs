@@ -93,13 +93,15 @@ struct Connections {
 impl Connections {
     fn open() -> cs::Result<Self> {
         let cmap = cmap::initialize(cmap::Map::Icmap)?;
-        let every = cmap::TrackType::ADD
-            | cmap::TrackType::MODIFY
-            | cmap::TrackType::DELETE
-            | cmap::TrackType::PREFIX;
+        let every = || {
+            cmap::TrackType::ADD
+                | cmap::TrackType::MODIFY
+                | cmap::TrackType::DELETE
+                | cmap::TrackType::PREFIX
+        };
         let notify = cmap::NotifyCallback { notify_fn: Some(on_cmap) };
         for prefix in ["runtime.members.", "totem.", "nodelist.", "config."] {
-            cmap::track_add(&cmap, prefix, every, &notify, 0)?;
+            cmap::track_add(&cmap, prefix, every(), &notify, 0)?;
         }
         let model = quorum::ModelData::ModelV1(quorum::Model1Data {
             flags: quorum::Model1Flags::None,
@@ -245,7 +247,8 @@ impl Reader {
         let handle = self.votes.as_ref()?;
         let info = |id: u32| votequorum::get_info(handle, cs::NodeId::from(id)).ok();
         let own = info(0)?;
-        let casts = own.flags.contains(votequorum::NodeInfoFlags::VOTEQUORUM_INFO_QDEVICE_CAST_VOTE);
+        let casts =
+            own.flags.contains(votequorum::NodeInfoFlags::VOTEQUORUM_INFO_QDEVICE_CAST_VOTE);
         // The crate leaves the library's own total out.
         let nodes: u32 = members.iter().filter_map(|id| info(id.get())).map(|n| n.node_votes).sum();
         let total = nodes + if casts { own.qdevice_votes } else { 0 };

@@ -9,6 +9,7 @@ use crate::ports::{Disk, DiskFile, LedgerStore};
 
 const DATABASE: &str = "/var/lib/pve-cluster/config.db";
 const BACKUPS: &str = "/var/lib/pve-cluster/backup";
+const ASIDE: &str = "before-join.db";
 
 /// Replaces a file so that after a crash either the old or the new bytes are there, never a part.
 pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -67,38 +68,36 @@ impl Disk for RealDisk {
         fs::create_dir_all(BACKUPS)?;
         fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))?;
         let stamp = jiff::Timestamp::now().as_millisecond();
-        // SQLite's log holds what is not in the database yet: the three files belong together.
-        for suffix in ["-wal", "-shm", ""] {
-            let from = format!("{DATABASE}{suffix}");
-            if Path::new(&from).exists() {
-                fs::rename(from, format!("{BACKUPS}/config-{stamp}.db{suffix}"))?;
-            }
-        }
+        let older = format!("{BACKUPS}/config-{stamp}.db");
+        move_database(&format!("{BACKUPS}/{ASIDE}"), &older)?;
+        move_database(DATABASE, &format!("{BACKUPS}/{ASIDE}"))?;
         File::open(BACKUPS)?.sync_all()
     }
 
     fn bring_database_back(&self) -> io::Result<()> {
-        let youngest = fs::read_dir(BACKUPS)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| is_backup(path))
-            .max()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no database was set aside"))?;
-        for suffix in ["-wal", "-shm", ""] {
-            let from = PathBuf::from(format!("{}{suffix}", youngest.display()));
-            let to = format!("{DATABASE}{suffix}");
-            if from.exists() {
-                fs::rename(from, to)?;
-            } else if Path::new(&to).exists() {
-                fs::remove_file(to)?;
+        let aside = format!("{BACKUPS}/{ASIDE}");
+        if !Path::new(&aside).exists() {
+            return Ok(());
+        }
+        for suffix in ["-wal", "-shm"] {
+            let left_over = format!("{DATABASE}{suffix}");
+            if Path::new(&left_over).exists() {
+                fs::remove_file(left_over)?;
             }
         }
-        Ok(())
+        move_database(&aside, DATABASE)
     }
 }
 
-fn is_backup(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.starts_with("config-") && path.extension().is_some_and(|end| end == "db")
+/// Moves a database with SQLite's log, which holds what is not in the database yet.
+fn move_database(from: &str, to: &str) -> io::Result<()> {
+    for suffix in ["-wal", "-shm", ""] {
+        let from = format!("{from}{suffix}");
+        if Path::new(&from).exists() {
+            fs::rename(from, format!("{to}{suffix}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// One file, readable by root only, replaced as a whole.

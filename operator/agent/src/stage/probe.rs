@@ -70,14 +70,16 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
             if running == value.as_ref() {
                 return Ok(());
             }
-            let word = |value: Option<&String>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
+            let word =
+                |value: Option<&String>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
             Err(format!("running {key} is {}, not {}", word(running), word(value.as_ref())))
         }
         Probe::LinkConnected { link } => {
             let down = |node: &&NodeId| corosync.links.get(&(**node, *link)) != Some(&true);
-            others.iter().find(down).map_or(Ok(()), |node| {
-                Err(format!("link {link} to node {node} is not connected"))
-            })
+            others
+                .iter()
+                .find(down)
+                .map_or(Ok(()), |node| Err(format!("link {link} to node {node} is not connected")))
         }
         Probe::Membership { nodes } => {
             if nodes.iter().copied().eq(corosync.members.iter().copied()) {

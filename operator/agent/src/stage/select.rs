@@ -74,9 +74,8 @@ pub fn select(
     };
     let sealed = status.sealed.into_iter().find(|s| s.host == me.as_str()).map(|s| s.data);
     let plan = (number, digest, parent);
-    pick(me, plan, (released, &stages), ledger).map_or(Choice::Nothing, |work| {
-        Choice::Work(Box::new(Released { sealed, ..work }))
-    })
+    pick(me, plan, (released, &stages), ledger)
+        .map_or(Choice::Nothing, |work| Choice::Work(Box::new(Released { sealed, ..work })))
 }
 
 fn newest(host: &PveHost, changes: &BTreeMap<String, Arc<PveChange>>) -> Option<Arc<PveChange>> {
@@ -114,14 +113,8 @@ fn pick(me: &HostName, plan: PlanHead, at: (u32, &[Stage]), ledger: &Ledger) -> 
         // the next change starts from what is in force by then.
         (Some(_), None) | (None, Some(_)) => false,
     };
-    let text = |stage: &Stage| Parent { version: stage.config.version, digest: stage.config.digest };
+    let text =
+        |stage: &Stage| Parent { version: stage.config.version, digest: stage.config.digest };
     let parent = index.checked_sub(1).map(|before| text(&stages[before])).or(parent);
-    follows.then(|| Released {
-        change,
-        digest,
-        number,
-        stage: stage.clone(),
-        parent,
-        sealed: None,
-    })
+    follows.then(|| Released { change, digest, number, stage: stage.clone(), parent, sealed: None })
 }

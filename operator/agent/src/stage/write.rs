@@ -8,7 +8,12 @@ use crate::host_ports::Host;
 use crate::ports::DiskFile;
 
 /// Writes the stage's text over its parent.
-pub fn write(host: &Host, stage: &Stage, parent: Option<&str>, at_most_ms: u64) -> Result<(), String> {
+pub fn write(
+    host: &Host,
+    stage: &Stage,
+    parent: Option<&str>,
+    at_most_ms: u64,
+) -> Result<(), String> {
     let over = |found: InForce| found == InForce::Parent;
     match put(host, stage, parent, (&stage.config.text, InForce::New, at_most_ms, &over))? {
         InForce::New => Ok(()),
@@ -27,15 +32,21 @@ pub fn write_back(
     parent: Option<&str>,
     over_parent: bool,
 ) -> Result<InForce, String> {
-    let Some(back) = &stage.back else { return Err("the stage has no text to go back to".to_owned()) };
-    let over =
-        |found: InForce| found == InForce::New || (over_parent && found == InForce::Parent);
+    let Some(back) = &stage.back else {
+        return Err("the stage has no text to go back to".to_owned());
+    };
+    let over = |found: InForce| found == InForce::New || (over_parent && found == InForce::Parent);
     put(host, stage, parent, (&back.text, InForce::Back, 10_000, &over))
 }
 
 type Wish<'a> = (&'a str, InForce, u64, &'a dyn Fn(InForce) -> bool);
 
-fn put(host: &Host, stage: &Stage, parent: Option<&str>, wish: Wish<'_>) -> Result<InForce, String> {
+fn put(
+    host: &Host,
+    stage: &Stage,
+    parent: Option<&str>,
+    wish: Wish<'_>,
+) -> Result<InForce, String> {
     let (text, wanted, at_most_ms, over) = wish;
     let files = &host.cluster_files;
     let found = || {
@@ -63,7 +74,9 @@ fn put(host: &Host, stage: &Stage, parent: Option<&str>, wish: Wish<'_>) -> Resu
 /// Puts the text that undoes a stage on the own disk alone and has the daemon read it: /etc/pve takes
 /// no writes without quorum, and without the old text there may never be quorum again.
 pub fn restore_own_disk(host: &Host, stage: &Stage) -> Result<(), String> {
-    let Some(back) = &stage.back else { return Err("the stage has no text to go back to".to_owned()) };
+    let Some(back) = &stage.back else {
+        return Err("the stage has no text to go back to".to_owned());
+    };
     put_on_disk(host, back.text.as_bytes())
 }
 
