@@ -153,3 +153,63 @@ impl Book {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::MemoryStore;
+    use crate::host::FileStore;
+
+    fn book_at(number: u64) -> Book {
+        let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        book.change(|ledger| {
+            ledger.highest = ChangeNumber(number);
+            ledger.digest = Some(Digest::of(b"plan"));
+        })
+        .unwrap();
+        book
+    }
+
+    #[test]
+    fn a_change_is_judged_by_its_number_and_digest() {
+        let book = book_at(5);
+        let admit = |number, plan: &[u8]| book.ledger().admit(ChangeNumber(number), Digest::of(plan));
+        assert_eq!(admit(6, b"other"), Admission::New);
+        assert_eq!(admit(5, b"plan"), Admission::Known);
+        assert_eq!(admit(5, b"other"), Admission::Rewritten);
+        assert_eq!(admit(4, b"plan"), Admission::Older);
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_and_a_torn_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.json");
+        let store = Arc::new(FileStore(path.clone()));
+        let mut book = Book::open(store.clone()).unwrap();
+        book.change(|ledger| ledger.highest = ChangeNumber(3)).unwrap();
+        assert_eq!(Book::open(store.clone()).unwrap().ledger().highest, ChangeNumber(3));
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(matches!(Book::open(store), Err(LedgerError::Damaged(_))));
+    }
+
+    #[test]
+    fn time_goes_on_while_the_agent_is_down_and_none_is_left_after_a_reboot() {
+        let at = |boot: &str, millis| BootTime { boot_id: boot.to_owned(), millis };
+        let attempt = Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 };
+        let record = Record {
+            phase: pvecm_core::protocol::Phase::Going,
+            remaining_ms: Some(10_000),
+        };
+        let stage = serde_json::from_value(serde_json::json!({
+            "summary": "", "risk": "Live", "course": "Write", "group": {}, "confirmTimeoutSecs": 30,
+            "config": {"version": 1, "digest": Digest::of(b""), "text": ""},
+        }))
+        .unwrap();
+        let recorded_at = at("a", 1000);
+        let pending = Pending { attempt, stage, parent: None, record: Some(record), recorded_at };
+        let left = |now: BootTime| pending.record_at(&now).unwrap().remaining_ms;
+        assert_eq!(left(at("a", 4000)), Some(7000));
+        assert_eq!(left(at("b", 2000)), Some(0));
+    }
+}

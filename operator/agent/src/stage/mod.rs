@@ -7,6 +7,9 @@ pub mod run;
 pub mod select;
 pub mod write;
 
+#[cfg(test)]
+mod tests;
+
 /// How a job of this host ended badly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undone {
