@@ -16,6 +16,15 @@ pub fn find(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The agent's Debian package, as `cargo xtask package` left it.
+pub fn package() -> Result<PathBuf> {
+    let name = concat!("debian/pvecm-agent_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
+    let directory = directory()?;
+    let path = directory.parent().unwrap_or(Path::new("/")).join(name);
+    ensure!(path.is_file(), "{} is not built (cargo xtask package)", path.display());
+    Ok(path)
+}
+
 fn directory() -> Result<PathBuf> {
     let running = std::env::current_exe().context("where does this program run from?")?;
     let parent = running.parent().unwrap_or(Path::new("/"));

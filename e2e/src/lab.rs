@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use crate::agents;
 use crate::controlplane::ControlPlane;
 use crate::hosts::{Host, Machine, hosts_file, machines, root};
 use crate::network;
+use crate::operator::Operator;
 use crate::state::{self, StateDir};
 use crate::supervisor::Supervisor;
 
@@ -159,6 +162,11 @@ impl Lab {
         Ok(ControlPlane::new(&self.state, &self.supervisor))
     }
 
+    /// The operator.
+    pub fn operator(&self) -> Result<Operator<'_>> {
+        Ok(Operator::new(&self.state, &self.supervisor, self.control_plane()?))
+    }
+
     fn bring_up(&self, base: &std::path::Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
         fs::write(self.state.join("lab.json"), serde_json::to_vec_pretty(&self.options)?)?;
         network::create_bridges(&self.supervisor)?;
@@ -176,7 +184,31 @@ impl Lab {
         for host in self.hosts() {
             host.wait_until_booted()?;
         }
+        if self.options.level == Level::Full {
+            progress("installing and enrolling the operator and the agents");
+            let operator = self.operator()?;
+            operator.install()?;
+            operator.start()?;
+            self.install_agents()?;
+        }
         Ok(())
+    }
+
+    /// All hosts at once: most of the time goes into dpkg's own fsyncs.
+    fn install_agents(&self) -> Result<()> {
+        let control_plane = self.control_plane()?;
+        let hosts = self.hosts();
+        thread::scope(|scope| {
+            let plane = &control_plane;
+            let install = |host| {
+                scope.spawn(move || agents::install(&self.state, &self.supervisor, plane, host))
+            };
+            let running: Vec<_> = hosts.iter().map(install).collect();
+            for installation in running {
+                installation.join().map_err(|_| anyhow!("an installation panicked"))??;
+            }
+            Ok(())
+        })
     }
 
     /// Kills what came up and keeps the directory for a look at its logs.
@@ -193,7 +225,7 @@ impl Drop for Lab {
         if self.options.lifetime == Lifetime::Detached {
             return;
         }
-        if std::thread::panicking() {
+        if thread::panicking() {
             eprintln!("lab: logs and disks are kept in {}", self.abandon().display());
         } else if let Err(error) = Self::down(&self.options.name) {
             eprintln!("lab: {error:#}");

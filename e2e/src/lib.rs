@@ -9,12 +9,14 @@
 //! Start reading at [`lab::Lab`], which scenarios use. This crate never uses an address of the
 //! machine's own network.
 
+pub mod agents;
 pub mod binaries;
 pub mod command;
 pub mod controlplane;
 pub mod hosts;
 pub mod lab;
 pub mod network;
+pub mod operator;
 pub mod state;
 pub mod supervisor;
 pub mod wait;
