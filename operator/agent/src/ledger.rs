@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn a_change_is_judged_by_its_number_and_digest() {
         let book = book_at(5);
-        let admit = |number, plan: &[u8]| book.ledger().admit(ChangeNumber(number), Digest::of(plan));
+        let admit =
+            |number, plan: &[u8]| book.ledger().admit(ChangeNumber(number), Digest::of(plan));
         assert_eq!(admit(6, b"other"), Admission::New);
         assert_eq!(admit(5, b"plan"), Admission::Known);
         assert_eq!(admit(5, b"other"), Admission::Rewritten);
@@ -200,6 +201,8 @@ mod tests {
         let record = Record {
             phase: pvecm_core::protocol::Phase::Going,
             remaining_ms: Some(10_000),
+            writer: None,
+            restored: false,
         };
         let stage = serde_json::from_value(serde_json::json!({
             "summary": "", "risk": "Live", "course": "Write", "group": {}, "confirmTimeoutSecs": 30,

@@ -133,7 +133,8 @@ impl Lone {
         let agents = std::iter::once(NodeId::try_from(1).unwrap()).collect();
         let seen = Observation::take(&self.fake.host());
         self.run.look(&seen, &agents, &mut self.book).unwrap();
-        for bytes in std::mem::take(&mut self.fake.world().sent) {
+        let sent = std::mem::take(&mut self.fake.world().sent);
+        for bytes in sent {
             let message: Message = serde_json::from_slice(&bytes).unwrap();
             self.run.on(Event::Delivered(message), &mut self.book).unwrap();
         }
