@@ -21,6 +21,7 @@ use crate::supervisor::{Process, Supervisor};
 /// The chart's release name, which is also the account's.
 const RELEASE: &str = "pvecm-operator";
 const NAMESPACE: &str = "pvecm-system";
+const OLDEST_KUBERNETES: &str = "1.33.0";
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// A handle on the operator of a lab.
@@ -88,6 +89,8 @@ pub fn rendered_chart() -> Result<String> {
     let chart = repository().join("charts/pvecm-operator");
     let mut helm = Command::new(tools::path(Tool::Helm)?);
     helm.args(["template", RELEASE]).arg(chart).args(["--namespace", NAMESPACE]);
+    // A helm built from its module does not know what Kubernetes it was made for and says 1.20.
+    helm.args(["--kube-version", OLDEST_KUBERNETES]);
     command::run(&mut helm).context("helm does not render the chart")
 }
 
