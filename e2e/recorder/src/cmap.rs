@@ -60,6 +60,7 @@ fn track(handle: &Handle) -> Result<()> {
 
 /// Passes the name on and nothing else: the binding hands over old and new value swapped, and
 /// holds a mutex of the whole process meanwhile.
+#[expect(clippy::too_many_arguments, reason = "the binding sets the signature")]
 fn on_change(_: &Handle, _: &TrackHandle, _: TrackType, key: &str, _: &Data, _: &Data, _: u64) {
     if let Some(changed) = CHANGED.get() {
         // The receiver lives as long as the process.

@@ -50,9 +50,10 @@ fn follow(handle: &Handle) -> Result<()> {
 }
 
 fn on_quorum(_: &Handle, quorate: bool, ring: RingId, members: Vec<NodeId>) {
-    record(Event::Quorum { quorate, ring_id: ring_id(&ring), members: ids(members) });
+    record(Event::Quorum { quorate, ring_id: ring_id(ring), members: ids(members) });
 }
 
+#[expect(clippy::too_many_arguments, reason = "the binding sets the signature")]
 fn on_nodelist(
     _: &Handle,
     ring: RingId,
@@ -61,7 +62,7 @@ fn on_nodelist(
     left: Vec<NodeId>,
 ) {
     record(Event::Membership {
-        ring_id: ring_id(&ring),
+        ring_id: ring_id(ring),
         members: ids(members),
         joined: ids(joined),
         left: ids(left),
@@ -74,8 +75,8 @@ fn record(event: Event) {
     }
 }
 
-fn ring_id(ring: &RingId) -> String {
-    format!("{}.{}", ring.nodeid, ring.seq)
+fn ring_id(RingId { nodeid, seq }: RingId) -> String {
+    format!("{nodeid}.{seq}")
 }
 
 fn ids(nodes: Vec<NodeId>) -> Vec<u32> {

@@ -24,7 +24,7 @@ impl Host {
     /// A host whose recorder runs and whose corosync does not yet.
     pub fn new() -> Self {
         assert!(nix::unistd::geteuid().is_root(), "this test makes namespaces: run it as root");
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("the machine has a temporary directory");
         let mut unshare = Command::new("unshare")
             .args(["-n", "-m", "-u", "-i", "-p", "--fork", "--kill-child", "--mount-proc"])
             .args(["bash", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/host.sh")])
@@ -33,7 +33,7 @@ impl Host {
             .stdin(Stdio::piped())
             .spawn()
             .expect("util-linux has unshare");
-        let words = unshare.stdin.take().unwrap();
+        let words = unshare.stdin.take().expect("it was asked for a pipe");
         Self { unshare, words, folder }
     }
 
@@ -59,7 +59,7 @@ impl Host {
 
     /// The record as it is now; an empty one before the recorder's first line.
     pub fn record(&self) -> Record {
-        Record::parse(&self.text("record.jsonl")).unwrap()
+        Record::parse(&self.text("record.jsonl")).expect("the recorder writes what is read here")
     }
 
     fn everything_written(&self) -> String {
@@ -81,6 +81,6 @@ impl Drop for Host {
 
 /// Milliseconds since the Unix epoch, as in the record.
 pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    since.as_millis().try_into().unwrap()
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("no clock stands before 1970");
+    since.as_millis().try_into().expect("64 bits last for ages")
 }
