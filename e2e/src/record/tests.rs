@@ -77,6 +77,8 @@ fn a_loss_within_one_millisecond_is_a_gap_of_no_length() {
     let lines = [(0, CONNECTED), (1, QUORATE), (20, NOT_QUORATE), (20, QUORATE)];
     let record = record(&lines);
     assert_eq!(record.quorum_gaps(10, 50), [gap(20, 20, Cause::NotQuorate)]);
+    assert_eq!(record.quorum_gaps(20, 50), [gap(20, 20, Cause::NotQuorate)]);
+    assert_eq!(record.quorum_gaps(21, 50), []);
     assert!(record.assert_quorate_throughout("n1", 10, 50).is_err());
 }
 
