@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! The lab: a real Kubernetes control plane and hosts that boot a real systemd, for demos and
 //! end-to-end scenarios.
 //!
@@ -24,3 +25,8 @@ pub mod wait;
 pub use hosts::Host;
 pub use lab::{Lab, Level, Lifetime, Options};
 pub use wait::wait_until;
+=======
+//! Placeholder.
+
+pub mod record;
+>>>>>>> recorder
