@@ -61,6 +61,23 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The paths that it changes; the same one twice for everything but a rename.
+    #[must_use]
+    pub fn paths(&self) -> [&str; 2] {
+        match self {
+            Self::Rename { from, to } => [from, to],
+            Self::Mkdir { path }
+            | Self::Create { path }
+            | Self::Write { path, .. }
+            | Self::Truncate { path, .. }
+            | Self::Remove { path, .. }
+            | Self::Touch { path, .. }
+            | Self::Unlock { path } => [path, path],
+        }
+    }
+}
+
 /// Who made an operation, and when (Unix seconds by the maker's clock).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
