@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::cluster::Link;
 use crate::status::{self, Counters};
 use crate::store::Store;
 use crate::tree::{self, Op, Origin, Tree};
@@ -26,14 +27,18 @@ pub struct Setup {
 /// The mounted file system.
 #[derive(Debug)]
 pub struct Cfs {
-    setup: Setup,
+    pub(crate) setup: Setup,
     state: Mutex<State>,
+    /// Something in the state changed that somebody may wait for.
+    pub(crate) changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
-    tree: Tree,
-    counters: Counters,
+pub(crate) struct State {
+    pub(crate) tree: Tree,
+    pub(crate) counters: Counters,
+    /// `None` in local mode.
+    pub(crate) link: Option<Link>,
 }
 
 /// What a path is.
@@ -75,20 +80,17 @@ pub fn link(host: &str, path: &str) -> Option<String> {
 const LINKS: [&str; 4] = ["local", "qemu-server", "lxc", "openvz"];
 
 impl Cfs {
-    /// A file system over a loaded tree.
+    /// A file system over a loaded tree; `clustered` when changes go through the process group.
     #[must_use]
-    pub fn new(setup: Setup, tree: Tree) -> Self {
-        let state = State { tree, counters: Counters::new(now()) };
-        Self { setup, state: Mutex::new(state) }
+    pub fn new(setup: Setup, tree: Tree, clustered: bool) -> Self {
+        let link = clustered.then(Link::default);
+        let state = State { tree, counters: Counters::new(now()), link };
+        Self { setup, state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// The directories that every host has; what is there already stays.
     pub fn lay_out(&self) -> Result<(), Errno> {
-        let own = format!("nodes/{}", self.setup.host);
-        let below =
-            ["", "/qemu-server", "/lxc", "/openvz", "/priv"].map(|dir| format!("{own}{dir}"));
-        let shared = ["priv", "priv/lock", "nodes"].map(String::from);
-        for path in shared.into_iter().chain(below) {
+        for path in layout(&self.setup.host) {
             if self.state().tree.get(&path).is_some() {
                 continue;
             }
@@ -105,17 +107,24 @@ impl Cfs {
         if reserved(op.paths()) {
             return Err(Errno::EACCES);
         }
+        let mut state = self.state();
+        if state.link.is_some() {
+            drop(state);
+            return self.submit_to_group(&op);
+        }
         let origin = Origin { node: 0, time: now() };
-        self.apply(&mut self.state(), &op, origin)
+        self.apply(&mut state, &op, origin)
     }
 
-    fn apply(&self, state: &mut State, op: &Op, origin: Origin) -> Result<(), Errno> {
+    /// Applies an operation to the tree and stores the result.
+    pub(crate) fn apply(&self, state: &mut State, op: &Op, origin: Origin) -> Result<(), Errno> {
         state.tree.apply(op, origin)?;
         state.counters.note(op);
         self.save(&state.tree)
     }
 
-    fn save(&self, tree: &Tree) -> Result<(), Errno> {
+    /// Stores a tree.
+    pub(crate) fn save(&self, tree: &Tree) -> Result<(), Errno> {
         self.setup.store.save(tree).map_err(|error| {
             tracing::error!("[database] crit: writing the database failed: {error}");
             Errno::EIO
@@ -127,7 +136,7 @@ impl Cfs {
         self.setup.store.sync().map_err(|_| Errno::EIO)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
@@ -196,8 +205,14 @@ impl Cfs {
 
     fn made_up(&self, state: &State, name: &str) -> String {
         match name {
-            ".members" => state.counters.members(&self.setup.host, None),
-            ".version" => state.counters.version(std::slice::from_ref(&self.setup.host)),
+            ".members" => {
+                let cluster = state.link.as_ref().and_then(Link::cluster);
+                state.counters.members(&self.setup.host, cluster.as_ref())
+            }
+            ".version" => {
+                let members = state.link.as_ref().map_or_else(Vec::new, Link::names);
+                state.counters.version(&members)
+            }
             ".vmlist" => state.counters.vmlist(&state.tree),
             ".clusterlog" => String::from("{\"data\": []}\n"),
             ".debug" => String::from("0\n"),
@@ -207,9 +222,17 @@ impl Cfs {
 }
 
 impl State {
-    fn writable(&self) -> bool {
-        true
+    /// Whether changes are allowed: always in local mode, with quorum in a cluster.
+    pub(crate) fn writable(&self) -> bool {
+        self.link.as_ref().is_none_or(Link::quorate)
     }
+}
+
+/// The directories that every host has, parents first.
+pub(crate) fn layout(host: &str) -> Vec<String> {
+    let own =
+        ["", "/qemu-server", "/lxc", "/openvz", "/priv"].map(|dir| format!("nodes/{host}{dir}"));
+    ["priv", "priv/lock", "nodes"].map(String::from).into_iter().chain(own).collect()
 }
 
 /// Whether one of the paths is a link or a made-up file, which nobody changes.

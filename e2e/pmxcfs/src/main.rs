@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use pmxcfs_standin::cfs::{Cfs, Setup};
 use pmxcfs_standin::store::{self, Store};
-use pmxcfs_standin::{daemon, mount};
+use pmxcfs_standin::{cluster, daemon, mount};
 use tracing_subscriber::EnvFilter;
 
 /// A stand-in for Proxmox's pmxcfs, for the lab only. It is NOT Proxmox's pmxcfs: its database has another format, and it shares
@@ -74,8 +74,16 @@ fn run(options: &Options) -> Result<()> {
         let conf = (!options.local).then(|| std::fs::read(&setup.corosync_conf).ok()).flatten();
         store::fresh(conf)
     });
-    let cfs = Arc::new(Cfs::new(setup, tree));
-    cfs.lay_out().context("laying the directories out")?;
+    let clustered = tree.file("corosync.conf").is_some() && !options.local;
+    if options.local && tree.file("corosync.conf").is_some() {
+        tracing::warn!("[main] notice: forcing local mode (although corosync.conf exists)");
+    }
+    let cfs = Arc::new(Cfs::new(setup, tree, clustered));
+    if clustered {
+        cluster::enter(&cfs);
+    } else {
+        cfs.lay_out().context("laying the directories out")?;
+    }
     let session = mount::mount(Arc::clone(&cfs), &options.mount)
         .with_context(|| format!("mounting {}", options.mount.display()))?;
     let pid_file = daemon::PidFile::write(&options.pid_file)?;

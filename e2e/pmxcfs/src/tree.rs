@@ -22,6 +22,7 @@ pub struct Node {
     pub mtime: u64,
     /// Node id of the last writer; 0 in local mode.
     pub writer: u32,
+    #[serde(with = "serde_bytes")]
     pub data: Option<Vec<u8>>,
 }
 
@@ -37,6 +38,7 @@ pub enum Op {
     Write {
         path: String,
         offset: u64,
+        #[serde(with = "serde_bytes")]
         data: Vec<u8>,
     },
     Truncate {
