@@ -94,7 +94,7 @@ impl Cfs {
             if self.state().tree.get(&path).is_some() {
                 continue;
             }
-            match self.submit(Op::Mkdir { path }) {
+            match self.submit(&Op::Mkdir { path }) {
                 Ok(()) | Err(Errno::EEXIST) => {}
                 Err(error) => return Err(error),
             }
@@ -103,17 +103,17 @@ impl Cfs {
     }
 
     /// Carries a change out; when this returns it is in the tree and in the database.
-    pub fn submit(&self, op: Op) -> Result<(), Errno> {
+    pub fn submit(&self, op: &Op) -> Result<(), Errno> {
         if reserved(op.paths()) {
             return Err(Errno::EACCES);
         }
         let mut state = self.state();
         if state.link.is_some() {
             drop(state);
-            return self.submit_to_group(&op);
+            return self.submit_to_group(op);
         }
         let origin = Origin { node: 0, time: now() };
-        self.apply(&mut state, &op, origin)
+        self.apply(&mut state, op, origin)
     }
 
     /// Applies an operation to the tree and stores the result.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use pmxcfs_standin::cfs::{Cfs, Setup};
 use pmxcfs_standin::store::{self, Store};
+use pmxcfs_standin::tree::Tree;
 use pmxcfs_standin::{cluster, daemon, mount};
 use tracing_subscriber::EnvFilter;
 
@@ -68,12 +69,10 @@ fn run(options: &Options) -> Result<()> {
         store,
     };
     daemon::clear_mount_point(&options.mount)?;
-    let loaded = setup.store.load()?;
-    let tree = loaded.unwrap_or_else(|| {
-        // A forced local mode starts with nothing: only a host that is to join takes its file along.
-        let conf = (!options.local).then(|| std::fs::read(&setup.corosync_conf).ok()).flatten();
-        store::fresh(conf)
-    });
+    let tree = match setup.store.load()? {
+        Some(tree) => tree,
+        None => first_tree(&setup, options.local)?,
+    };
     let clustered = tree.file("corosync.conf").is_some() && !options.local;
     if options.local && tree.file("corosync.conf").is_some() {
         tracing::warn!("[main] notice: forcing local mode (although corosync.conf exists)");
@@ -91,6 +90,15 @@ fn run(options: &Options) -> Result<()> {
         daemon::report_ready()?;
     }
     daemon::serve(session, ends, &pid_file)
+}
+
+/// The tree of a host without a database, stored at once: what was imported stays, whatever becomes of the host's own file.
+fn first_tree(setup: &Setup, local: bool) -> Result<Tree> {
+    // A forced local mode starts with nothing: only a host that is to join takes its file along.
+    let conf = if local { None } else { std::fs::read(&setup.corosync_conf).ok() };
+    let tree = store::fresh(conf);
+    setup.store.save(&tree).context("storing the first database")?;
+    Ok(tree)
 }
 
 /// The node name: the host name without its domain, as PVE does it.

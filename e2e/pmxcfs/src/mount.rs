@@ -110,13 +110,13 @@ impl Adapter {
 
     fn make(&self, dir: INodeNo, name: &OsStr, op: fn(String) -> Op) -> Result<FileAttr, Errno> {
         let path = self.child(dir, name)?;
-        self.cfs.submit(op(path.clone()))?;
+        self.cfs.submit(&op(path.clone()))?;
         self.attr(&path)
     }
 
     fn remove(&self, parent: INodeNo, name: &OsStr, dir: bool) -> Result<(), Errno> {
         let path = self.child(parent, name)?;
-        self.cfs.submit(Op::Remove { path, dir })
+        self.cfs.submit(&Op::Remove { path, dir })
     }
 
     fn rename_path(&self, from: &str, to: &str, flags: RenameFlags) -> Result<(), Errno> {
@@ -126,7 +126,7 @@ impl Adapter {
         if flags.contains(RenameFlags::RENAME_NOREPLACE) && self.cfs.look(to).is_ok() {
             return Err(Errno::EEXIST);
         }
-        self.cfs.submit(Op::Rename { from: from.to_owned(), to: to.to_owned() })?;
+        self.cfs.submit(&Op::Rename { from: from.to_owned(), to: to.to_owned() })?;
         self.inodes.lock().moved(from, to);
         Ok(())
     }
@@ -148,9 +148,9 @@ impl Adapter {
     /// `utime(0, 0)` on a lock asks for it, any other time refreshes; asking is refused even when the lock goes.
     fn set_time(&self, path: String, mtime: u64) -> Result<(), Errno> {
         if mtime != 0 || !tree::is_lock(&path) {
-            return self.cfs.submit(Op::Touch { path, mtime });
+            return self.cfs.submit(&Op::Touch { path, mtime });
         }
-        self.cfs.submit(Op::Unlock { path })?;
+        self.cfs.submit(&Op::Unlock { path })?;
         Err(Errno::EACCES)
     }
 
@@ -201,7 +201,6 @@ fn attributes(result: Result<FileAttr, Errno>, reply: ReplyAttr) {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the signatures are the trait's")]
 impl Filesystem for Adapter {
     fn lookup(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         entry(self.child(parent, name).and_then(|path| self.attr(&path)), reply);
@@ -233,7 +232,7 @@ impl Filesystem for Adapter {
             let path = self.path(ino)?;
             self.check_owner(&path, (mode, uid, gid))?;
             if let Some(size) = size {
-                self.cfs.submit(Op::Truncate { path: path.clone(), size })?;
+                self.cfs.submit(&Op::Truncate { path: path.clone(), size })?;
             }
             if let Some(mtime) = mtime {
                 self.set_time(path.clone(), seconds(mtime))?;
@@ -366,7 +365,7 @@ impl Filesystem for Adapter {
     ) {
         let write = || {
             let path = self.path(ino)?;
-            self.cfs.submit(Op::Write { path, offset, data: data.to_vec() })?;
+            self.cfs.submit(&Op::Write { path, offset, data: data.to_vec() })?;
             u32::try_from(data.len()).map_err(|_| Errno::EFBIG)
         };
         match write() {

@@ -1,6 +1,6 @@
 //! The database file: one tree on the host's disk.
 //!
-//! Owns the file, its lock and its format (postcard; not Proxmox's SQLite). Never changes a tree.
+//! Owns the file, its lock and its format (postcard; not the `SQLite` of Proxmox). Never changes a tree.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

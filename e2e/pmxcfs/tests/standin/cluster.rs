@@ -1,8 +1,6 @@
 //! What members of a group do together, over real corosync.
 
-mod lab;
-
-use lab::{Lab, conf};
+use crate::lab::{Lab, conf, within};
 
 #[test]
 fn a_new_corosync_conf_runs_everywhere_when_the_rename_returns() {
@@ -76,7 +74,9 @@ fn a_lower_or_broken_corosync_conf_reaches_no_disk() {
         n1.publish(&text);
         assert_eq!(n1.disk_conf(), good);
         assert_eq!(n2.disk_conf(), good);
-        assert!(n1.log().contains(said) && n2.log().contains(said));
+        for host in [n1, n2] {
+            within(2, said, || host.log().contains(said).then_some(()));
+        }
     }
     n1.publish(&conf(6, &[1, 2]).replace("token: 1000", "token: abc"));
     assert!(n1.log().contains("corosync-cfgtool -R failed with exit code"));
@@ -129,4 +129,35 @@ fn a_member_whose_corosync_restarts_is_read_only_in_between_and_back_by_itself()
     n1.ok("test -e /run/pve/y");
     n1.ok("head -c 1048576 /dev/urandom > /run/pve/big");
     assert_eq!(n1.ok("md5sum < /run/pve/big"), n2.ok("md5sum < /run/pve/big"));
+}
+
+#[test]
+fn writers_on_all_members_end_with_the_same_tree_although_one_comes_and_goes() {
+    let lab = Lab::formed(3);
+    let [n1, n2, n3] = &lab.hosts[..] else { panic!("three hosts") };
+    for (id, host) in (1..).zip(&lab.hosts) {
+        // Until told to stop: each writes files of its own and one that all write; refusals are part of the game.
+        host.ok(&format!(
+            "(i=0; until test -e /run/stop; do i=$((i+1)); echo $i > /run/pve/own-{id}; \
+             echo {id} $i > /run/pve/all; done; echo $i > /run/written) >/dev/null 2>&1 </dev/null &"
+        ));
+    }
+    n3.ok("kill -9 $(cat /run/corosync.pid); rm /run/corosync.pid");
+    n3.until(5, "! touch /run/pve/x");
+    n3.corosync();
+    n3.until(15, "touch /run/pve/x");
+    for host in [n1, n2, n3] {
+        host.ok("touch /run/stop");
+        host.until(10, "test -s /run/written");
+    }
+    lab.all_writable();
+    let sums = "cd /run/pve; for f in own-* all; do echo $f $(cat $f); done";
+    within(5, "the same files everywhere", || {
+        let [a, b, c] = [n1, n2, n3].map(|host| host.ok(sums));
+        (a == b && b == c).then_some(())
+    });
+    for (id, host) in (1..).zip(&lab.hosts) {
+        let written = host.ok("cat /run/written");
+        assert_eq!(n1.ok(&format!("cat /run/pve/own-{id}")), written, "the last write of n{id}");
+    }
 }

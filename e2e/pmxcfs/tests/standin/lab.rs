@@ -85,7 +85,7 @@ impl Host {
         for part in ["etc/corosync", "var/lib/corosync", "var/log/corosync"] {
             let own = dir.join(part);
             fs::create_dir_all(&own).unwrap();
-            script += &format!("; mount --bind {} /{part}", own.display());
+            script = format!("{script}; mount --bind {} /{part}", own.display());
         }
         let space = Space::start(&script);
         Self { space, dir }
