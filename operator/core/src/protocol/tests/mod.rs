@@ -1,3 +1,5 @@
+mod simulated;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::{Attempt, Effect, Event, InForce, Machine, Outcome, Setup, View};
