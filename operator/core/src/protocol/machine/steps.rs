@@ -39,7 +39,7 @@ impl Machine {
 
     /// Follows what the votes have decided, whatever this host voted.
     fn adopt(&mut self) -> bool {
-        if !has_gone_or(self.phase.as_ref()) && self.tally.never_begins() {
+        if self.tally.never_begins() {
             let no = |p: &Phase| matches!(p, Phase::GaveUp { .. } | Phase::Unwritten { .. });
             let sentence = self.tally.reason(no).unwrap_or_default().to_owned();
             self.finish(&Phase::Unwritten { sentence });
@@ -124,9 +124,4 @@ impl Machine {
             self.out.push(Effect::Write);
         }
     }
-}
-
-/// Whether this host is past the first question with certainty: `Going` alone is only its vote.
-fn has_gone_or(phase: Option<&Phase>) -> bool {
-    phase.is_some_and(|phase| has_gone(phase) && !matches!(phase, Phase::Going))
 }

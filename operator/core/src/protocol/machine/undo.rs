@@ -53,9 +53,11 @@ impl Machine {
             && (self.tally.over_parent(self.writer) || self.must_write_over_parent())
     }
 
+    /// A writer that ever tried cannot be sure of "parent": an error says nothing of the rename, a
+    /// rename of an earlier life may be in the kernel, and another host may not have looked yet.
     pub(super) fn must_write_over_parent(&self) -> bool {
-        let own_rename = self.writer == Some(self.setup.me) && self.went_before && !self.wrote;
-        self.restored || self.writing || own_rename
+        let writes = self.writer == Some(self.setup.me);
+        self.restored || (writes && (self.wrote || self.went_before))
     }
 
     /// The lowest id among the voters with a running agent and a writable /etc/pve.

@@ -23,8 +23,9 @@ impl World {
             72..79 => self.probe(at),
             79..84 => self.event(at, Event::Tick),
             84..88 => self.reform(),
-            88..98 => self.now += self.dice.below(300),
-            _long => self.now += self.dice.below(6_000),
+            88..98 => self.now += self.dice.below(if self.traits.hurried { 300 } else { 60 }),
+            _long if self.traits.hurried => self.now += self.dice.below(6_000),
+            _short => self.now += self.dice.below(30),
         }
     }
 

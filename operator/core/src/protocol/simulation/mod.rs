@@ -11,5 +11,4 @@ mod group;
 mod storage;
 mod world;
 
-pub(super) use dice::Dice;
-pub(super) use world::{Report, simulate};
+pub(super) use world::simulate;

@@ -95,6 +95,8 @@ pub(super) struct Traits {
     pub(super) fault: u64,
     pub(super) crash: u64,
     pub(super) slow: bool,
+    /// Much time passes between steps.
+    pub(super) hurried: bool,
     pub(super) person: bool,
 }
 
@@ -177,6 +179,7 @@ impl World {
             fault: [0, 10, 30, 80][dice.index(4)],
             crash: [0, 0, 5, 20][dice.index(4)],
             slow: dice.chance(300),
+            hurried: dice.chance(400),
             person: dice.chance(150),
         };
         let hosts = (0..voters + usize::from(start)).map(|at| Host::new(at < voters, file));
@@ -297,7 +300,7 @@ impl World {
         if !self.settled() {
             return self.checks.fail(format!("no end: {phases:?}"));
         }
-        let kinds: BTreeSet<&str> = self.checks.outcomes.values().map(kind).collect();
+        let kinds: BTreeSet<&str> = self.kinds();
         let failed = kinds.contains("failed");
         if kinds.len() > 1 && !failed {
             return self.checks.fail(format!("different outcomes: {:?}", self.checks.outcomes));
@@ -317,6 +320,17 @@ impl World {
             let hosts: Vec<_> = self.hosts.iter().map(|host| (host.sees, host.disk)).collect();
             self.checks.fail(format!("{kinds:?}, but the texts are {:?} {hosts:?}", self.file));
         }
+    }
+
+    /// How the hosts ended. A joining host has acted by itself: it rolls back what the group refused.
+    fn kinds(&self) -> BTreeSet<&'static str> {
+        let refused = self.checks.outcomes.values().any(|outcome| kind(outcome) == "refused");
+        let joiner = |id: &NodeId| id.get() as usize > self.traits.voters;
+        let of = |(id, outcome): (&NodeId, &Outcome)| match kind(outcome) {
+            "rolled back" if refused && joiner(id) => "refused",
+            other => other,
+        };
+        self.checks.outcomes.iter().map(of).collect()
     }
 
     fn report(self) -> Report {
