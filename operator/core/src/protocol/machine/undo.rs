@@ -15,6 +15,9 @@ impl Machine {
     /// The writer's vote says that it has no write in flight, so it waits for that.
     pub(super) fn vote_undo(&mut self, sentence: String) {
         if !self.writing {
+            // A host that never went has no deadline yet, and may be cut off by the new text all the
+            // same: its way back to its own disk begins now.
+            self.deadline.get_or_insert(self.now);
             self.enter(Phase::RollingBack { sentence });
         }
     }

@@ -81,7 +81,9 @@ impl World {
         let ring = self.hosts[at].ring;
         let all = self.hosts.iter().all(|host| host.up && host.member && host.ring == ring);
         let start = self.traits.course == Course::Start;
-        let holds = (text || start) && all && !self.traits.never_holds;
+        // A text that cuts its hosts off is never seen to hold: the probes ask for every link.
+        let lies = self.traits.cuts_off || self.traits.never_holds;
+        let holds = (text || start) && all && !lies;
         let flaky = !self.calm && self.dice.chance(200);
         let result = if holds && !flaky { Ok(()) } else { Err("not connected".to_owned()) };
         self.event(at, Event::Probes(result));

@@ -90,13 +90,15 @@ impl World {
                 wanted.entry(self.side(at)).or_default().push(at);
             }
         }
-        for part in wanted.values() {
+        let moved = |part: &&Vec<usize>| {
             let rings: BTreeSet<u64> = part.iter().map(|at| self.hosts[*at].ring).collect();
-            let ring = rings.first().copied().unwrap_or_default();
-            let before = self.in_ring(ring, |_, _| true);
-            if rings.len() > 1 || before.len() != part.len() {
-                self.form(part, &rings);
-            }
+            let before = self.in_ring(self.hosts[part[0]].ring, |_, _| true);
+            rings.len() > 1 || before.len() != part.len()
+        };
+        let moved: Vec<Vec<usize>> = wanted.values().filter(moved).cloned().collect();
+        for part in moved {
+            let rings = part.iter().map(|at| self.hosts[*at].ring).collect();
+            self.form(&part, &rings);
         }
         self.synchronise();
     }
