@@ -310,10 +310,12 @@ impl World {
         }
         let texts: BTreeSet<Text> =
             self.hosts[..self.traits.voters].iter().map(|host| host.disk.text).collect();
+        let start = self.traits.course == Course::Start;
+        let back = |at| self.checks.outcomes.get(&id(at)).is_some_and(|o| kind(o) == "rolled back");
+        let to_undo = !start || (self.traits.has_back && (0..self.traits.voters).any(back));
         let fits = |text: &Text| match kinds.first() {
             Some(&"confirmed") => *text == Text::New || self.edited,
-            Some(&"rolled back") => !self.traits.has_back || *text != Text::New,
-            Some(&"refused") => self.traits.course == Course::Start || *text != Text::New,
+            Some(&"undone") => *text != Text::New || !to_undo,
             _failed => true,
         };
         if !failed && (texts.len() > 1 || !texts.iter().all(fits)) {
@@ -322,15 +324,14 @@ impl World {
         }
     }
 
-    /// How the hosts ended. A joining host has acted by itself: it rolls back what the group refused.
+    /// How the hosts ended. Refused and rolled back may stand side by side: one host went while the
+    /// others gave up. Both say that the stage is not in force.
     fn kinds(&self) -> BTreeSet<&'static str> {
-        let refused = self.checks.outcomes.values().any(|outcome| kind(outcome) == "refused");
-        let joiner = |id: &NodeId| id.get() as usize > self.traits.voters;
-        let of = |(id, outcome): (&NodeId, &Outcome)| match kind(outcome) {
-            "rolled back" if refused && joiner(id) => "refused",
+        let of = |outcome: &Outcome| match kind(outcome) {
+            "rolled back" | "refused" => "undone",
             other => other,
         };
-        self.checks.outcomes.iter().map(of).collect()
+        self.checks.outcomes.values().map(of).collect()
     }
 
     fn report(self) -> Report {
