@@ -61,7 +61,7 @@ impl World {
         } else {
             Some(id(0))
         };
-        let even = total % 2 == 0;
+        let even = total.is_multiple_of(2);
         let extra = usize::from(even && lowest.is_some_and(|low| present.contains(&low)));
         2 * (present.len() + extra) > total + usize::from(even)
     }

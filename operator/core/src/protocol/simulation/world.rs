@@ -80,6 +80,7 @@ pub(super) struct Job {
 
 /// What is drawn once per seed.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent traits of a seed")]
 pub(super) struct Traits {
     pub(super) course: Course,
     pub(super) voters: usize,
@@ -260,7 +261,7 @@ impl World {
             self.event(at, Event::Tick);
         }
         while self.run_job() {}
-        if round % 8 == 0 {
+        if round.is_multiple_of(8) {
             self.relay_to_joiner();
         }
     }
