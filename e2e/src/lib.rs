@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The lab: a real Kubernetes control plane and hosts that boot a real systemd, for demos and
 //! end-to-end scenarios.
 //!
@@ -18,6 +17,7 @@ pub mod hosts;
 pub mod lab;
 pub mod network;
 pub mod operator;
+pub mod record;
 pub mod state;
 pub mod supervisor;
 pub mod wait;
@@ -25,8 +25,3 @@ pub mod wait;
 pub use hosts::Host;
 pub use lab::{Lab, Level, Lifetime, Options};
 pub use wait::wait_until;
-=======
-//! Placeholder.
-
-pub mod record;
->>>>>>> recorder
