@@ -6,6 +6,5 @@ mod install;
 mod interruptions;
 mod links;
 mod refusals;
-mod rest;
 mod rules;
 mod support;
