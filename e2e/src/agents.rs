@@ -23,8 +23,7 @@ pub fn install(
     host: &Host<'_>,
 ) -> Result<()> {
     let package = binaries::package()?;
-    let bytes =
-        fs::read(&package).with_context(|| format!("cannot read {}", package.display()))?;
+    let bytes = fs::read(&package).with_context(|| format!("cannot read {}", package.display()))?;
     host.write_file("/root/pvecm-agent.deb", &bytes, 0o644)?;
     host.run(&["dpkg", "--install", "/root/pvecm-agent.deb"])?;
     let bootstrap = enrol(lab, supervisor, control_plane, host.name())?;

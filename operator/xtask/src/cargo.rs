@@ -39,7 +39,13 @@ pub fn build_what_hosts_run() -> Result<()> {
 /// Runs the lab with these arguments; its exit code is ours.
 pub fn lab(arguments: &[String]) -> Result<ExitCode> {
     let mut cargo = command(&["run", "--quiet", "--manifest-path"]);
-    cargo.arg(root().join("Cargo.toml")).args(["--package", "pvecm-e2e", "--bin", "pvecm-lab", "--"]);
+    cargo.arg(root().join("Cargo.toml")).args([
+        "--package",
+        "pvecm-e2e",
+        "--bin",
+        "pvecm-lab",
+        "--",
+    ]);
     // Paths on the command line are the caller's, not the workspace's.
     cargo.current_dir(std::env::current_dir().context("the current directory is gone")?);
     let done = cargo.args(arguments).status().context("cargo does not start")?;
