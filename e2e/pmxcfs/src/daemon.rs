@@ -49,21 +49,20 @@ pub fn detach() -> Result<()> {
 
 /// Leaves the terminal; in the process that `detach` started, before any thread.
 pub fn leave_terminal() -> Result<()> {
-    setsid().context("leaving the terminal")?;
-    if env::var_os("JOURNAL_STREAM").is_none() {
-        // Whoever started us by hand may wait for the end of a pipe that we would hold open for ever.
-        let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
-        dup2_stderr(&null).context("closing the standard error output")?;
-    }
-    env::set_current_dir("/").context("leaving the working directory")
+    setsid().context("leaving the terminal").map(|_| ())
 }
 
-/// Tells the waiting parent that the file system is mounted, and lets go of it.
+/// Tells the waiting parent that the file system is mounted, and lets go of the outputs. Errors up to here are still seen by
+/// whoever started the program, and later ones by the journal.
 pub fn report_ready() -> Result<()> {
     let mut output = std::io::stdout();
     output.write_all(READY)?;
     output.flush()?;
     let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
+    if env::var_os("JOURNAL_STREAM").is_none() {
+        // Whoever started us by hand may wait for the end of a pipe that we would hold open for ever.
+        dup2_stderr(&null).context("closing the standard error output")?;
+    }
     dup2_stdout(null).context("closing the standard output")
 }
 
