@@ -211,3 +211,22 @@ fn an_equal_version_with_other_bytes_is_distributed_and_reloaded() {
         host.until(2, "corosync-cmapctl -g totem.token | grep -q '= 1234$'");
     }
 }
+
+#[test]
+fn what_a_host_was_told_is_written_survives_that_it_is_cut_off() {
+    let lab = Lab::formed(3);
+    let [n1, _, n3] = &lab.hosts[..] else { panic!("three hosts") };
+    // Writes until the first refusal and notes the last success.
+    n3.ok(
+        "(i=0; while mkdir /run/pve/priv/cut-$((i+1)); do i=$((i+1)); done; echo $i > /run/last) \
+           >/dev/null 2>&1 </dev/null &",
+    );
+    n1.until(5, "test -e /run/pve/priv/cut-20");
+    lab.cable(3, false);
+    n3.until(15, "test -s /run/last");
+    n1.until(15, "touch /run/pve/local/going-on");
+    lab.cable(3, true);
+    n3.until(15, "touch /run/pve/local/back");
+    let last: u32 = n3.ok("cat /run/last").parse().unwrap();
+    n1.ok(&format!("test -d /run/pve/priv/cut-{last}"));
+}
