@@ -1,5 +1,10 @@
 //! `PveCluster`: what the user wants, and what the operator says of it.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column is an attribute with the same keys"
+)]
+
 mod quorum;
 mod rollout;
 mod rules;

@@ -1,5 +1,10 @@
 //! `PveHost`: one machine. The spec is the user's, the status its agent's, two fields aside.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column is an attribute with the same keys"
+)]
+
 mod status;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! The lab: a real Kubernetes control plane and hosts that boot a real systemd, for demos and
+//! end-to-end scenarios.
+//!
+//! One lab is one [`supervisor`] process in process, mount and network namespaces of its own;
+//! everything else (hosts, etcd, API server, operator) is its child. When it dies, by whatever
+//! hand, the kernel takes processes, mounts and networks away; only cgroup directories and the
+//! state directory remain, and both carry the lab's name ([`state`]).
+//!
+//! Start reading at [`lab::Lab`], which scenarios use. This crate never uses an address of the
+//! machine's own network.
+
+pub mod agents;
+pub mod binaries;
+pub mod command;
+pub mod controlplane;
+pub mod hosts;
+pub mod lab;
+pub mod network;
+pub mod operator;
+pub mod record;
+pub mod state;
+pub mod supervisor;
+pub mod wait;
+
+pub use hosts::Host;
+pub use lab::{Lab, Level, Lifetime, Options};
+pub use wait::wait_until;

@@ -21,8 +21,8 @@ pub struct InvalidSpec {
 }
 
 impl InvalidSpec {
-    fn new(field: impl Into<String>, sentence: impl ToString) -> Self {
-        Self { field: field.into(), sentence: sentence.to_string() }
+    fn new(field: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { field: field.into(), sentence: sentence.into() }
     }
 }
 
@@ -39,7 +39,9 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
     addresses_once(&nodes)?;
     addresses_fit_links(&nodes, &links)?;
     Ok(DesiredCluster {
-        name: name.parse().map_err(|why| InvalidSpec::new("spec.clusterName", why))?,
+        name: name
+            .parse()
+            .map_err(|why: IdError| InvalidSpec::new("spec.clusterName", why.to_string()))?,
         nodes,
         links,
         rollout: Rollout {
@@ -58,7 +60,8 @@ fn number<T: TryFrom<i32>>(field: &str, value: i32) -> Result<T, InvalidSpec> {
 }
 
 fn id<T: TryFrom<u32, Error = IdError>>(field: &str, value: i32) -> Result<T, InvalidSpec> {
-    T::try_from(number(field, value)?).map_err(|why| InvalidSpec::new(field, why))
+    T::try_from(number(field, value)?)
+        .map_err(|why: IdError| InvalidSpec::new(field, why.to_string()))
 }
 
 fn link(link: &Link) -> Result<DesiredLink, InvalidSpec> {
@@ -88,8 +91,13 @@ fn node(node: &Node) -> Result<DesiredNode, InvalidSpec> {
     let node_id = node.node_id.map(|n| id::<NodeId>(&format!("{field}.nodeId"), n));
     let votes = node.votes.map(|votes| number(&format!("{field}.votes"), votes));
     Ok(DesiredNode {
-        name: node.name.parse().map_err(|why| InvalidSpec::new(&field, why))?,
-        host: host.parse().map_err(|why| InvalidSpec::new(format!("{field}.hostRef"), why))?,
+        name: node
+            .name
+            .parse()
+            .map_err(|why: IdError| InvalidSpec::new(&field, why.to_string()))?,
+        host: host.parse().map_err(|why: IdError| {
+            InvalidSpec::new(format!("{field}.hostRef"), why.to_string())
+        })?,
         node_id: node_id.transpose()?,
         votes: votes.transpose()?,
         addresses: node

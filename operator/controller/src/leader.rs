@@ -46,11 +46,16 @@ impl Leadership {
         self.0.wait_for(Option::is_some).await.ok().map(|_| ())
     }
 
-    /// A claim that always holds until the sender goes, for tests and for nothing else.
+    /// A claim that holds for a day.
     #[cfg(test)]
     pub fn always() -> Self {
-        let until = Instant::now() + Duration::from_hours(24);
-        Self(watch::channel(Some(until)).1)
+        Self(watch::channel(Some(Instant::now() + Duration::from_hours(24))).1)
+    }
+
+    /// A claim that somebody else holds.
+    #[cfg(test)]
+    pub fn never() -> Self {
+        Self(watch::channel(None).1)
     }
 }
 

@@ -42,6 +42,19 @@ fn find<K: Kind>(stores: &[Store<K>], namespace: &str, name: &str) -> Option<Arc
 }
 
 impl Stores {
+    /// Stores that hold these objects.
+    #[cfg(test)]
+    pub fn of(clusters: Vec<PveCluster>, hosts: Vec<PveHost>, changes: Vec<PveChange>) -> Self {
+        fn filled<K: Kind + 'static>(objects: Vec<K>) -> Vec<Store<K>> {
+            let (reader, mut writer) = store();
+            for object in objects {
+                writer.apply_watcher_event(&Event::Apply(object));
+            }
+            vec![reader]
+        }
+        Self { clusters: filled(clusters), hosts: filled(hosts), changes: filled(changes) }
+    }
+
     /// A cluster by its name.
     pub fn cluster(&self, key: &ClusterKey) -> Option<Arc<PveCluster>> {
         find(&self.clusters, &key.namespace, &key.name)

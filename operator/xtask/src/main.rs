@@ -1,1 +1,74 @@
-fn main() {}
+//! `cargo xtask`: the one entry point for people and for continuous integration.
+
+mod cargo;
+mod deny;
+mod package;
+mod packages;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// What this repository can do.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring up a lab with three hosts and show how one apply makes a cluster of them.
+    Demo,
+    /// Run everything that continuous integration runs.
+    Test {
+        /// Run every scenario, not one per capability.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Bring a lab up or down, and work in it: `cargo xtask lab help`.
+    #[command(disable_help_flag = true)]
+    Lab {
+        /// What the lab is told.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Write the generated YAML anew: the CRDs and the kustomize base.
+    Crds,
+    /// Build the agent's Debian package and print its path.
+    Package {
+        /// With optimisation, as it is shipped.
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    match Args::parse().command {
+        Command::Demo => {
+            packages::ensure()?;
+            cargo::build_what_hosts_run()?;
+            cargo::lab(&["demo".to_owned()])
+        }
+        Command::Test { all } => test::run(all),
+        Command::Lab { arguments } => {
+            packages::ensure()?;
+            if arguments.first().is_some_and(|verb| verb == "up") {
+                cargo::build_what_hosts_run()?;
+            }
+            cargo::lab(&arguments)
+        }
+        Command::Crds => {
+            packages::ensure()?;
+            cargo::generate()
+        }
+        Command::Package { release } => {
+            packages::ensure()?;
+            package::package(release).map(|()| ExitCode::SUCCESS)
+        }
+    }
+}

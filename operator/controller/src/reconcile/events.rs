@@ -1,15 +1,23 @@
 //! Events: what a user would like to have been told, once each, on transitions only.
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
+use pvecm_crds::PveChange;
 
 use super::dispatch::Sent;
 use super::drive::Ending;
 use super::observe::Observation;
 use crate::context::Context;
 
-/// A type, a reason and a note.
-type Words = (EventType, &'static str, String);
+/// What is told.
+struct Words {
+    type_: EventType,
+    reason: &'static str,
+    note: String,
+    /// The change that it is about: equal events are counted as one unless this differs.
+    change: Option<String>,
+}
 
 /// Tells what a pass has just done.
 pub async fn tell(seen: &Observation, sent: &Sent, context: &Context) {
@@ -23,23 +31,24 @@ pub async fn tell(seen: &Observation, sent: &Sent, context: &Context) {
 
 /// Tells that a cluster now needs a person.
 pub async fn stalled(seen: &Observation, note: &str, context: &Context) {
-    publish(seen, (EventType::Warning, "Stalled", note.to_owned()), context).await;
+    let (type_, reason, note) = (EventType::Warning, "Stalled", note.to_owned());
+    publish(seen, Words { type_, reason, note, change: None }, context).await;
 }
 
 /// A release is no event: stages come and go within seconds, and the change's own object shows them.
 fn wording(seen: &Observation, sent: &Sent) -> Option<Words> {
-    let (words, change) = match sent {
+    let (type_, reason, note, name) = match sent {
         Sent::Created(name) => {
-            ((EventType::Normal, "ChangeCreated", format!("created change {name}")), name)
+            (EventType::Normal, "ChangeCreated", format!("created change {name}"), name)
         }
         Sent::Finished(name, ending, why) => {
             let (type_, reason, _) = words(*ending);
-            ((type_, reason, format!("{name}: {why}")), name)
+            (type_, reason, format!("{name}: {why}"), name)
         }
         Sent::Released(..) | Sent::Quietly | Sent::Nothing => return None,
     };
-    tracing::info!(cluster = %seen.key, change, reason = words.1, note = words.2, "change moved");
-    Some(words)
+    tracing::info!(cluster = %seen.key, change = name, reason, note, "change moved");
+    Some(Words { type_, reason, note, change: Some(name.clone()) })
 }
 
 /// Type and reason of an event, and the label of the metric.
@@ -55,13 +64,20 @@ const fn words(ending: Ending) -> (EventType, &'static str, &'static str) {
 /// Publishes an event. One that gets lost is not tried again: the conditions say the same.
 async fn publish(seen: &Observation, words: Words, context: &Context) {
     let Some(cluster) = &seen.cluster else { return };
-    let (type_, reason, note) = words;
+    let Words { type_, reason, note, change } = words;
+    let related = change.map(|name| ObjectReference {
+        api_version: Some(PveChange::api_version(&()).into_owned()),
+        kind: Some(PveChange::kind(&()).into_owned()),
+        namespace: Some(seen.key.namespace.clone()),
+        name: Some(name),
+        ..ObjectReference::default()
+    });
     let event = Event {
         type_,
         reason: reason.to_owned(),
         note: Some(crate::reconcile::limited(&note)),
         action: "Reconcile".to_owned(),
-        secondary: None,
+        secondary: related,
     };
     context.tell(&event, &cluster.object_ref(&())).await;
 }

@@ -168,3 +168,6 @@ pub fn outcome_of(change: &PveChange) -> Option<Outcome> {
 fn limited(sentence: &str) -> String {
     sentence.chars().take(1024).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use super::events;
 use super::observe::Observation;
 use crate::access::{AccessError, MANAGER, Target};
 use crate::context::Context;
+use crate::heartbeat::Heard;
 
 /// Writes the status if it is another one than before.
 pub async fn report(
@@ -27,6 +28,9 @@ pub async fn report(
         context.outcomes.forget(&seen.key);
         return Ok(());
     };
+    if too_early(cluster, seen) {
+        return Ok(());
+    }
     let status = status(cluster, seen, verdict);
     let pairs = status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone()));
     context.metrics.conditions(&seen.key, pairs.collect());
@@ -48,6 +52,13 @@ pub async fn report(
         events::stalled(seen, &verdict.sentence, context).await;
     }
     Ok(())
+}
+
+/// An operator that has just started has not heard every host yet. What its predecessor wrote of this
+/// spec stands until it has, or else every restart would stall every cluster for a moment.
+fn too_early(cluster: &PveCluster, seen: &Observation) -> bool {
+    let told = cluster.status.as_ref().and_then(|status| status.observed_generation);
+    told == cluster.metadata.generation && seen.heard.values().any(|h| *h == Heard::Unknown)
 }
 
 fn was_stalled(cluster: &PveCluster, reason: &str) -> bool {

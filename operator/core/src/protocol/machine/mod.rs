@@ -1,10 +1,12 @@
 //! One host's part in one attempt: which events move it on, and what it has done then.
 
 use super::message::{Message, Phase, Record};
-use super::tally::{Tally, has_gone, is_against};
+use super::tally::{Tally, has_gone};
 use super::{Effect, Event, InForce, Outcome, Setup, View};
-use crate::change::Course;
 use crate::ids::NodeId;
+
+mod steps;
+mod undo;
 
 /// How long a prepared host waits for the others.
 const PREPARE_MS: u64 = 10_000;
@@ -88,7 +90,7 @@ impl Machine {
             Event::Written(result) => self.written(result),
             Event::Probes(result) => self.probed(&result),
             Event::InForce(what) => self.setup.in_force = what,
-            Event::WrittenBack(result) => self.written_back(result),
+            Event::WrittenBack(result) => self.written_back(&result),
             Event::Undone(result) => self.was_undone(result),
         }
         self.settle_all();
@@ -105,7 +107,11 @@ impl Machine {
                 self.out.push(Effect::StartProbing);
             }
             Some(Phase::RollingBack { .. }) if !self.votes() => self.undo(),
-            Some(phase) if phase.is_outcome() => self.report(&phase),
+            // Persisted first, done next: the life before may have ended in between.
+            Some(Phase::RollingBack { .. }) if self.restored => {
+                self.out.push(Effect::RestoreOwnDisk);
+            }
+            Some(phase) if phase.is_outcome() => self.conclude(&phase),
             Some(_) => {}
         }
     }
@@ -157,7 +163,8 @@ impl Machine {
         }
         match result {
             Err(why) => {
-                self.finish(Phase::Unwritten { sentence: format!("host {}: {why}", self.setup.me) })
+                let sentence = format!("host {}: {why}", self.setup.me);
+                self.finish(&Phase::Unwritten { sentence });
             }
             Ok(()) if self.votes() => {
                 self.prepared_at = self.now;
@@ -184,13 +191,13 @@ impl Machine {
         }
     }
 
-    fn written_back(&mut self, result: Result<InForce, String>) {
+    fn written_back(&mut self, result: &Result<InForce, String>) {
         self.writing_back = false;
         self.write_back_again_at = self.now + RETRY_MS;
-        if let Ok(what) = result {
+        if let Ok(what) = *result {
             self.setup.in_force = what;
             if what == InForce::Other && self.unfinished() {
-                self.finish(Phase::Failed {
+                self.finish(&Phase::Failed {
                     sentence: "the file was changed by somebody else while the stage was undone"
                         .to_owned(),
                 });
@@ -205,223 +212,8 @@ impl Machine {
         }
         let why = self.phase.as_ref().map(|p| p.sentence().to_owned()).unwrap_or_default();
         match result {
-            Ok(()) => self.finish(Phase::RolledBack { sentence: why }),
-            Err(error) => self.finish(Phase::Failed { sentence: error }),
-        }
-    }
-
-    // ---- what follows ----
-
-    /// Takes every step that is open now. Each step moves the phase forward, so this ends.
-    fn settle_all(&mut self) {
-        loop {
-            let before = self.phase.clone();
-            if self.unfinished() {
-                if self.votes() { self.step() } else { self.step_joining() }
-            }
-            if self.phase == before {
-                return;
-            }
-        }
-    }
-
-    fn unfinished(&self) -> bool {
-        !self.phase.as_ref().is_some_and(Phase::is_outcome)
-    }
-
-    fn step(&mut self) {
-        if self.adopt() {
-            return;
-        }
-        match self.phase {
-            Some(Phase::Prepared { .. }) => self.step_prepared(),
-            Some(Phase::GaveUp { .. }) if self.tally.begins() => self.go(),
-            Some(Phase::Going | Phase::Holds) => self.step_acting(),
-            Some(Phase::RollingBack { .. }) => self.step_undoing(),
-            Some(_) | None => {}
-        }
-    }
-
-    /// Follows what the votes have decided, whatever this host voted.
-    fn adopt(&mut self) -> bool {
-        if !has_gone_or(self.phase.as_ref()) && self.tally.never_begins() {
-            let no = |p: &Phase| matches!(p, Phase::GaveUp { .. } | Phase::Unwritten { .. });
-            let sentence = self.tally.reason(no).unwrap_or_default().to_owned();
-            self.finish(Phase::Unwritten { sentence });
-        } else if self.tally.stays() {
-            self.finish(Phase::Confirmed);
-        } else if self.tally.any(|p| matches!(p, Phase::Failed { .. })) && !self.writing {
-            let failed = |p: &Phase| matches!(p, Phase::Failed { .. });
-            let sentence = self.tally.reason(failed).unwrap_or_default().to_owned();
-            self.finish(Phase::Failed { sentence });
-        } else if self.tally.undone() && !self.phase.as_ref().is_some_and(is_against) {
-            self.follow_undo();
-        } else {
-            return false;
-        }
-        true
-    }
-
-    fn step_prepared(&mut self) {
-        // Somebody wrote, so the vote to begin was won; this host slept through it.
-        let written = self.setup.course == Course::Write && self.setup.in_force == InForce::New;
-        if written || self.tally.any(has_gone) {
-            self.go();
-        } else if self.tally.any(|p| matches!(p, Phase::GaveUp { .. })) {
-            let gave_up = |p: &Phase| matches!(p, Phase::GaveUp { .. });
-            let sentence = self.tally.reason(gave_up).unwrap_or_default().to_owned();
-            self.enter(Phase::GaveUp { sentence });
-        } else if self.now >= self.prepared_at + PREPARE_MS {
-            let sentence = match self.tally.unprepared() {
-                Some(id) => format!("host {id} was not prepared in time"),
-                None => "nobody could write when all were prepared".to_owned(),
-            };
-            self.enter(Phase::GaveUp { sentence });
-        } else if self.tally.unprepared().is_none() && self.may_begin() {
-            self.go();
-        }
-    }
-
-    fn may_begin(&self) -> bool {
-        self.writer == Some(self.setup.me) && self.view.quorate && self.view.writable
-    }
-
-    fn step_acting(&mut self) {
-        if self.tally.any(is_against) {
-            self.follow_undo();
-        } else if let Some(why) = self.reason_to_undo() {
-            self.vote_undo(why);
-        } else if matches!(self.phase, Some(Phase::Holds))
-            && self.view.quorate
-            && self.tally.all_held()
-        {
-            self.enter(Phase::Sealed);
-        } else {
-            self.write_if_due();
-        }
-    }
-
-    /// Only the leader starts the undoing for what all can see, so that the votes do not split.
-    fn reason_to_undo(&self) -> Option<String> {
-        if !self.view.quorate {
-            return self.alone_too_long().then(|| self.loss_or_deadline());
-        }
-        let leads = self.leads();
-        let lost = self.lost.is_some() && (leads || self.lost_writable);
-        let late = self.past(if leads { 0 } else { LEADER_SILENT_MS });
-        (lost || late).then(|| self.loss_or_deadline())
-    }
-
-    fn loss_or_deadline(&self) -> String {
-        let late = || "not everything held in time".to_owned();
-        self.lost.clone().unwrap_or_else(late)
-    }
-
-    fn write_if_due(&mut self) {
-        let due = self.setup.course == Course::Write
-            && !self.wrote
-            && self.setup.in_force == InForce::Parent
-            && self.tally.begins()
-            && self.may_begin();
-        if due {
-            self.wrote = true;
-            self.writing = true;
-            self.out.push(Effect::Write);
-        }
-    }
-
-    fn follow_undo(&mut self) {
-        let why = self.tally.reason(is_against).unwrap_or_default().to_owned();
-        self.vote_undo(why);
-    }
-
-    /// The writer's vote says that it has no write in flight, so it waits for that.
-    fn vote_undo(&mut self, sentence: String) {
-        if !self.writing {
-            self.enter(Phase::RollingBack { sentence });
-        }
-    }
-
-    fn step_undoing(&mut self) {
-        if self.alone_too_long() && !self.restored && self.setup.has_back {
-            self.restored = true;
-            self.out.push(Effect::Persist(self.record()));
-            self.say();
-            self.out.push(Effect::RestoreOwnDisk);
-        }
-        if !self.tally.undone() {
-            return;
-        }
-        let over_parent = self.over_parent();
-        if self.settled(over_parent) {
-            let why = self.phase.as_ref().map(|p| p.sentence().to_owned()).unwrap_or_default();
-            self.finish(Phase::RolledBack { sentence: why });
-        } else if self.leads() && !self.writing_back && self.now >= self.write_back_again_at {
-            self.writing_back = true;
-            self.out.push(Effect::WriteBack { over_parent });
-        }
-    }
-
-    fn settled(&self, over_parent: bool) -> bool {
-        let others = self.tally.any(|p| matches!(p, Phase::RolledBack { .. }));
-        match self.setup.in_force {
-            InForce::Back => true,
-            InForce::Parent => !over_parent || others,
-            InForce::New | InForce::Other => !self.setup.has_back,
-        }
-    }
-
-    fn over_parent(&self) -> bool {
-        self.setup.course == Course::Write
-            && (self.tally.over_parent(self.writer) || self.must_write_over_parent())
-    }
-
-    fn must_write_over_parent(&self) -> bool {
-        let own_rename = self.writer == Some(self.setup.me) && self.went_before && !self.wrote;
-        self.restored || self.writing || own_rename
-    }
-
-    /// The lowest id among the voters with a running agent and a writable /etc/pve.
-    fn leads(&self) -> bool {
-        let me = self.setup.me;
-        let lower = self.setup.group.range(..me);
-        let mut present = lower.filter(|id| {
-            self.view.agents.contains(id)
-                && self.view.members.contains(id)
-                && self.tally.can_lead(**id)
-        });
-        self.view.quorate && self.view.writable && present.next().is_none()
-    }
-
-    fn past(&self, grace: u64) -> bool {
-        self.deadline.is_some_and(|deadline| self.now >= deadline + grace)
-    }
-
-    fn alone_too_long(&self) -> bool {
-        !self.view.quorate && self.past(ALONE_MS)
-    }
-
-    fn step_joining(&mut self) {
-        let no = self.tally.undone() || self.tally.never_begins();
-        let member = self.view.quorate && self.view.members.contains(&self.setup.me);
-        let undoing = self.phase.as_ref().is_some_and(is_against);
-        if self.tally.stays() && !undoing {
-            self.finish(Phase::Confirmed);
-        } else if undoing || self.phase.is_none() {
-        } else if no {
-            self.follow_undo();
-            self.undo();
-        } else if matches!(self.phase, Some(Phase::Going)) && self.past(0) && !member {
-            let sentence = "not a quorate member in time".to_owned();
-            self.enter(Phase::RollingBack { sentence });
-            self.undo();
-        }
-    }
-
-    fn undo(&mut self) {
-        if !self.undoing {
-            self.undoing = true;
-            self.out.push(Effect::Undo);
+            Ok(()) => self.finish(&Phase::RolledBack { sentence: why }),
+            Err(error) => self.finish(&Phase::Failed { sentence: error }),
         }
     }
 
@@ -464,12 +256,16 @@ impl Machine {
         }
     }
 
-    fn finish(&mut self, outcome: Phase) {
+    fn finish(&mut self, outcome: &Phase) {
         self.enter(outcome.clone());
+        self.conclude(outcome);
+    }
+
+    fn conclude(&mut self, outcome: &Phase) {
         if self.restored && self.setup.in_force != InForce::Back {
             self.out.push(Effect::TakeClusterFile);
         }
-        self.report(&outcome);
+        self.report(outcome);
     }
 
     fn report(&mut self, outcome: &Phase) {
@@ -488,9 +284,4 @@ impl Machine {
         };
         self.out.push(Effect::Done(outcome));
     }
-}
-
-/// Whether this host is past the first question with certainty: `Going` alone is only its vote.
-fn has_gone_or(phase: Option<&Phase>) -> bool {
-    phase.is_some_and(|phase| has_gone(phase) && !matches!(phase, Phase::Going))
 }

@@ -1,0 +1,51 @@
+//! The agents of a lab: installed from the Debian package, enrolled with the plugin, as on real hosts.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::binaries;
+use crate::command;
+use crate::controlplane::{ControlPlane, api_url};
+use crate::hosts::Host;
+use crate::state::StateDir;
+use crate::supervisor::Supervisor;
+
+/// A lab's time is short: lost agents are noticed within seconds.
+const HEARTBEAT_SECONDS: &str = "2";
+
+/// Installs the agent on a host, enrols it and starts it.
+pub fn install(
+    lab: &StateDir,
+    supervisor: &Supervisor,
+    control_plane: &ControlPlane<'_>,
+    host: &Host<'_>,
+) -> Result<()> {
+    let package = binaries::package()?;
+    let bytes =
+        fs::read(&package).with_context(|| format!("cannot read {}", package.display()))?;
+    host.write_file("/root/pvecm-agent.deb", &bytes, 0o644)?;
+    host.run(&["dpkg", "--install", "/root/pvecm-agent.deb"])?;
+    let bootstrap = enrol(lab, supervisor, control_plane, host.name())?;
+    host.write_file("/etc/pvecm-agent/bootstrap.yaml", bootstrap.as_bytes(), 0o600)?;
+    host.run(&["systemctl", "start", "pvecm-agent"]).map(|_| ())
+}
+
+/// Makes a host's account and returns its bootstrap file.
+fn enrol(
+    lab: &StateDir,
+    supervisor: &Supervisor,
+    control_plane: &ControlPlane<'_>,
+    name: &str,
+) -> Result<String> {
+    let program = binaries::find("kubectl-pvecm")?;
+    let file = lab.join(format!("kube/{name}.bootstrap.yaml"));
+    let mut plugin = Command::new("nsenter");
+    plugin.args(["-t", &supervisor.pid().to_string(), "-n", "--"]).arg(program);
+    plugin.args(["host", "enrol", name, "--namespace", "pve"]);
+    plugin.args(["--heartbeat", HEARTBEAT_SECONDS, "--server", &api_url()]);
+    plugin.arg("--output").arg(&file).env("KUBECONFIG", control_plane.kubeconfig());
+    command::run(&mut plugin).with_context(|| format!("cannot enrol {name}"))?;
+    fs::read_to_string(&file).context("the bootstrap file was not written")
+}

@@ -1,0 +1,35 @@
+//! Where the workspace's own programs are: beside the running one, in cargo's target directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The lab's own program.
+pub fn own() -> Result<PathBuf> {
+    find("pvecm-lab")
+}
+
+/// A program of this workspace by name.
+pub fn find(name: &str) -> Result<PathBuf> {
+    let path = directory()?.join(name);
+    ensure!(path.is_file(), "{} is not built (cargo build --workspace)", path.display());
+    Ok(path)
+}
+
+/// The agent's Debian package, as `cargo xtask package` left it.
+pub fn package() -> Result<PathBuf> {
+    let name = concat!("debian/pvecm-agent_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
+    let directory = directory()?;
+    let path = directory.parent().unwrap_or(Path::new("/")).join(name);
+    ensure!(path.is_file(), "{} is not built (cargo xtask package)", path.display());
+    Ok(path)
+}
+
+fn directory() -> Result<PathBuf> {
+    let running = std::env::current_exe().context("where does this program run from?")?;
+    let parent = running.parent().unwrap_or(Path::new("/"));
+    // Cargo puts test programs one directory below all others.
+    let deps = parent.file_name().is_some_and(|name| name == "deps");
+    let directory = if deps { parent.parent().unwrap_or(parent) } else { parent };
+    Ok(directory.to_owned())
+}

@@ -1,0 +1,213 @@
+//! The lab's Kubernetes control plane: etcd, API server and controller manager on the management
+//! network, with RBAC, bound service-account tokens and an admin token for the lab itself.
+
+pub mod tools;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::command::{self, Output};
+use crate::network::CONTROL_ADDRESS;
+use crate::state::StateDir;
+use crate::supervisor::{Process, Supervisor};
+use crate::wait::wait_until;
+use tools::Tool;
+
+/// Namespace of the clusters and hosts, and the default of `lab kubectl`.
+pub const PVE_NAMESPACE: &str = "pve";
+
+/// Namespace of the operator.
+pub const OPERATOR_NAMESPACE: &str = "pvecm-system";
+
+const ETCD_URL: &str = "http://127.0.0.1:2379";
+const ADMIN_TOKEN: &str = "lab-admin";
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the API server is, from the lab's hosts and from its control network alike.
+#[must_use]
+pub fn api_url() -> String {
+    format!("https://{CONTROL_ADDRESS}:6443")
+}
+
+/// A handle on the control plane of a lab.
+#[derive(Clone, Copy, Debug)]
+pub struct ControlPlane<'lab> {
+    lab: &'lab StateDir,
+    supervisor: &'lab Supervisor,
+}
+
+impl<'lab> ControlPlane<'lab> {
+    /// A handle; starts nothing.
+    #[must_use]
+    pub fn new(lab: &'lab StateDir, supervisor: &'lab Supervisor) -> Self {
+        Self { lab, supervisor }
+    }
+
+    /// Starts everything, waits until it is ready, and makes the namespace of the clusters.
+    pub fn start(&self) -> Result<()> {
+        self.write_files()?;
+        self.launch("etcd", Tool::Etcd, self.etcd_arguments())?;
+        self.launch_api_server()?;
+        self.write_kubeconfig("admin", ADMIN_TOKEN)?;
+        self.launch(
+            "kube-controller-manager",
+            Tool::ControllerManager,
+            self.controller_manager_arguments(),
+        )?;
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PVE_NAMESPACE}
+        }))
+    }
+
+    /// Stops the API server; etcd and everything else go on.
+    pub fn stop_api_server(&self) -> Result<()> {
+        self.supervisor.end("kube-apiserver", Signal::SIGTERM)
+    }
+
+    /// Starts the API server again and waits until it is ready.
+    pub fn start_api_server(&self) -> Result<()> {
+        self.launch_api_server()
+    }
+
+    /// The admin's kubeconfig, for clients inside the lab's network.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.lab.join("kube/admin.kubeconfig")
+    }
+
+    /// A kubectl as admin, with the clusters' namespace as its default.
+    pub fn kubectl_command(&self, arguments: &[&str]) -> Result<Command> {
+        let program = tools::path(Tool::Kubectl)?;
+        // The network of the lab, but the caller's own files: `-f FILE` means the caller's file.
+        let mut kubectl = Command::new("nsenter");
+        kubectl.args(["-t", &self.supervisor.pid().to_string(), "-n", "--"]).arg(program);
+        kubectl.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
+        Ok(kubectl)
+    }
+
+    /// Runs kubectl; a failing command is no error here, see [`Output::success`].
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<Output> {
+        command::output(&mut self.kubectl_command(arguments)?)
+    }
+
+    /// Applies one object (or a `List`) with server-side apply, as the lab.
+    pub fn apply(&self, object: &serde_json::Value) -> Result<()> {
+        self.apply_text(&object.to_string())
+    }
+
+    /// Applies YAML or JSON text with server-side apply, as the lab.
+    pub fn apply_text(&self, text: &str) -> Result<()> {
+        let arguments =
+            ["apply", "--server-side", "--force-conflicts", "--field-manager=lab", "-f", "-"];
+        command::run_with_input(&mut self.kubectl_command(&arguments)?, text.as_bytes()).map(|_| ())
+    }
+
+    /// Writes a kubeconfig that authenticates with a token, and returns its path.
+    pub fn write_kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
+        let path = self.lab.join(format!("kube/{name}.kubeconfig"));
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "lab",
+            "clusters": [{"name": "lab", "cluster": {
+                "server": api_url(), "certificate-authority": self.certificate(),
+            }}],
+            "users": [{"name": name, "user": {"token": token}}],
+            "contexts": [{"name": "lab", "context": {
+                "cluster": "lab", "user": name, "namespace": PVE_NAMESPACE,
+            }}],
+        });
+        fs::write(&path, config.to_string()).context("could not write a kubeconfig")?;
+        Ok(path)
+    }
+
+    /// The API server's certificate bundle, by which clients know it.
+    #[must_use]
+    pub fn certificate(&self) -> PathBuf {
+        self.lab.join("kube/serving/apiserver.crt")
+    }
+
+    fn write_files(&self) -> Result<()> {
+        let kube = self.lab.join("kube");
+        fs::create_dir_all(kube.join("serving"))?;
+        let admin = format!("{ADMIN_TOKEN},lab-admin,lab-admin,system:masters\n");
+        fs::write(kube.join("tokens.csv"), admin)?;
+        let mut openssl = Command::new("openssl");
+        openssl.args(["genrsa", "-out"]).arg(kube.join("service-accounts.key")).arg("2048");
+        command::run(&mut openssl).map(|_| ()).context("could not make the token signing key")
+    }
+
+    fn launch_api_server(&self) -> Result<()> {
+        self.launch("kube-apiserver", Tool::ApiServer, self.api_server_arguments())?;
+        wait_until(READY_WITHIN, "the API server to be ready", || {
+            if !self.certificate().is_file() {
+                return Err("no serving certificate yet".to_owned());
+            }
+            // Before the first start there is no kubeconfig; any answer needs one.
+            self.write_kubeconfig("admin", ADMIN_TOKEN).map_err(|e| format!("{e:#}"))?;
+            let said = self.kubectl(&["get", "--raw=/readyz"]).map_err(|e| format!("{e:#}"))?;
+            if said.success() { Ok(()) } else { Err(said.stderr.trim().to_owned()) }
+        })
+        .with_context(|| format!("see {}", self.lab.log("kube-apiserver").display()))
+    }
+
+    fn launch(&self, name: &str, tool: Tool, arguments: Vec<String>) -> Result<()> {
+        let program = tools::path(tool)?.display().to_string();
+        self.supervisor.start(&Process {
+            name: name.to_owned(),
+            argv: std::iter::once(program).chain(arguments).collect(),
+            env: BTreeMap::new(),
+            log: self.lab.log(name),
+        })
+    }
+
+    fn etcd_arguments(&self) -> Vec<String> {
+        vec![
+            format!("--data-dir={}", self.lab.join("etcd").display()),
+            format!("--listen-client-urls={ETCD_URL}"),
+            format!("--advertise-client-urls={ETCD_URL}"),
+            "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
+            "--log-level=warn".to_owned(),
+            // A lab's data dies with it; not syncing keeps two slow cores for the scenarios.
+            "--unsafe-no-fsync".to_owned(),
+        ]
+    }
+
+    fn api_server_arguments(&self) -> Vec<String> {
+        let kube = self.lab.join("kube");
+        let key = kube.join("service-accounts.key");
+        vec![
+            format!("--etcd-servers={ETCD_URL}"),
+            format!("--advertise-address={CONTROL_ADDRESS}"),
+            "--secure-port=6443".to_owned(),
+            format!("--cert-dir={}", kube.join("serving").display()),
+            "--authorization-mode=RBAC".to_owned(),
+            format!("--token-auth-file={}", kube.join("tokens.csv").display()),
+            "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+            "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+            format!("--service-account-signing-key-file={}", key.display()),
+            format!("--service-account-key-file={}", key.display()),
+            "--endpoint-reconciler-type=none".to_owned(),
+        ]
+    }
+
+    fn controller_manager_arguments(&self) -> Vec<String> {
+        let kube = self.lab.join("kube");
+        vec![
+            format!("--kubeconfig={}", self.kubeconfig().display()),
+            format!("--root-ca-file={}", self.certificate().display()),
+            format!(
+                "--service-account-private-key-file={}",
+                kube.join("service-accounts.key").display()
+            ),
+            "--use-service-account-credentials=false".to_owned(),
+            "--leader-elect=false".to_owned(),
+            "--secure-port=0".to_owned(),
+        ]
+    }
+}

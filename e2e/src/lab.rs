@@ -1,0 +1,246 @@
+//! The lab as scenarios and verbs use it: up, down, and handles on everything in it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::agents;
+use crate::controlplane::ControlPlane;
+use crate::hosts::{Host, Machine, hosts_file, machines, root};
+use crate::network;
+use crate::operator::Operator;
+use crate::state::{self, StateDir};
+use crate::supervisor::Supervisor;
+
+/// How many hosts a lab may have: more than this and two cores no longer keep corosync in time.
+const MOST_HOSTS: u8 = 16;
+
+/// How much of a lab to bring up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Level {
+    /// Hosts and networks only.
+    Hosts,
+    /// Hosts and a control plane without anything of ours.
+    Bare,
+    /// All of it: operator running, agents installed and enrolled.
+    Full,
+}
+
+/// How long a lab lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Lifetime {
+    /// Until `down`, whatever becomes of the process that brought it up.
+    Detached,
+    /// No longer than the process that brought it up, even when that is killed.
+    Bound,
+}
+
+/// What lab to bring up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// Name, by which labs side by side are told apart.
+    pub name: String,
+    /// Number of hosts `n1`, `n2`, ...
+    pub hosts: u8,
+    /// Whether there is a witness `w1` besides.
+    pub witness: bool,
+    /// How much to bring up.
+    pub level: Level,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+}
+
+impl Options {
+    /// A complete lab of three hosts for one scenario; the name keeps it apart from others.
+    #[must_use]
+    pub fn scenario(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            hosts: 3,
+            witness: false,
+            level: Level::Full,
+            lifetime: Lifetime::Bound,
+        }
+    }
+}
+
+/// A lab that is up.
+#[derive(Debug)]
+pub struct Lab {
+    options: Options,
+    state: StateDir,
+    supervisor: Supervisor,
+    machines: Vec<Machine>,
+}
+
+impl Lab {
+    /// Brings a lab up, after removing what killed runs left behind; `progress` is told each step.
+    pub fn up(options: Options, progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        ensure!(nix::unistd::geteuid().is_root(), "the lab needs root, for namespaces and mounts");
+        ensure!(
+            (1..=MOST_HOSTS).contains(&options.hosts),
+            "a lab has 1 to {MOST_HOSTS} hosts, not {}",
+            options.hosts
+        );
+        let state = StateDir::of(&options.name)?;
+        let base = root::base()?;
+        let supervisor = start_supervisor(&state, options.lifetime)?;
+        let machines = machines(options.hosts, options.witness);
+        let lab = Self { options, state, supervisor, machines };
+        match lab.bring_up(&base, progress) {
+            Ok(()) => Ok(lab),
+            Err(error) => {
+                let kept = lab.abandon();
+                Err(error.context(format!("lab did not come up; its logs: {}", kept.display())))
+            }
+        }
+    }
+
+    /// A handle on a lab that is up already; dropping it leaves the lab up.
+    pub fn open(name: &str) -> Result<Self> {
+        let state = StateDir::of(name)?;
+        let supervisor = Supervisor::find(&state)?;
+        let text = fs::read(state.join("lab.json")).context("could not read the lab's options")?;
+        let mut options: Options = serde_json::from_slice(&text)?;
+        options.lifetime = Lifetime::Detached;
+        let machines = machines(options.hosts, options.witness);
+        Ok(Self { options, state, supervisor, machines })
+    }
+
+    /// Takes a lab down, in whatever state it is: nothing of it is left.
+    pub fn down(name: &str) -> Result<()> {
+        let state = StateDir::of(name)?;
+        let _one_at_a_time = state::lock_machine()?;
+        if let Ok(supervisor) = Supervisor::find(&state) {
+            supervisor.kill()?;
+        }
+        let _not_kept = fs::remove_file(state.join("kept"));
+        state.remove()
+    }
+
+    /// What this lab was brought up with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The lab's directory, with `logs/` in it.
+    #[must_use]
+    pub fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    /// The lab's supervisor.
+    #[must_use]
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// All hosts, the witness last.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Host<'_>> {
+        let handle = |machine| Host::new(&self.state, &self.supervisor, machine);
+        self.machines.iter().map(handle).collect()
+    }
+
+    /// One host by name.
+    pub fn host(&self, name: &str) -> Result<Host<'_>> {
+        let known = || self.machines.iter().map(|m| m.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = self.machines.iter().find(|machine| machine.name == name);
+        let machine = found.with_context(|| format!("no host `{name}` here, only {}", known()))?;
+        Ok(Host::new(&self.state, &self.supervisor, machine))
+    }
+
+    /// The control plane.
+    pub fn control_plane(&self) -> Result<ControlPlane<'_>> {
+        if self.options.level == Level::Hosts {
+            bail!("this lab has no control plane");
+        }
+        Ok(ControlPlane::new(&self.state, &self.supervisor))
+    }
+
+    /// The operator.
+    pub fn operator(&self) -> Result<Operator<'_>> {
+        Ok(Operator::new(&self.state, &self.supervisor, self.control_plane()?))
+    }
+
+    fn bring_up(&self, base: &std::path::Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
+        fs::write(self.state.join("lab.json"), serde_json::to_vec_pretty(&self.options)?)?;
+        network::create_bridges(&self.supervisor)?;
+        let layer = self.state.join("layer");
+        root::write_layer(&layer, &hosts_file(&self.machines))?;
+        progress("powering the hosts on");
+        for host in self.hosts() {
+            host.create(base, &layer)?;
+            host.power_on()?;
+        }
+        if self.options.level >= Level::Bare {
+            progress("starting the control plane");
+            self.control_plane()?.start()?;
+        }
+        for host in self.hosts() {
+            host.wait_until_booted()?;
+        }
+        if self.options.level == Level::Full {
+            progress("installing and enrolling the operator and the agents");
+            let operator = self.operator()?;
+            operator.install()?;
+            operator.start()?;
+            self.install_agents()?;
+        }
+        Ok(())
+    }
+
+    /// All hosts at once: most of the time goes into dpkg's own fsyncs.
+    fn install_agents(&self) -> Result<()> {
+        let control_plane = self.control_plane()?;
+        let hosts = self.hosts();
+        thread::scope(|scope| {
+            let plane = &control_plane;
+            let install = |host| {
+                scope.spawn(move || agents::install(&self.state, &self.supervisor, plane, host))
+            };
+            let running: Vec<_> = hosts.iter().map(install).collect();
+            for installation in running {
+                installation.join().map_err(|_| anyhow!("an installation panicked"))??;
+            }
+            Ok(())
+        })
+    }
+
+    /// Kills what came up and keeps the directory for a look at its logs.
+    fn abandon(&self) -> PathBuf {
+        let _best_effort = self.state.keep();
+        let _best_effort = self.supervisor.kill();
+        let _best_effort = self.state.remove();
+        self.state.join("logs")
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.options.lifetime == Lifetime::Detached {
+            return;
+        }
+        if thread::panicking() {
+            eprintln!("lab: logs and disks are kept in {}", self.abandon().display());
+        } else if let Err(error) = Self::down(&self.options.name) {
+            eprintln!("lab: {error:#}");
+        }
+    }
+}
+
+/// Sweeps, makes the state directory and starts the supervisor, all under the machine's lock so
+/// that no other `up` takes the half-made lab for leftovers.
+fn start_supervisor(state: &StateDir, lifetime: Lifetime) -> Result<Supervisor> {
+    let _one_at_a_time = state::lock_machine()?;
+    ensure!(!state.is_alive(), "lab `{}` is already up (cargo xtask lab down)", state.name());
+    let _not_kept = fs::remove_file(state.join("kept"));
+    state::sweep()?;
+    fs::create_dir_all(state.join("logs"))
+        .with_context(|| format!("could not create {}", state.path().display()))?;
+    Supervisor::spawn(state, lifetime == Lifetime::Bound)
+}

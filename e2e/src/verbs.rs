@@ -1,0 +1,168 @@
+//! The lab's verbs as a person types them.
+
+use std::fs;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use pvecm_e2e::network::{self, Network};
+use pvecm_e2e::operator;
+use pvecm_e2e::state::StateDir;
+use pvecm_e2e::{Lab, Level, Lifetime, Options, supervisor};
+
+/// A Kubernetes control plane and hosts that boot a real systemd, on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask lab", bin_name = "cargo xtask lab")]
+pub struct Arguments {
+    /// The lab's name; several can run side by side.
+    #[arg(long, global = true, default_value = "lab", env = "PVECM_LAB")]
+    name: String,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Bring a lab up.
+    Up {
+        /// Number of hosts, named n1, n2, ...
+        #[arg(long, default_value_t = 3)]
+        hosts: u8,
+        /// Add a witness, w1, that serves QNetd.
+        #[arg(long)]
+        witness: bool,
+        /// Control plane and hosts only: no operator, no agents.
+        #[arg(long)]
+        bare: bool,
+    },
+    /// Show hosts, networks and control plane.
+    Status,
+    /// Run a command on a host.
+    Exec {
+        /// Host name.
+        host: String,
+        /// Command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Run kubectl as admin; the default namespace is `pve`.
+    Kubectl {
+        /// Arguments of kubectl.
+        #[arg(last = true, required = true)]
+        arguments: Vec<String>,
+    },
+    /// Cut a host's power: all its processes die at once.
+    Crash {
+        /// Host name.
+        host: String,
+    },
+    /// Shut a host down in good order.
+    Off {
+        /// Host name.
+        host: String,
+    },
+    /// Power a host on; its disk is as it was.
+    Boot {
+        /// Host name.
+        host: String,
+    },
+    /// Pull a host's cable out of a network.
+    Cut {
+        /// Host name.
+        host: String,
+        /// mgmt, net0, net1 or net2.
+        network: Network,
+    },
+    /// Put a host's cable back into a network.
+    Heal {
+        /// Host name.
+        host: String,
+        /// mgmt, net0, net1 or net2.
+        network: Network,
+    },
+    /// Take the lab down; nothing of it is left.
+    Down,
+    /// Write the chart, rendered, as the kustomize base.
+    #[command(hide = true)]
+    Render,
+    /// What the lab itself starts as its process 1.
+    #[command(hide = true)]
+    Supervise {
+        /// End with standard input.
+        #[arg(long)]
+        bound: bool,
+    },
+}
+
+impl Arguments {
+    /// Does what was asked; the exit code is that of the command that ran, where one did.
+    pub fn run(self) -> Result<ExitCode> {
+        let name = &self.name;
+        match self.verb {
+            Verb::Up { hosts, witness, bare } => up(name, hosts, witness, bare)?,
+            Verb::Down => Lab::down(name)?,
+            Verb::Render => render_base()?,
+            Verb::Supervise { bound } => supervisor::serve(&StateDir::of(name)?, bound)?,
+            Verb::Status => status(&Lab::open(name)?)?,
+            Verb::Exec { host, command } => {
+                let words: Vec<&str> = command.iter().map(String::as_str).collect();
+                return exit_as(Lab::open(name)?.host(&host)?.command(&words)?);
+            }
+            Verb::Kubectl { arguments } => {
+                let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                return exit_as(Lab::open(name)?.control_plane()?.kubectl_command(&words)?);
+            }
+            Verb::Crash { host } => Lab::open(name)?.host(&host)?.crash()?,
+            Verb::Off { host } => Lab::open(name)?.host(&host)?.power_off()?,
+            Verb::Boot { host } => Lab::open(name)?.host(&host)?.boot()?,
+            Verb::Cut { host, network } => Lab::open(name)?.host(&host)?.cut(network)?,
+            Verb::Heal { host, network } => Lab::open(name)?.host(&host)?.heal(network)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn up(name: &str, hosts: u8, witness: bool, bare: bool) -> Result<()> {
+    let began = Instant::now();
+    let level = if bare { Level::Bare } else { Level::Full };
+    let options =
+        Options { name: name.to_owned(), hosts, witness, level, lifetime: Lifetime::Detached };
+    let lab = Lab::up(options, &mut |step| {
+        eprintln!("[{:5.1} s] {step}", began.elapsed().as_secs_f64());
+    })?;
+    eprintln!("[{:5.1} s] lab `{name}` is up", began.elapsed().as_secs_f64());
+    status(&lab)
+}
+
+fn render_base() -> Result<()> {
+    let path = operator::repository().join("manifests/base/operator.yaml");
+    fs::write(&path, operator::rendered_base()?)
+        .with_context(|| format!("could not write {}", path.display()))
+}
+
+fn status(lab: &Lab) -> Result<()> {
+    for host in lab.hosts() {
+        let power = if host.is_on()? { "on" } else { "off" };
+        let mut cables = String::new();
+        for network in Network::ALL {
+            let cable = network::has_cable(lab.supervisor(), host.name(), network)?;
+            let word = if cable { String::new() } else { " (cut)".to_owned() };
+            cables += &format!("  {network} {}{word}", host.address(network));
+        }
+        println!("{:<4} {power:<3}{cables}", host.name());
+    }
+    for (process, state) in lab.supervisor().processes()? {
+        if lab.host(&process).is_err() {
+            let text = state.ended.map_or("running".to_owned(), |how| format!("ended: {how}"));
+            println!("{process:<25} {text}");
+        }
+    }
+    println!("logs: {}", lab.state().join("logs").display());
+    Ok(())
+}
+
+fn exit_as(mut command: Command) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+    Err(command.exec()).context("could not start the command")
+}

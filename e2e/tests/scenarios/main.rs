@@ -1,0 +1,10 @@
+//! End-to-end scenarios on the lab: a real API server, hosts that boot a real systemd, Debian's own
+//! corosync. One module per capability.
+
+mod formation;
+mod install;
+mod interruptions;
+mod links;
+mod refusals;
+mod rules;
+mod support;

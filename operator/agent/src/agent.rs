@@ -1,0 +1,516 @@
+//! The loop: recover, observe, publish, and work on the released stage. Events drive it; the timer only
+//! stands in for what sends none (FUSE, links).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use pvecm_core::change::{Course, StageResult};
+use pvecm_core::ids::{Digest, HostName, NodeId};
+use pvecm_core::protocol::{Attempt, Event, Message};
+use pvecm_crds::condition::{kind, reason};
+use pvecm_crds::host::{AppliedStage, Ledger as LedgerStatus, PveHostStatus, SealedSecret};
+use pvecm_crds::{PveChange, PveHost};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::api::Wanted;
+use crate::host_ports::Host;
+use crate::ledger::{Admission, Book, Last, Pending};
+use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
+use crate::ports::CorosyncEvent;
+use crate::seal::SealingKey;
+use crate::stage::Undone;
+use crate::stage::action::{Sealed, Task, run as run_actions};
+use crate::stage::run::{GroupRun, JobEvent, Jobs, progress};
+use crate::stage::select::{Choice, Released, select};
+use crate::systemd;
+
+/// How often the timer looks while a stage runs, and at rest.
+const BUSY: Duration = Duration::from_millis(200);
+const REST: Duration = Duration::from_secs(1);
+/// corosync says twenty things within a millisecond of a reload: one look is enough for all of them.
+const SETTLE: Duration = Duration::from_millis(15);
+/// A daemon whose version stays behind its file for so long missed the reload (facts/pmxcfs.md 2).
+const STALE: Duration = Duration::from_secs(3);
+/// Messages of attempts that this host has not begun yet.
+const KEPT_MESSAGES: usize = 256;
+
+/// Where the world comes in.
+#[derive(Debug)]
+pub struct Inputs {
+    /// From corosync.
+    pub corosync: mpsc::UnboundedReceiver<CorosyncEvent>,
+    /// From the API server.
+    pub wanted: mpsc::UnboundedReceiver<Wanted>,
+    /// When the token ends.
+    pub token_expiry: watch::Receiver<Option<jiff::Timestamp>>,
+}
+
+type LocalAnswer = (Attempt, Result<Sealed, Undone>);
+
+/// The agent of one host.
+pub struct Agent {
+    host: Host,
+    name: HostName,
+    identity: Identity,
+    key: Arc<SealingKey>,
+    book: Book,
+    wanted_host: Option<Box<PveHost>>,
+    changes: BTreeMap<String, Arc<PveChange>>,
+    conditions: Conditions,
+    seen: Observation,
+    agents: BTreeSet<NodeId>,
+    group_run: Option<GroupRun>,
+    local_runs: bool,
+    early: Vec<(NodeId, Message)>,
+    refusal: Option<String>,
+    stamp: Option<String>,
+    stale_since: Option<Instant>,
+    jobs: mpsc::UnboundedSender<JobEvent>,
+    job_answers: mpsc::UnboundedReceiver<JobEvent>,
+    locals: mpsc::UnboundedSender<LocalAnswer>,
+    local_answers: mpsc::UnboundedReceiver<LocalAnswer>,
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Agent({})", self.name)
+    }
+}
+
+impl Agent {
+    /// An agent that has not looked at anything yet.
+    #[must_use]
+    pub fn new(host: Host, name: HostName, own: (Identity, SealingKey), book: Book) -> Self {
+        let (jobs, job_answers) = mpsc::unbounded_channel();
+        let (locals, local_answers) = mpsc::unbounded_channel();
+        Self {
+            host,
+            name,
+            identity: own.0,
+            key: Arc::new(own.1),
+            book,
+            wanted_host: None,
+            changes: BTreeMap::new(),
+            conditions: Conditions::default(),
+            seen: Observation::default(),
+            agents: BTreeSet::new(),
+            group_run: None,
+            local_runs: false,
+            early: Vec::new(),
+            refusal: None,
+            stamp: None,
+            stale_since: None,
+            jobs,
+            job_answers,
+            locals,
+            local_answers,
+        }
+    }
+
+    /// Works until an error after which nothing may go on, which is only a ledger that cannot be kept.
+    pub async fn work(
+        &mut self,
+        mut inputs: Inputs,
+        out: &watch::Sender<Option<PveHostStatus>>,
+    ) -> anyhow::Result<()> {
+        self.look();
+        self.recover()?;
+        let mut last_tick = Instant::now();
+        loop {
+            self.step().context("the ledger cannot be kept")?;
+            self.publish(out, *inputs.token_expiry.borrow());
+            let pause = if self.busy() { BUSY } else { REST };
+            let look = tokio::select! {
+                Some(event) = inputs.corosync.recv() => {
+                    self.corosync(event)?;
+                    tokio::time::sleep(SETTLE).await;
+                    while let Ok(event) = inputs.corosync.try_recv() {
+                        self.corosync(event)?;
+                    }
+                    true
+                }
+                Some(wanted) = inputs.wanted.recv() => {
+                    self.wanted(wanted);
+                    false
+                }
+                Some((attempt, event)) = self.job_answers.recv() => {
+                    self.look();
+                    self.event(attempt, event)?;
+                    true
+                }
+                Some((attempt, result)) = self.local_answers.recv() => {
+                    self.local_done(attempt, result)?;
+                    true
+                }
+                () = tokio::time::sleep_until(last_tick + pause) => {
+                    last_tick = Instant::now();
+                    systemd::notify("WATCHDOG=1");
+                    self.timer()?
+                }
+            };
+            if look {
+                self.look();
+            }
+        }
+    }
+
+    fn busy(&self) -> bool {
+        self.local_runs || self.group_run.as_ref().is_some_and(|run| run.outcome.is_none())
+    }
+
+    fn look(&mut self) {
+        self.seen = Observation::take(&self.host);
+    }
+
+    /// Whether a full look is due.
+    fn timer(&mut self) -> anyhow::Result<bool> {
+        if let Some(run) = &mut self.group_run {
+            run.on(Event::Tick, &mut self.book)?;
+        }
+        let stamp = self.host.cluster_files.stamp();
+        let writable = self.host.cluster_files.writable();
+        let moved = stamp != self.stamp || writable != self.seen.writable;
+        self.stamp = stamp;
+        let links = self.host.corosync.links();
+        let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
+        Ok(self.busy() || moved || links.as_ref() != known || self.stale_since.is_some())
+    }
+
+    fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
+        match event {
+            CorosyncEvent::Changed => {}
+            CorosyncEvent::Down => self.agents = BTreeSet::new(),
+            CorosyncEvent::Group(members) => {
+                self.agents = members;
+                self.feed()?;
+            }
+            CorosyncEvent::Message { from, bytes } => {
+                let Ok(message) = serde_json::from_slice::<Message>(&bytes) else { return Ok(()) };
+                if message.from == from {
+                    self.message(message)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, message: Message) -> anyhow::Result<()> {
+        match &mut self.group_run {
+            Some(run) if run.attempt() == message.attempt => {
+                run.on(Event::Delivered(message), &mut self.book)?;
+            }
+            Some(_) | None => {
+                if self.early.len() >= KEPT_MESSAGES {
+                    self.early.remove(0);
+                }
+                self.early.push((message.from, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn wanted(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Host(host) => {
+                let known = host.status.as_ref().map(|status| status.conditions.as_slice());
+                self.conditions.seed(known.unwrap_or_default());
+                self.wanted_host = Some(host);
+            }
+            Wanted::Changes(changes) => self.changes = changes,
+        }
+    }
+
+    fn event(&mut self, attempt: Attempt, event: Event) -> anyhow::Result<()> {
+        match &mut self.group_run {
+            Some(run) if run.attempt() == attempt => Ok(run.on(event, &mut self.book)?),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn feed(&mut self) -> anyhow::Result<()> {
+        if let Some(run) = &mut self.group_run {
+            run.look(&self.seen, &self.agents, &mut self.book)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with what was under way when the agent or the machine ended.
+    fn recover(&mut self) -> anyhow::Result<()> {
+        match self.book.ledger().pending.clone() {
+            // Its secret comes with the change, and until then nothing was done.
+            Some(pending) if waits_for_secret(&pending.stage, &self.name) => {
+                self.book.change(|ledger| ledger.pending = None)?;
+            }
+            Some(pending) if pending.stage.course == Course::Local => {
+                self.begin_local(pending, None)
+            }
+            Some(pending) => self.begin_group(pending)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> anyhow::Result<()> {
+        self.feed()?;
+        self.finish_group()?;
+        self.reload_if_stale();
+        if self.busy() || self.book.ledger().pending.is_some() {
+            return Ok(());
+        }
+        let Some(host) = &self.wanted_host else { return Ok(()) };
+        match select(&self.name, host, &self.changes, self.book.ledger()) {
+            Choice::Nothing => self.refusal = None,
+            Choice::Refuse(why) => self.refusal = Some(why),
+            Choice::Work(released) => {
+                self.refusal = None;
+                self.begin(*released)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, released: Released) -> anyhow::Result<()> {
+        let Released { change, digest, number: stage_number, stage, parent: _, sealed } = released;
+        let local = stage.course == Course::Local;
+        if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
+            return Ok(());
+        }
+        tracing::info!(change = change.0, stage = stage_number, stage.summary, "a stage begins");
+        let text = self.seen.pmxcfs_conf.clone().and_then(|bytes| String::from_utf8(bytes).ok());
+        let pending = Pending {
+            attempt: Attempt { change, stage: stage_number, attempt: 1 },
+            parent: text,
+            stage,
+            record: None,
+            recorded_at: self.host.clock.now(),
+        };
+        let new = self.book.ledger().admit(change, digest) == Admission::New;
+        let entry = pending.clone();
+        self.book.change(|ledger| {
+            if new {
+                ledger.sealed.clear();
+            }
+            ledger.highest = change;
+            ledger.digest = Some(digest);
+            ledger.pending = Some(entry);
+        })?;
+        if local {
+            self.begin_local(pending, sealed);
+            return Ok(());
+        }
+        self.begin_group(pending)
+    }
+
+    fn begin_group(&mut self, pending: Pending) -> anyhow::Result<()> {
+        let jobs =
+            Jobs { host: self.host.clone(), key: self.key.clone(), answers: self.jobs.clone() };
+        let attempt = pending.attempt;
+        self.group_run = GroupRun::start(pending, &self.name, jobs, &mut self.book)?;
+        self.feed()?;
+        for (_, message) in std::mem::take(&mut self.early) {
+            if message.attempt == attempt {
+                self.message(message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_local(&mut self, pending: Pending, sealed: Option<String>) {
+        self.local_runs = true;
+        let (host, key, answers) = (self.host.clone(), self.key.clone(), self.locals.clone());
+        let pinned = self.book.ledger().pinned.clone();
+        let actions = pending.stage.actions.get(&self.name).cloned().unwrap_or_default();
+        std::thread::spawn(move || {
+            let timeout_ms = u64::from(pending.stage.confirm_timeout_secs) * 1000;
+            // Counted from the first try: a crash gives no new time, and after a reboot none is left.
+            let same_boot = pending.recorded_at.boot_id == host.clock.now().boot_id;
+            let begun = if same_boot { pending.recorded_at.millis + timeout_ms } else { 0 };
+            let task = Task {
+                stage: &pending.stage,
+                key: &key,
+                sealed: sealed.as_deref(),
+                pinned: &pinned,
+                deadline_ms: begun,
+            };
+            let result = run_actions(&host, &task, &actions);
+            let _ = answers.send((pending.attempt, result));
+        });
+    }
+
+    fn local_done(
+        &mut self,
+        attempt: Attempt,
+        result: Result<Sealed, Undone>,
+    ) -> anyhow::Result<()> {
+        self.local_runs = false;
+        let (result, message, sealed) = match result {
+            Ok(sealed) => (StageResult::Confirmed, String::new(), sealed),
+            Err(Undone::NotBegun(why)) => (StageResult::Refused, why, Sealed::new()),
+            Err(Undone::PutBack(why)) => (StageResult::RolledBack, why, Sealed::new()),
+            Err(Undone::Stuck(why)) => (StageResult::Failed, why, Sealed::new()),
+        };
+        self.end(attempt, (result, message), sealed)
+    }
+
+    /// Notes the outcome of the group's stage. The run itself stays: it answers hosts that are late.
+    fn finish_group(&mut self) -> anyhow::Result<()> {
+        let Some(run) = &self.group_run else { return Ok(()) };
+        let (attempt, outcome) = (run.attempt(), run.outcome.clone());
+        let open = self.book.ledger().pending.as_ref().is_some_and(|p| p.attempt == attempt);
+        match outcome {
+            Some(outcome) if open => self.end(attempt, outcome, Sealed::new()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn end(
+        &mut self,
+        attempt: Attempt,
+        (result, message): (StageResult, String),
+        sealed: Sealed,
+    ) -> anyhow::Result<()> {
+        tracing::info!(
+            change = attempt.change.0,
+            stage = attempt.stage,
+            ?result,
+            message,
+            "a stage ended"
+        );
+        let Some(digest) = self.book.ledger().digest else { return Ok(()) };
+        let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
+        self.book.change(|ledger| {
+            for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
+                if let pvecm_core::change::Action::SealAuthkey { to, recipient } = action {
+                    ledger.pinned.entry(to.clone()).or_insert_with(|| recipient.clone());
+                }
+            }
+            ledger.sealed.extend(sealed);
+            ledger.pending = None;
+            ledger.last = Some(last);
+        })?;
+        Ok(())
+    }
+
+    /// A member whose disk is right and whose runtime is old missed a reload, and nobody else will make
+    /// up for it (facts/pmxcfs.md 2).
+    fn reload_if_stale(&mut self) {
+        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused);
+        let same = self.seen.pmxcfs_conf.is_some() && self.seen.pmxcfs_conf == self.seen.disk_conf;
+        let disk = self.seen.disk_conf.as_deref();
+        let version = disk.and_then(|b| pvecm_core::conf::Document::parse(b).version());
+        let behind = version.is_some() && self.seen.running_version() < version;
+        if paused || !same || !behind || !self.seen.quorate() {
+            self.stale_since = None;
+            return;
+        }
+        let since = *self.stale_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < STALE {
+            return;
+        }
+        self.stale_since = None;
+        if let Err(error) = self.host.corosync.reload() {
+            tracing::warn!(%error, "cannot have corosync read its file again");
+        }
+    }
+
+    fn publish(
+        &mut self,
+        out: &watch::Sender<Option<PveHostStatus>>,
+        expiry: Option<jiff::Timestamp>,
+    ) {
+        // Before the own object is known the transition times of its conditions are not either.
+        let Some(host) = &self.wanted_host else { return };
+        let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
+        let known = claim.and_then(|cluster| cluster.config_digest.as_deref());
+        let generation = host.metadata.generation;
+        let now = Time(jiff::Timestamp::now());
+        let mut status = status(&self.seen, &self.identity, known);
+        let mut all = facts(&self.seen);
+        let applied = self.applied();
+        all.push(applied_fact(applied.as_ref(), self.refusal.as_deref()));
+        status.observed_generation = generation;
+        status.conditions = self.conditions.update(all, generation, &now);
+        status.applied = applied;
+        status.ledger = Some(LedgerStatus { highest_change: number(self.book.ledger().highest.0) });
+        status.sealed = self.sealed();
+        status.token_expiry = expiry.map(Time);
+        out.send_if_modified(|current| {
+            let differs = current.as_ref() != Some(&status);
+            *current = Some(status);
+            differs
+        });
+    }
+
+    fn applied(&self) -> Option<AppliedStage> {
+        let ledger = self.book.ledger();
+        let stage_number = |stage: u32| i32::try_from(stage).unwrap_or(i32::MAX);
+        let entry =
+            |change: u64, digest: Digest, stage: u32, (result, message): (StageResult, String)| {
+                AppliedStage {
+                    change: number(change),
+                    change_digest: digest.to_string(),
+                    stage: stage_number(stage),
+                    result: result.into(),
+                    message: message.chars().take(1024).collect(),
+                }
+            };
+        if let Some(pending) = &ledger.pending {
+            let at = pending.attempt;
+            let so_far = if pending.stage.course == Course::Local {
+                (StageResult::Acting, String::new())
+            } else {
+                progress(pending.record.as_ref())
+            };
+            return Some(entry(at.change.0, ledger.digest?, at.stage, so_far));
+        }
+        let last = ledger.last.clone()?;
+        Some(entry(last.change.0, last.digest, last.stage, (last.result, last.message)))
+    }
+
+    /// What was sealed in the newest change, until that change has ended.
+    fn sealed(&self) -> Vec<SealedSecret> {
+        let ledger = self.book.ledger();
+        let change = number(ledger.highest.0);
+        let open = |c: &Arc<PveChange>| {
+            c.spec.number == change && c.status.as_ref().is_none_or(|s| s.outcome.is_none())
+        };
+        if !self.changes.values().any(open) {
+            return Vec::new();
+        }
+        let secret = |(to, data): (&HostName, &String)| SealedSecret {
+            change,
+            to: to.to_string(),
+            data: data.clone(),
+        };
+        ledger.sealed.iter().map(secret).collect()
+    }
+}
+
+/// Whether a stage asks this host to open something that has not come yet.
+fn waits_for_secret(stage: &pvecm_core::change::Stage, name: &HostName) -> bool {
+    let receives = |action: &_| matches!(action, pvecm_core::change::Action::ReceiveAuthkey {});
+    stage.actions.get(name).is_some_and(|actions| actions.iter().any(receives))
+}
+
+fn applied_fact(applied: Option<&AppliedStage>, refusal: Option<&str>) -> Fact {
+    if let Some(refusal) = refusal {
+        return (kind::APPLIED, false, "ChangeRefused", refusal.to_owned());
+    }
+    let Some(applied) = applied else {
+        return (kind::APPLIED, true, reason::AS_WANTED, String::new());
+    };
+    let message = applied.message.clone();
+    match StageResult::from(applied.result) {
+        StageResult::Confirmed => (kind::APPLIED, true, reason::AS_WANTED, message),
+        StageResult::Prepared | StageResult::Acting => {
+            (kind::APPLIED, false, reason::CHANGE_IN_PROGRESS, message)
+        }
+        StageResult::RolledBack => (kind::APPLIED, false, reason::ROLLED_BACK, message),
+        StageResult::Refused => (kind::APPLIED, false, "Refused", message),
+        StageResult::Failed => (kind::APPLIED, false, reason::FAILED, message),
+    }
+}

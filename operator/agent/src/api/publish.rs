@@ -1,0 +1,75 @@
+//! Status and heartbeat, by server-side apply.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use pvecm_crds::PveHost;
+use pvecm_crds::bootstrap::Bootstrap;
+use pvecm_crds::host::PveHostStatus;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{Backoff, FIELD_MANAGER, in_time};
+
+/// Sends each status that differs from the last one sent, and always the newest.
+pub(super) async fn publish(
+    client: kube::Client,
+    bootstrap: Arc<Bootstrap>,
+    mut status: watch::Receiver<Option<PveHostStatus>>,
+) {
+    let api: Api<PveHost> = Api::namespaced(client, &bootstrap.namespace);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let mut sent: Option<PveHostStatus> = None;
+    let mut backoff = Backoff::default();
+    loop {
+        let wanted = status.borrow_and_update().clone();
+        if wanted == sent {
+            if status.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let object =
+            json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "status": wanted});
+        let patch = Patch::Apply(object);
+        match in_time(api.patch_status(bootstrap.host.as_str(), &params, &patch)).await {
+            Ok(_) => {
+                sent = wanted;
+                backoff.reset();
+            }
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "cannot publish the status");
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// Renews the host's Lease as often as the bootstrap file says.
+pub(super) async fn heartbeat(client: kube::Client, bootstrap: Arc<Bootstrap>) {
+    let api: Api<Lease> = Api::namespaced(client, &bootstrap.namespace);
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let seconds = bootstrap.heartbeat_seconds.max(1);
+    let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(seconds)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let host = bootstrap.host.as_str();
+    loop {
+        ticks.tick().await;
+        let now = jiff::Timestamp::now();
+        let object = json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": host},
+            "spec": {
+                "holderIdentity": host,
+                "leaseDurationSeconds": seconds.saturating_mul(4),
+                "renewTime": format!("{now:.6}"),
+            },
+        });
+        if let Err(error) = in_time(api.patch(host, &params, &Patch::Apply(object))).await {
+            tracing::warn!(error = format!("{error:#}"), "cannot renew the heartbeat");
+        }
+    }
+}

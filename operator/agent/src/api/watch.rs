@@ -1,0 +1,71 @@
+//! What is wanted of this host: its own object and the changes of its namespace.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, ResourceExt};
+use pvecm_crds::bootstrap::Bootstrap;
+use pvecm_crds::{PveChange, PveHost};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::Wanted;
+
+/// A silent connection is noticed after so many seconds; the library's own limit is five minutes.
+const WATCH_SECONDS: u32 = 30;
+
+pub(super) async fn watch_host(
+    client: kube::Client,
+    bootstrap: Arc<Bootstrap>,
+    wanted: UnboundedSender<Wanted>,
+) {
+    let api: Api<PveHost> = Api::namespaced(client, &bootstrap.namespace);
+    let only_own = format!("metadata.name={}", bootstrap.host);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).fields(&only_own);
+    let events = watcher::watcher(api, config).default_backoff();
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(host) | Event::InitApply(host)) => {
+                let _ = wanted.send(Wanted::Host(Box::new(host)));
+            }
+            Ok(Event::Init | Event::InitDone | Event::Delete(_)) => {}
+            Err(error) => tracing::warn!(%error, "cannot watch the own PveHost"),
+        }
+    }
+}
+
+pub(super) async fn watch_changes(
+    client: kube::Client,
+    bootstrap: Arc<Bootstrap>,
+    wanted: UnboundedSender<Wanted>,
+) {
+    let api: Api<PveChange> = Api::namespaced(client, &bootstrap.namespace);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS);
+    let events = watcher::watcher(api, config).default_backoff();
+    let mut events = std::pin::pin!(events);
+    let (mut known, mut listed) = (BTreeMap::new(), BTreeMap::new());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => listed = BTreeMap::new(),
+            Ok(Event::InitApply(change)) => {
+                listed.insert(change.name_any(), Arc::new(change));
+                continue;
+            }
+            Ok(Event::InitDone) => known = std::mem::take(&mut listed),
+            Ok(Event::Apply(change)) => {
+                known.insert(change.name_any(), Arc::new(change));
+            }
+            Ok(Event::Delete(change)) => {
+                known.remove(&change.name_any());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch the changes");
+                continue;
+            }
+        }
+        let _ = wanted.send(Wanted::Changes(known.clone()));
+    }
+}

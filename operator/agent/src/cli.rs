@@ -1,0 +1,114 @@
+//! The command line, and what starts where.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use pvecm_crds::bootstrap::BOOTSTRAP_PATH;
+use tokio::sync::{mpsc, watch};
+use tracing_subscriber::EnvFilter;
+
+use crate::agent::{Agent, Inputs};
+use crate::host::{FileStore, watch as watch_corosync};
+use crate::host_ports::Host;
+use crate::ledger::Book;
+use crate::observe::{Identity, Observation, status};
+use crate::seal::SealingKey;
+use crate::{STATE_FOLDER, api, systemd};
+
+/// The agent of one Proxmox VE host.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Write the log as JSON.
+    #[arg(long, global = true, env = "PVECM_LOG_JSON")]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Work until told to stop (the default).
+    Run {
+        /// The file that enrolment made.
+        #[arg(long, default_value = BOOTSTRAP_PATH)]
+        bootstrap: PathBuf,
+    },
+    /// Print what the agent sees of this host, as the status of its `PveHost`.
+    Observe {
+        /// Look once and end.
+        #[arg(long, required = true)]
+        once: bool,
+    },
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        if self.json {
+            log.json().init();
+        } else {
+            log.init();
+        }
+        match self.command {
+            Some(Command::Observe { once: _ }) => observe_once(),
+            Some(Command::Run { bootstrap }) => run(&bootstrap),
+            None => run(Path::new(BOOTSTRAP_PATH)),
+        }
+    }
+}
+
+fn observe_once() -> anyhow::Result<()> {
+    let host = Host::real()?;
+    let (events, mut told) = mpsc::unbounded_channel();
+    watch_corosync(events);
+    // The membership comes by callback, within milliseconds where corosync runs at all.
+    if host.corosync.view().is_some() {
+        let _ = told.blocking_recv();
+    }
+    let identity = Identity { boot_id: host.clock.now().boot_id, ..identity(&host, String::new()) };
+    print!("{}", serde_yaml::to_string(&status(&Observation::take(&host), &identity, None))?);
+    Ok(())
+}
+
+fn identity(host: &Host, sealing_key: String) -> Identity {
+    Identity {
+        corosync_version: host.machine.package_version("corosync"),
+        pmxcfs_version: host.machine.package_version("pve-cluster"),
+        machine_id: host.machine.machine_id(),
+        boot_id: host.clock.now().boot_id,
+        sealing_key,
+    }
+}
+
+fn run(bootstrap_path: &Path) -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("the TLS library was set up twice"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(bootstrap_path))
+}
+
+async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(STATE_FOLDER).context("cannot make the state folder")?;
+    let state = |name: &str| FileStore(Path::new(STATE_FOLDER).join(name));
+    let bootstrap = Arc::new(api::read_bootstrap(bootstrap_path)?);
+    let host = Host::real()?;
+    let key = SealingKey::open(&state("sealing.key"))?;
+    let book = Book::open(Arc::new(state("ledger.json")))?;
+    let client = api::client(&bootstrap, bootstrap_path).await?;
+
+    let (corosync_in, corosync) = mpsc::unbounded_channel();
+    let (wanted_in, wanted) = mpsc::unbounded_channel();
+    let (status_in, status) = watch::channel(None);
+    watch_corosync(corosync_in);
+    let token_expiry = api::start(&client, &bootstrap, wanted_in, status);
+    let identity = identity(&host, key.public());
+    let mut agent = Agent::new(host, bootstrap.host.clone(), (identity, key), book);
+    systemd::notify("READY=1");
+    agent.work(Inputs { corosync, wanted, token_expiry }, &status_in).await
+}

@@ -1,0 +1,250 @@
+//! A host in memory, for tests: corosync, pmxcfs, systemd and the disk as far as stages see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pvecm_core::conf::Document;
+use pvecm_core::ids::{LinkNumber, NodeId};
+
+use crate::host_ports::Host;
+use crate::ports::{
+    BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
+    Disk, DiskFile, LedgerStore, Machine, Services, Unit,
+};
+
+/// Bytes in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore(pub Mutex<Option<Vec<u8>>>);
+
+impl LedgerStore for MemoryStore {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+    fn save(&self, bytes: &[u8]) -> io::Result<()> {
+        *self.0.lock().unwrap() = Some(bytes.to_vec());
+        Ok(())
+    }
+}
+
+/// The state of the host.
+#[derive(Debug, Default)]
+pub struct World {
+    pub disk: BTreeMap<DiskFile, Vec<u8>>,
+    pub pmxcfs_conf: Option<Vec<u8>>,
+    pub pmxcfs_runs: bool,
+    pub database_aside: bool,
+    pub corosync_runs: bool,
+    pub running: Option<String>,
+    pub corosync_starts: bool,
+    pub foreign_lock: bool,
+    pub sent: Vec<Vec<u8>>,
+    pub millis: u64,
+}
+
+/// The host.
+#[derive(Debug, Clone, Default)]
+pub struct FakeHost(pub Arc<Mutex<World>>);
+
+impl FakeHost {
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().unwrap()
+    }
+
+    /// A fresh host: pmxcfs alone, no cluster.
+    pub fn fresh() -> Self {
+        let fake = Self::default();
+        fake.world().pmxcfs_runs = true;
+        fake.world().corosync_starts = true;
+        fake
+    }
+
+    /// The only member of a cluster with this text.
+    pub fn member(text: &str) -> Self {
+        let fake = Self::fresh();
+        fake.world().disk.insert(DiskFile::Conf, text.into());
+        fake.world().pmxcfs_conf = Some(text.into());
+        fake.world().corosync_runs = true;
+        fake.world().running = Some(text.to_owned());
+        fake
+    }
+
+    pub fn host(&self) -> Host {
+        let own = Arc::new(self.clone());
+        Host {
+            corosync: own.clone(),
+            cluster_files: own.clone(),
+            disk: own.clone(),
+            services: own.clone(),
+            machine: own.clone(),
+            clock: own,
+        }
+    }
+}
+
+fn node() -> NodeId {
+    NodeId::try_from(1).unwrap()
+}
+
+impl Corosync for FakeHost {
+    fn view(&self) -> Option<CorosyncView> {
+        let world = self.world();
+        let text = world.running.clone().filter(|_| world.corosync_runs)?;
+        let version = Document::parse(text.as_bytes()).version()?.to_string();
+        let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let values = BTreeMap::from([
+            key("totem.config_version", &version),
+            key("runtime.members.1.config_version", &version),
+            key("runtime.members.1.status", "joined"),
+        ]);
+        Some(CorosyncView {
+            values,
+            quorate: true,
+            ring: "1.1".to_owned(),
+            members: BTreeSet::from([node()]),
+            local: Some(node()),
+            ..CorosyncView::default()
+        })
+    }
+    fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
+        Some(BTreeMap::new())
+    }
+    fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError> {
+        self.world().sent.push(bytes.to_vec());
+        Ok(())
+    }
+    fn reload(&self) -> Result<(), CorosyncError> {
+        let mut world = self.world();
+        let disk = world.disk.get(&DiskFile::Conf).cloned();
+        world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok(())
+    }
+    fn check(&self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+struct FakeLock;
+
+impl ConfLock for FakeLock {
+    fn is_own(&self) -> bool {
+        true
+    }
+}
+
+impl ClusterFiles for FakeHost {
+    fn mounted(&self) -> bool {
+        self.world().pmxcfs_runs
+    }
+    fn writable(&self) -> bool {
+        let world = self.world();
+        world.pmxcfs_runs && (world.pmxcfs_conf.is_none() || world.corosync_runs)
+    }
+    fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.world().pmxcfs_conf.clone())
+    }
+    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()> {
+        let clustered = self.world().corosync_runs;
+        self.world().pmxcfs_conf = text.map(<[u8]>::to_vec);
+        if let Some(text) = text.filter(|_| clustered) {
+            self.world().disk.insert(DiskFile::Conf, text.to_vec());
+            let _ = self.reload();
+        }
+        Ok(())
+    }
+    fn stamp(&self) -> Option<String> {
+        None
+    }
+    fn lock(&self, _: u64) -> io::Result<Box<dyn ConfLock>> {
+        if self.world().foreign_lock {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock"));
+        }
+        Ok(Box::new(FakeLock))
+    }
+    fn guests(&self) -> BTreeSet<u32> {
+        BTreeSet::new()
+    }
+}
+
+impl Disk for FakeHost {
+    fn read(&self, file: DiskFile) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.world().disk.get(&file).cloned())
+    }
+    fn replace(&self, file: DiskFile, bytes: &[u8]) -> io::Result<()> {
+        self.world().disk.insert(file, bytes.to_vec());
+        Ok(())
+    }
+    fn remove(&self, file: DiskFile) -> io::Result<()> {
+        self.world().disk.remove(&file);
+        Ok(())
+    }
+    fn set_database_aside(&self) -> io::Result<()> {
+        self.world().database_aside = true;
+        Ok(())
+    }
+    fn bring_database_back(&self) -> io::Result<()> {
+        let mut world = self.world();
+        if std::mem::take(&mut world.database_aside) {
+            world.pmxcfs_conf = None;
+        }
+        Ok(())
+    }
+}
+
+impl Services for FakeHost {
+    fn start(&self, unit: Unit) -> Result<(), String> {
+        let mut world = self.world();
+        let disk = world.disk.get(&DiskFile::Conf).cloned();
+        match unit {
+            Unit::Corosync if !world.corosync_starts => return Err("corosync: failed".to_owned()),
+            Unit::Corosync => {
+                world.corosync_runs = true;
+                world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
+            }
+            Unit::PveCluster => {
+                world.pmxcfs_runs = true;
+                if world.database_aside && world.pmxcfs_conf.is_none() {
+                    world.pmxcfs_conf = disk;
+                }
+            }
+        }
+        Ok(())
+    }
+    fn stop(&self, unit: Unit) -> Result<(), String> {
+        match unit {
+            Unit::Corosync => self.world().corosync_runs = false,
+            Unit::PveCluster => self.world().pmxcfs_runs = false,
+        }
+        Ok(())
+    }
+    fn start_local_pmxcfs(&self) -> Result<(), String> {
+        Ok(())
+    }
+    fn stop_local_pmxcfs(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Machine for FakeHost {
+    fn addresses(&self) -> Vec<CardAddress> {
+        Vec::new()
+    }
+    fn hostname(&self) -> String {
+        "n1".to_owned()
+    }
+    fn machine_id(&self) -> Option<String> {
+        None
+    }
+    fn package_version(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+impl Clock for FakeHost {
+    fn now(&self) -> BootTime {
+        BootTime { boot_id: "boot".to_owned(), millis: self.world().millis }
+    }
+    fn sleep_ms(&self, millis: u64) {
+        self.world().millis += millis;
+    }
+}

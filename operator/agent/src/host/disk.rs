@@ -1,0 +1,115 @@
+//! Files on the host's own disk: always replaced as a whole, always synced.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::ports::{Disk, DiskFile, LedgerStore};
+
+const DATABASE: &str = "/var/lib/pve-cluster/config.db";
+const BACKUPS: &str = "/var/lib/pve-cluster/backup";
+const ASIDE: &str = "before-join.db";
+
+/// Replaces a file so that after a crash either the old or the new bytes are there, never a part.
+pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::Builder::new().prefix(".pvecm-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// The bytes of a file, `None` when it is not there.
+pub(super) fn read_optional(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The files of corosync and pmxcfs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+impl RealDisk {
+    fn path(file: DiskFile) -> (&'static Path, u32) {
+        match file {
+            DiskFile::Conf => (Path::new("/etc/corosync/corosync.conf"), 0o644),
+            DiskFile::Authkey => (Path::new("/etc/corosync/authkey"), 0o400),
+        }
+    }
+}
+
+impl Disk for RealDisk {
+    fn read(&self, file: DiskFile) -> io::Result<Option<Vec<u8>>> {
+        read_optional(Self::path(file).0)
+    }
+
+    fn replace(&self, file: DiskFile, bytes: &[u8]) -> io::Result<()> {
+        let (path, mode) = Self::path(file);
+        replace_file(path, bytes, mode)
+    }
+
+    fn remove(&self, file: DiskFile) -> io::Result<()> {
+        match fs::remove_file(Self::path(file).0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn set_database_aside(&self) -> io::Result<()> {
+        if !Path::new(DATABASE).exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(BACKUPS)?;
+        fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))?;
+        let stamp = jiff::Timestamp::now().as_millisecond();
+        let older = format!("{BACKUPS}/config-{stamp}.db");
+        move_database(&format!("{BACKUPS}/{ASIDE}"), &older)?;
+        move_database(DATABASE, &format!("{BACKUPS}/{ASIDE}"))?;
+        File::open(BACKUPS)?.sync_all()
+    }
+
+    fn bring_database_back(&self) -> io::Result<()> {
+        let aside = format!("{BACKUPS}/{ASIDE}");
+        if !Path::new(&aside).exists() {
+            return Ok(());
+        }
+        for suffix in ["-wal", "-shm"] {
+            let left_over = format!("{DATABASE}{suffix}");
+            if Path::new(&left_over).exists() {
+                fs::remove_file(left_over)?;
+            }
+        }
+        move_database(&aside, DATABASE)
+    }
+}
+
+/// Moves a database with SQLite's log, which holds what is not in the database yet.
+fn move_database(from: &str, to: &str) -> io::Result<()> {
+    for suffix in ["-wal", "-shm", ""] {
+        let from = format!("{from}{suffix}");
+        if Path::new(&from).exists() {
+            fs::rename(from, format!("{to}{suffix}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// One file, readable by root only, replaced as a whole.
+#[derive(Debug, Clone)]
+pub struct FileStore(pub PathBuf);
+
+impl LedgerStore for FileStore {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        read_optional(&self.0)
+    }
+
+    fn save(&self, bytes: &[u8]) -> io::Result<()> {
+        replace_file(&self.0, bytes, 0o600)
+    }
+}

@@ -1,0 +1,13 @@
+//! The real host behind [`crate::ports`]. Decides nothing.
+
+mod corosync;
+mod disk;
+mod machine;
+mod pmxcfs;
+mod services;
+
+pub use corosync::{RealCorosync, watch};
+pub use disk::{FileStore, RealDisk, replace_file};
+pub use machine::{RealClock, RealMachine};
+pub use pmxcfs::RealPmxcfs;
+pub use services::Systemd;

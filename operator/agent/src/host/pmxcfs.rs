@@ -1,0 +1,161 @@
+//! /etc/pve through its files, with the manners that pmxcfs asks for (facts/pmxcfs.md).
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
+use serde_json::Value;
+
+use super::disk::read_optional;
+use crate::ports::{ClusterFiles, ConfLock};
+
+const LOCAL_LOCK: &str = "/var/lock/pvecm.lock";
+
+/// pmxcfs at its mount point.
+#[derive(Debug, Clone)]
+pub struct RealPmxcfs {
+    root: PathBuf,
+    hostname: String,
+}
+
+impl RealPmxcfs {
+    /// At a mount point, on the host of this name.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>, hostname: String) -> Self {
+        Self { root: root.into(), hostname }
+    }
+
+    fn conf(&self) -> PathBuf {
+        self.root.join("corosync.conf")
+    }
+}
+
+impl ClusterFiles for RealPmxcfs {
+    fn mounted(&self) -> bool {
+        // A mount point lies on another device than its parent. A dead FUSE daemon answers ENOTCONN.
+        let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev());
+        let parent = self.root.parent().unwrap_or(Path::new("/"));
+        matches!((device(&self.root), device(parent)), (Ok(own), Ok(above)) if own != above)
+    }
+
+    fn writable(&self) -> bool {
+        // The test that Proxmox VE itself uses everywhere: without quorum the bit is gone.
+        let link = fs::symlink_metadata(self.root.join("local"));
+        self.mounted() && link.is_ok_and(|meta| meta.permissions().mode() & 0o200 != 0)
+    }
+
+    fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
+        read_optional(&self.conf())
+    }
+
+    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()> {
+        let Some(text) = text else { return fs::remove_file(self.conf()) };
+        // Two hosts that share a temporary name rename each other's content (facts/pmxcfs.md 2).
+        let temporary = self.root.join(format!("corosync.conf.pvecm-{}", self.hostname));
+        let mut file = File::create(&temporary)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        drop(file);
+        let renamed = fs::rename(&temporary, self.conf());
+        if renamed.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        renamed
+    }
+
+    fn stamp(&self) -> Option<String> {
+        let text = fs::read_to_string(self.root.join(".version")).ok()?;
+        let all: Value = serde_json::from_str(&text).ok()?;
+        // The other counters (tasks, statistics) move all the time and mean nothing here.
+        let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf"];
+        Some(wanted.iter().map(|key| format!("{} ", all[*key])).collect())
+    }
+
+    fn lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {
+        let end = Instant::now() + Duration::from_millis(at_most_ms);
+        let local = local_lock(end)?;
+        let folder = self.root.join("priv/lock");
+        if !folder.exists() {
+            fs::create_dir_all(&folder)?;
+        }
+        let path = folder.join("file-corosync_conf");
+        loop {
+            match fs::create_dir(&path) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    // Asking with utime(0, 0) makes pmxcfs look whether the lock is too old; its
+                    // answer is always an error.
+                    let zero = TimeSpec::new(0, 0);
+                    let _ = utimensat(nix::fcntl::AT_FDCWD, &path, &zero, &zero, NO_FLAGS);
+                }
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= end {
+                let held = "another program holds Proxmox VE's lock on corosync.conf";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, held));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let inode = fs::metadata(&path)?.ino();
+        Ok(Box::new(HeldLock { path, inode, taken: SystemTime::now(), _local: local }))
+    }
+
+    fn guests(&self) -> BTreeSet<u32> {
+        let parse = |text: String| serde_json::from_str::<Value>(&text).ok();
+        let list = fs::read_to_string(self.root.join(".vmlist")).ok().and_then(parse);
+        let ids = list.as_ref().and_then(|list| list["ids"].as_object());
+        let own = |guest: &Value| guest["node"] == self.hostname.as_str();
+        ids.into_iter()
+            .flatten()
+            .filter(|(_, guest)| own(guest))
+            .filter_map(|(id, _)| id.parse().ok())
+            .collect()
+    }
+}
+
+const NO_FLAGS: UtimensatFlags = UtimensatFlags::FollowSymlink;
+
+/// The lock that `pvecm` takes on its own host.
+fn local_lock(end: Instant) -> io::Result<Flock<File>> {
+    let mut file = File::options().create(true).append(true).open(LOCAL_LOCK)?;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, nix::Error::EWOULDBLOCK)) if Instant::now() < end => file = back,
+            Err((_, errno)) => return Err(errno.into()),
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+struct HeldLock {
+    path: PathBuf,
+    inode: u64,
+    taken: SystemTime,
+    _local: Flock<File>,
+}
+
+impl ConfLock for HeldLock {
+    fn is_own(&self) -> bool {
+        // pmxcfs ends a lock 120 s after its last sign of life: renew it, then see whose it is.
+        let now = TimeSpec::UTIME_NOW;
+        let renewed = utimensat(nix::fcntl::AT_FDCWD, &self.path, &now, &now, NO_FLAGS).is_ok();
+        let same = fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode);
+        let young = self.taken.elapsed().is_ok_and(|age| age < Duration::from_secs(100));
+        same && (renewed || young)
+    }
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        if fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! systemd, by its own tool: only in actions, never at rest.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::ports::{Services, Unit};
+
+const AT_MOST: Duration = Duration::from_secs(45);
+
+/// Where pmxcfs says which process it is.
+const PID_FILE: &str = "/run/pve-cluster.pid";
+
+/// systemd.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Systemd;
+
+impl Services for Systemd {
+    fn start(&self, unit: Unit) -> Result<(), String> {
+        // A unit that failed too often is not started again before its count is cleared.
+        let _ = systemctl("reset-failed", unit);
+        systemctl("start", unit)
+    }
+
+    fn stop(&self, unit: Unit) -> Result<(), String> {
+        systemctl("stop", unit)
+    }
+
+    fn start_local_pmxcfs(&self) -> Result<(), String> {
+        let mut command = Command::new("pmxcfs");
+        command.arg("-l");
+        run(command)
+    }
+
+    fn stop_local_pmxcfs(&self) -> Result<(), String> {
+        let text = std::fs::read_to_string(PID_FILE).map_err(|error| error.to_string())?;
+        let pid: i32 = text.trim().parse().map_err(|_| format!("{PID_FILE} holds no number"))?;
+        let pid = nix::unistd::Pid::from_raw(pid);
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).map_err(|e| e.to_string())?;
+        let end = Instant::now() + AT_MOST;
+        while nix::sys::signal::kill(pid, None).is_ok() {
+            if Instant::now() >= end {
+                return Err("pmxcfs does not end".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+fn systemctl(verb: &str, unit: Unit) -> Result<(), String> {
+    let name = match unit {
+        Unit::Corosync => "corosync.service",
+        Unit::PveCluster => "pve-cluster.service",
+    };
+    let mut command = Command::new("systemctl");
+    command.args(["--quiet", "--no-ask-password", verb, name]);
+    run(command).map_err(|why| format!("systemctl {verb} {name}: {why}"))
+}
+
+/// Runs a short command to its end; what it wrote to stderr is the error.
+pub(super) fn run(mut command: Command) -> Result<(), String> {
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| error.to_string())?;
+    let end = Instant::now() + AT_MOST;
+    loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(format!("{status}{}", said(&mut child))),
+            None if Instant::now() >= end => {
+                // Only the tool is ended; the job that it asked systemd for goes on there.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no end within {} s", AT_MOST.as_secs()));
+            }
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+fn said(child: &mut std::process::Child) -> String {
+    let text = child.stderr.take().and_then(|pipe| std::io::read_to_string(pipe).ok());
+    let text = text.unwrap_or_default();
+    let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    if line.is_empty() { String::new() } else { format!(": {}", line.trim()) }
+}

@@ -1,0 +1,44 @@
+//! All ports of one host in one value.
+
+use std::sync::Arc;
+
+use crate::host::{RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd};
+use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Services};
+
+/// One host, real or not.
+#[derive(Clone)]
+pub struct Host {
+    /// The running corosync.
+    pub corosync: Arc<dyn Corosync>,
+    /// /etc/pve.
+    pub cluster_files: Arc<dyn ClusterFiles>,
+    /// The own disk.
+    pub disk: Arc<dyn Disk>,
+    /// systemd.
+    pub services: Arc<dyn Services>,
+    /// The machine.
+    pub machine: Arc<dyn Machine>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Host")
+    }
+}
+
+impl Host {
+    /// This machine.
+    pub fn real() -> std::io::Result<Self> {
+        let hostname = RealMachine.hostname();
+        Ok(Self {
+            corosync: Arc::new(RealCorosync::default()),
+            cluster_files: Arc::new(RealPmxcfs::new("/etc/pve", hostname)),
+            disk: Arc::new(RealDisk),
+            services: Arc::new(Systemd),
+            machine: Arc::new(RealMachine),
+            clock: Arc::new(RealClock::new()?),
+        })
+    }
+}

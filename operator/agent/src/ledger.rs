@@ -1,0 +1,218 @@
+//! What this host remembers across crashes: the highest change it accepted, the stage it is in, the
+//! last result. A stale leader, a restored control plane or a rewritten change end here.
+//!
+//! Pure but for [`Book`], which keeps the copy on the disk equal to the one in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pvecm_core::change::{Stage, StageResult};
+use pvecm_core::ids::{ChangeNumber, Digest, HostName};
+use pvecm_core::protocol::{Attempt, Record};
+use serde::{Deserialize, Serialize};
+
+use crate::ports::{BootTime, LedgerStore};
+
+/// Everything that is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Ledger {
+    /// The highest change that was ever accepted.
+    pub highest: ChangeNumber,
+    /// Digest of that change's plan.
+    pub digest: Option<Digest>,
+    /// The stage that was begun and has no outcome.
+    pub pending: Option<Pending>,
+    /// The outcome of the last stage.
+    pub last: Option<Last>,
+    /// Sealing keys of other hosts as they were first used.
+    pub pinned: BTreeMap<HostName, String>,
+    /// Secrets that were sealed for others in the highest change, by receiver.
+    pub sealed: BTreeMap<HostName, String>,
+}
+
+/// A stage under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pending {
+    /// Which attempt.
+    pub attempt: Attempt,
+    /// The stage as it was admitted, texts included: no API is needed to finish or undo it.
+    pub stage: Stage,
+    /// /etc/pve/corosync.conf before the stage; `None`: there was none.
+    pub parent: Option<String>,
+    /// How far this host got, with the time left when that was written.
+    pub record: Option<Record>,
+    /// When the time left was true.
+    pub recorded_at: BootTime,
+}
+
+impl Pending {
+    /// The record with what is left of its time now; nothing is left after a reboot.
+    #[must_use]
+    pub fn record_at(&self, now: &BootTime) -> Option<Record> {
+        let record = self.record.clone()?;
+        let same_boot = now.boot_id == self.recorded_at.boot_id;
+        let elapsed = now.millis.saturating_sub(self.recorded_at.millis);
+        let left = |millis: u64| if same_boot { millis.saturating_sub(elapsed) } else { 0 };
+        Some(Record { remaining_ms: record.remaining_ms.map(left), ..record })
+    }
+}
+
+/// What became of the last stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Last {
+    /// The change.
+    pub change: ChangeNumber,
+    /// Digest of its plan.
+    pub digest: Digest,
+    /// The stage, counted from 1.
+    pub stage: u32,
+    /// What became of it.
+    pub result: StageResult,
+    /// One sentence; empty when there is nothing to say.
+    pub message: String,
+}
+
+/// Whether a change may be worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Newer than all before.
+    New,
+    /// The newest one, unchanged.
+    Known,
+    /// The newest one's number with another plan: somebody rewrote it.
+    Rewritten,
+    /// This host has passed it.
+    Older,
+}
+
+impl Ledger {
+    /// Judges a change by its number and the digest of its plan.
+    #[must_use]
+    pub fn admit(&self, number: ChangeNumber, digest: Digest) -> Admission {
+        match number.cmp(&self.highest) {
+            std::cmp::Ordering::Greater => Admission::New,
+            std::cmp::Ordering::Less => Admission::Older,
+            std::cmp::Ordering::Equal if self.digest == Some(digest) => Admission::Known,
+            std::cmp::Ordering::Equal => Admission::Rewritten,
+        }
+    }
+}
+
+/// Why the ledger cannot be trusted or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The disk failed.
+    #[error("cannot keep the ledger")]
+    Disk(#[source] std::io::Error),
+    /// It is there and makes no sense. Going on without it could repeat an old change.
+    #[error("the ledger is damaged; nothing is done on this host until a person looked at it")]
+    Damaged(#[source] serde_json::Error),
+}
+
+/// The ledger and its place on the disk.
+pub struct Book {
+    store: Arc<dyn LedgerStore>,
+    ledger: Ledger,
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.ledger.fmt(f)
+    }
+}
+
+impl Book {
+    /// Reads the ledger; none yet is an empty one.
+    pub fn open(store: Arc<dyn LedgerStore>) -> Result<Self, LedgerError> {
+        let bytes = store.load().map_err(LedgerError::Disk)?;
+        let parse = |bytes: Vec<u8>| serde_json::from_slice(&bytes).map_err(LedgerError::Damaged);
+        let ledger = bytes.map(parse).transpose()?.unwrap_or_default();
+        Ok(Self { store, ledger })
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Changes what is remembered. When this returns well, it is on the disk; on an error nothing
+    /// changed. A change to the same is no write.
+    pub fn change(&mut self, edit: impl FnOnce(&mut Ledger)) -> Result<(), LedgerError> {
+        let mut next = self.ledger.clone();
+        edit(&mut next);
+        if next == self.ledger {
+            return Ok(());
+        }
+        let bytes = serde_json::to_vec(&next).map_err(LedgerError::Damaged)?;
+        self.store.save(&bytes).map_err(LedgerError::Disk)?;
+        self.ledger = next;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::MemoryStore;
+    use crate::host::FileStore;
+
+    fn book_at(number: u64) -> Book {
+        let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        book.change(|ledger| {
+            ledger.highest = ChangeNumber(number);
+            ledger.digest = Some(Digest::of(b"plan"));
+        })
+        .unwrap();
+        book
+    }
+
+    #[test]
+    fn a_change_is_judged_by_its_number_and_digest() {
+        let book = book_at(5);
+        let admit =
+            |number, plan: &[u8]| book.ledger().admit(ChangeNumber(number), Digest::of(plan));
+        assert_eq!(admit(6, b"other"), Admission::New);
+        assert_eq!(admit(5, b"plan"), Admission::Known);
+        assert_eq!(admit(5, b"other"), Admission::Rewritten);
+        assert_eq!(admit(4, b"plan"), Admission::Older);
+    }
+
+    #[test]
+    fn what_was_kept_is_read_again_and_a_torn_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.json");
+        let store = Arc::new(FileStore(path.clone()));
+        let mut book = Book::open(store.clone()).unwrap();
+        book.change(|ledger| ledger.highest = ChangeNumber(3)).unwrap();
+        assert_eq!(Book::open(store.clone()).unwrap().ledger().highest, ChangeNumber(3));
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(matches!(Book::open(store), Err(LedgerError::Damaged(_))));
+    }
+
+    #[test]
+    fn time_goes_on_while_the_agent_is_down_and_none_is_left_after_a_reboot() {
+        let at = |boot: &str, millis| BootTime { boot_id: boot.to_owned(), millis };
+        let attempt = Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 };
+        let record = Record {
+            phase: pvecm_core::protocol::Phase::Going,
+            remaining_ms: Some(10_000),
+            writer: None,
+            restored: false,
+        };
+        let stage = serde_json::from_value(serde_json::json!({
+            "summary": "", "risk": "Live", "course": "Write", "group": {}, "confirmTimeoutSecs": 30,
+            "config": {"version": 1, "digest": Digest::of(b""), "text": ""},
+        }))
+        .unwrap();
+        let recorded_at = at("a", 1000);
+        let pending = Pending { attempt, stage, parent: None, record: Some(record), recorded_at };
+        let left = |now: BootTime| pending.record_at(&now).unwrap().remaining_ms;
+        assert_eq!(left(at("a", 4000)), Some(7000));
+        assert_eq!(left(at("b", 2000)), Some(0));
+    }
+}

@@ -1,0 +1,23 @@
+//! The agent of one Proxmox VE host: observes it, publishes what it sees, carries out released stages
+//! together with the agents of the other hosts, and keeps the host as it is when nobody answers.
+//!
+//! Where to read next: [`agent`] (the loop), [`stage`] (one stage), [`ports`] (what it needs of its
+//! host), [`ledger`] (what it remembers). What is decided about a stage is decided in
+//! `pvecm_core::protocol`.
+
+pub mod agent;
+pub mod api;
+pub mod cli;
+#[cfg(test)]
+mod fake;
+pub mod host;
+pub mod host_ports;
+pub mod ledger;
+pub mod observe;
+pub mod ports;
+pub mod seal;
+pub mod stage;
+mod systemd;
+
+/// Where the agent keeps what must survive it.
+pub const STATE_FOLDER: &str = "/var/lib/pvecm-agent";

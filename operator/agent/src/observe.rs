@@ -1,0 +1,243 @@
+//! One look at the host, and the status that it makes. Decides nothing about the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use pvecm_core::conf::Document;
+use pvecm_core::ids::{ConfigVersion, Digest};
+use pvecm_crds::condition::{kind, reason};
+use pvecm_crds::host::{
+    FileView, Files, HostAddress, HostLinkFault, HostQuorum, Ledger as LedgerStatus, Membership,
+    Pmxcfs, PveHostStatus, Running,
+};
+
+use crate::host_ports::Host;
+use crate::ports::{CardAddress, CorosyncView, DiskFile};
+
+/// What was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// `None`: corosync does not run.
+    pub corosync: Option<CorosyncView>,
+    /// pmxcfs is at /etc/pve.
+    pub mounted: bool,
+    /// /etc/pve takes writes.
+    pub writable: bool,
+    /// /etc/pve/corosync.conf.
+    pub pmxcfs_conf: Option<Vec<u8>>,
+    /// /etc/corosync/corosync.conf.
+    pub disk_conf: Option<Vec<u8>>,
+    /// Guests that are configured here.
+    pub guests: BTreeSet<u32>,
+    /// Addresses on the network cards.
+    pub addresses: Vec<CardAddress>,
+    /// The host name up to the first dot.
+    pub hostname: String,
+}
+
+impl Observation {
+    /// Looks at everything.
+    #[must_use]
+    pub fn take(host: &Host) -> Self {
+        let mounted = host.cluster_files.mounted();
+        Self {
+            corosync: host.corosync.view(),
+            mounted,
+            writable: mounted && host.cluster_files.writable(),
+            // A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
+            pmxcfs_conf: if mounted { host.cluster_files.read_conf().ok().flatten() } else { None },
+            disk_conf: host.disk.read(DiskFile::Conf).ok().flatten(),
+            guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
+            addresses: host.machine.addresses(),
+            hostname: host.machine.hostname(),
+        }
+    }
+
+    /// Whether the quorum service says yes.
+    #[must_use]
+    pub fn quorate(&self) -> bool {
+        self.corosync.as_ref().is_some_and(|corosync| corosync.quorate)
+    }
+
+    /// `totem.config_version` of the running daemon.
+    #[must_use]
+    pub fn running_version(&self) -> Option<ConfigVersion> {
+        let values = &self.corosync.as_ref()?.values;
+        // Without the key corosync runs as version 0.
+        let version = values.get("totem.config_version").map_or(Some(0), |text| text.parse().ok());
+        version.map(ConfigVersion)
+    }
+}
+
+/// What does not change while the agent runs.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// Version of corosync's package.
+    pub corosync_version: Option<String>,
+    /// Version of pve-cluster's package.
+    pub pmxcfs_version: Option<String>,
+    /// /etc/machine-id.
+    pub machine_id: Option<String>,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Public sealing key.
+    pub sealing_key: String,
+}
+
+/// The part of the status that follows from a look alone.
+#[must_use]
+pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> PveHostStatus {
+    let corosync = seen.corosync.as_ref();
+    PveHostStatus {
+        agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        corosync_version: identity.corosync_version.clone(),
+        pmxcfs: Some(Pmxcfs {
+            mounted: seen.mounted,
+            writable: seen.writable,
+            version: identity.pmxcfs_version.clone(),
+        }),
+        hostname: Some(seen.hostname.clone()),
+        machine_id: identity.machine_id.clone(),
+        boot_id: Some(identity.boot_id.clone()),
+        addresses: seen.addresses.iter().take(256).map(address).collect(),
+        sealing_key: Some(identity.sealing_key.clone()),
+        files: Some(Files {
+            pmxcfs: seen.pmxcfs_conf.as_deref().map(|bytes| file_view(bytes, known)),
+            disk: seen.disk_conf.as_deref().map(|bytes| file_view(bytes, known)),
+        }),
+        running: seen
+            .running_version()
+            .map(|version| Running { config_version: number(version.0) }),
+        membership: corosync.and_then(membership),
+        quorum: corosync.and_then(quorum),
+        link_faults: corosync.map(link_faults).unwrap_or_default(),
+        guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
+        ledger: Some(LedgerStatus::default()),
+        ..PveHostStatus::default()
+    }
+}
+
+/// A number for the wire, which has no unsigned ones. What does not fit is as good as the largest.
+#[must_use]
+pub fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn address(card: &CardAddress) -> HostAddress {
+    HostAddress { interface: card.interface.clone(), cidr: card.cidr.clone() }
+}
+
+fn file_view(bytes: &[u8], known: Option<&str>) -> FileView {
+    let digest = Digest::of(bytes).to_string();
+    let text =
+        if known == Some(digest.as_str()) { None } else { String::from_utf8(bytes.to_vec()).ok() };
+    let version = Document::parse(bytes).version().map(|version| number(version.0));
+    FileView { version, digest, text }
+}
+
+fn membership(corosync: &CorosyncView) -> Option<Membership> {
+    Some(Membership {
+        ring_id: corosync.ring.clone(),
+        members: corosync.members.iter().map(|id| i64::from(id.get())).collect(),
+        local_node_id: i64::from(corosync.local?.get()),
+    })
+}
+
+fn quorum(corosync: &CorosyncView) -> Option<HostQuorum> {
+    let votes = corosync.votes?;
+    Some(HostQuorum {
+        quorate: corosync.quorate,
+        expected_votes: i64::from(votes.expected),
+        total_votes: i64::from(votes.total),
+        quorum_votes: i64::from(votes.needed),
+    })
+}
+
+fn link_faults(corosync: &CorosyncView) -> Vec<HostLinkFault> {
+    let faulty = corosync.links.iter().filter(|(_, connected)| !**connected);
+    faulty
+        .map(|((node, link), _)| HostLinkFault {
+            link: i32::from(link.get()),
+            node_id: i64::from(node.get()),
+        })
+        .collect()
+}
+
+/// The facts behind the conditions: type, status, reason, message.
+pub type Fact = (&'static str, bool, &'static str, String);
+
+/// The facts that follow from a look alone.
+#[must_use]
+pub fn facts(seen: &Observation) -> Vec<Fact> {
+    let runs = seen.corosync.is_some();
+    let quorate = seen.quorate();
+    let faults = seen.corosync.as_ref().map(link_faults).unwrap_or_default();
+    let drifted = match (&seen.pmxcfs_conf, &seen.disk_conf) {
+        (Some(cluster), Some(disk)) => cluster != disk,
+        (None, _) | (_, None) => false,
+    };
+    let ready = seen.mounted && seen.writable && (quorate || !runs);
+    let why_not = if !seen.mounted {
+        "pmxcfs is not mounted at /etc/pve"
+    } else if !seen.writable {
+        "/etc/pve takes no writes"
+    } else {
+        "corosync runs without quorum"
+    };
+    let said = |fine: bool, text: &str| if fine { String::new() } else { text.to_owned() };
+    let because = |fine: bool, why: &'static str| if fine { reason::AS_WANTED } else { why };
+    let no_quorum =
+        if runs { "this host is not in the quorate part" } else { "corosync does not run" };
+    let links = format!("{} configured links to other members are not connected", faults.len());
+    let drift = "/etc/corosync/corosync.conf is not the cluster's file";
+    vec![
+        (kind::READY, ready, because(ready, "NotReady"), said(ready, why_not)),
+        (kind::QUORATE, quorate, because(quorate, "NotQuorate"), said(quorate, no_quorum)),
+        (
+            kind::LINKS_HEALTHY,
+            faults.is_empty(),
+            because(faults.is_empty(), "LinkFaults"),
+            said(faults.is_empty(), &links),
+        ),
+        (kind::DRIFTED, drifted, because(!drifted, "FilesDiffer"), said(!drifted, drift)),
+    ]
+}
+
+/// Conditions whose transition times move only when their status does.
+#[derive(Debug, Clone, Default)]
+pub struct Conditions(BTreeMap<String, Condition>);
+
+impl Conditions {
+    /// Goes on with the times that the API server holds from an earlier run.
+    pub fn seed(&mut self, known: &[Condition]) {
+        for condition in known {
+            self.0.entry(condition.type_.clone()).or_insert_with(|| condition.clone());
+        }
+    }
+
+    /// The conditions of these facts.
+    pub fn update(
+        &mut self,
+        facts: Vec<Fact>,
+        generation: Option<i64>,
+        now: &Time,
+    ) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        for (type_, holds, reason, message) in facts {
+            let status = if holds { "True" } else { "False" };
+            let before = self.0.get(type_).filter(|before| before.status == status);
+            let condition = Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message,
+                observed_generation: generation,
+                last_transition_time: before
+                    .map_or_else(|| now.clone(), |before| before.last_transition_time.clone()),
+            };
+            self.0.insert(type_.to_owned(), condition.clone());
+            conditions.push(condition);
+        }
+        conditions
+    }
+}

@@ -1,0 +1,199 @@
+//! What the agent needs of its host, as traits. The adapters in [`crate::host`] are the real ones; a
+//! simulation and the tests bring their own. Calls are short and blocking unless they say otherwise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use pvecm_core::ids::{LinkNumber, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Why corosync did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CorosyncError {
+    /// It does not run, or its connection broke.
+    #[error("corosync does not run")]
+    NotRunning,
+    /// It answered with an error of its own.
+    #[error("corosync refused: {0}")]
+    Refused(String),
+}
+
+/// What the running daemon says at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CorosyncView {
+    /// Keys and values of cmap, the values as text: `totem.`, `nodelist.`, `quorum.`, `runtime.`.
+    pub values: BTreeMap<String, String>,
+    /// Each configured link to another node, and whether it is connected.
+    pub links: BTreeMap<(NodeId, LinkNumber), bool>,
+    /// The quorum service says that this host is in the quorate part.
+    pub quorate: bool,
+    /// Representative and number of the current ring.
+    pub ring: String,
+    /// Node ids in the current membership.
+    pub members: BTreeSet<NodeId>,
+    /// This host's node id.
+    pub local: Option<NodeId>,
+    /// Votes; `None` when corosync runs without votequorum.
+    pub votes: Option<Votes>,
+}
+
+/// Votes as votequorum counts them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Votes {
+    /// With everybody present.
+    pub expected: u32,
+    /// Present, the device's included.
+    pub total: u32,
+    /// Needed.
+    pub needed: u32,
+}
+
+/// What corosync reports by itself, all in one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorosyncEvent {
+    /// Something changed: look again.
+    Changed,
+    /// The process group has these members now.
+    Group(BTreeSet<NodeId>),
+    /// A message was delivered.
+    Message {
+        /// The node that sent it, as corosync says.
+        from: NodeId,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The connection broke: corosync stopped.
+    Down,
+}
+
+/// The running corosync.
+pub trait Corosync: Send + Sync {
+    /// What it says now; `None`: it does not run.
+    fn view(&self) -> Option<CorosyncView>;
+    /// Whether each configured link is connected: the cheap part of [`Corosync::view`].
+    fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>>;
+    /// Multicasts to the process group of the agents.
+    fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError>;
+    /// Has every member read its own file again.
+    fn reload(&self) -> Result<(), CorosyncError>;
+    /// Runs corosync's own check on a text, on this host. An error is one sentence.
+    fn check(&self, text: &str) -> Result<(), String>;
+}
+
+/// /etc/pve.
+pub trait ClusterFiles: Send + Sync {
+    /// Whether pmxcfs is mounted there.
+    fn mounted(&self) -> bool;
+    /// Whether it takes writes, by the bit that pmxcfs shows for that.
+    fn writable(&self) -> bool;
+    /// corosync.conf; `None`: there is none.
+    fn read_conf(&self) -> io::Result<Option<Vec<u8>>>;
+    /// Replaces corosync.conf by a temporary file of our own name and a rename. Blocks for more than a
+    /// second where pmxcfs reloads corosync (facts/pmxcfs.md 2). `None` removes the file.
+    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()>;
+    /// Something that changes whenever the cluster's files may have changed.
+    fn stamp(&self) -> Option<String>;
+    /// Takes the locks of Proxmox VE, waiting at most so long. Dropping it gives them back.
+    fn lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>>;
+    /// Ids of the guests that are configured on this host.
+    fn guests(&self) -> BTreeSet<u32>;
+}
+
+/// The locks under which corosync.conf may be written.
+pub trait ConfLock: Send {
+    /// Whether they are still ours: any host can take a lock of pmxcfs away (facts/pmxcfs.md 3).
+    fn is_own(&self) -> bool;
+}
+
+/// A file on the host's own disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskFile {
+    /// /etc/corosync/corosync.conf, mode 0644.
+    Conf,
+    /// /etc/corosync/authkey, mode 0400.
+    Authkey,
+}
+
+/// The host's own disk.
+pub trait Disk: Send + Sync {
+    /// The bytes; `None`: there is no such file.
+    fn read(&self, file: DiskFile) -> io::Result<Option<Vec<u8>>>;
+    /// Replaces the file, synced, by a temporary file and a rename.
+    fn replace(&self, file: DiskFile, bytes: &[u8]) -> io::Result<()>;
+    /// Removes the file; fine when it is not there.
+    fn remove(&self, file: DiskFile) -> io::Result<()>;
+    /// Moves the database of pmxcfs (which must not run) into its backup folder. Does nothing when
+    /// there is no database.
+    fn set_database_aside(&self) -> io::Result<()>;
+    /// Moves the database that was set aside last back; fine when none was.
+    fn bring_database_back(&self) -> io::Result<()>;
+}
+
+/// A systemd unit that the agent may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// `corosync.service`
+    Corosync,
+    /// `pve-cluster.service`
+    PveCluster,
+}
+
+/// The service manager. Each call waits until the unit is there, or fails in words.
+pub trait Services: Send + Sync {
+    /// Starts a unit; fine when it runs.
+    fn start(&self, unit: Unit) -> Result<(), String>;
+    /// Stops a unit; fine when it does not run.
+    fn stop(&self, unit: Unit) -> Result<(), String>;
+    /// Runs pmxcfs outside of any cluster until [`Services::stop_local_pmxcfs`], which is the only way
+    /// to take corosync.conf out of its database. The unit must be stopped.
+    fn start_local_pmxcfs(&self) -> Result<(), String>;
+    /// Ends what [`Services::start_local_pmxcfs`] began.
+    fn stop_local_pmxcfs(&self) -> Result<(), String>;
+}
+
+/// An address on a network card.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CardAddress {
+    /// The card.
+    pub interface: String,
+    /// The address with its prefix length.
+    pub cidr: String,
+}
+
+/// What the machine says of itself.
+pub trait Machine: Send + Sync {
+    /// Addresses, without loopback and link-local ones, sorted.
+    fn addresses(&self) -> Vec<CardAddress>;
+    /// The host name up to the first dot.
+    fn hostname(&self) -> String;
+    /// /etc/machine-id.
+    fn machine_id(&self) -> Option<String>;
+    /// Version of an installed Debian package.
+    fn package_version(&self, package: &str) -> Option<String>;
+}
+
+/// A moment that means the same after the agent was restarted, until the machine is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BootTime {
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// `CLOCK_BOOTTIME` in milliseconds.
+    pub millis: u64,
+}
+
+/// The clock.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> BootTime;
+    /// Waits; a simulation only moves its clock.
+    fn sleep_ms(&self, millis: u64);
+}
+
+/// Where the ledger lies. What [`LedgerStore::save`] returned from is on the disk.
+pub trait LedgerStore: Send + Sync {
+    /// The bytes; `None`: there is no ledger yet.
+    fn load(&self) -> io::Result<Option<Vec<u8>>>;
+    /// Replaces them as a whole: temporary file, fsync, rename, fsync of the directory.
+    fn save(&self, bytes: &[u8]) -> io::Result<()>;
+}

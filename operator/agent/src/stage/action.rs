@@ -1,0 +1,216 @@
+//! What single hosts do: form, join, hand a secret over. Each looks first whether it is already done.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+
+use pvecm_core::change::{Action, Stage};
+use pvecm_core::ids::HostName;
+
+use super::Undone;
+use super::probe::in_force;
+use crate::host_ports::Host;
+use crate::observe::Observation;
+use crate::ports::{DiskFile, Unit};
+use crate::seal::{SealingKey, seal};
+
+/// What an action needs besides the host.
+#[derive(Debug)]
+pub struct Task<'a> {
+    /// The stage.
+    pub stage: &'a Stage,
+    /// This host's key.
+    pub key: &'a SealingKey,
+    /// What was sealed for this host.
+    pub sealed: Option<&'a str>,
+    /// Sealing keys of other hosts as they were first used.
+    pub pinned: &'a BTreeMap<HostName, String>,
+    /// `CLOCK_BOOTTIME` in milliseconds at which the stage must hold.
+    pub deadline_ms: u64,
+}
+
+/// What was sealed, by receiver.
+pub type Sealed = BTreeMap<HostName, String>;
+
+/// Carries out this host's actions in order.
+pub fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sealed, Undone> {
+    let mut sealed = Sealed::new();
+    for action in actions {
+        match action {
+            Action::FormCluster {} => form(host, task)?,
+            Action::SealAuthkey { to, recipient } => {
+                sealed.insert(to.clone(), seal_authkey(host, task, to, recipient)?);
+            }
+            Action::ReceiveAuthkey {} => receive_authkey(host, task)?,
+            Action::Join {} => join(host, task).map_err(Undone::Stuck)?,
+        }
+    }
+    Ok(sealed)
+}
+
+fn seal_authkey(
+    host: &Host,
+    task: &Task<'_>,
+    to: &HostName,
+    recipient: &str,
+) -> Result<String, Undone> {
+    if task.pinned.get(to).is_some_and(|pinned| pinned != recipient) {
+        let sentence = format!("{to} has another sealing key than before; enrol it again");
+        return Err(Undone::NotBegun(sentence));
+    }
+    let key = host.disk.read(DiskFile::Authkey).map_err(not_begun)?;
+    let key = key.ok_or_else(|| not_begun("this host has no authkey"))?;
+    seal(recipient, &key).map_err(not_begun)
+}
+
+fn receive_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+    let sealed = task.sealed.ok_or_else(|| not_begun("nothing was sealed for this host"))?;
+    let authkey = task.key.open_sealed(sealed).map_err(not_begun)?;
+    if host.disk.read(DiskFile::Authkey).map_err(not_begun)?.as_ref() == Some(&authkey) {
+        return Ok(());
+    }
+    if host.corosync.view().is_some() {
+        return Err(not_begun("corosync already runs here, with another authkey"));
+    }
+    host.disk.replace(DiskFile::Authkey, &authkey).map_err(not_begun)
+}
+
+fn not_begun(why: impl ToString) -> Undone {
+    Undone::NotBegun(why.to_string())
+}
+
+/// Makes a cluster of this one host.
+fn form(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+    let config = &task.stage.config;
+    let seen = Observation::take(host);
+    if in_force(config, &seen).is_ok() {
+        return Ok(());
+    }
+    may_form(&seen, config.text.as_bytes()).map_err(Undone::NotBegun)?;
+    if host.disk.read(DiskFile::Authkey).map_err(not_begun)?.is_none() {
+        let key = random_authkey().map_err(not_begun)?;
+        host.disk.replace(DiskFile::Authkey, &key).map_err(not_begun)?;
+    }
+    host.corosync.check(&config.text).map_err(Undone::NotBegun)?;
+    put_together(host, task).map_err(|why| match undo_form(host) {
+        Ok(()) => Undone::PutBack(why),
+        Err(also) => Undone::Stuck(format!("{why}; and it could not be undone: {also}")),
+    })
+}
+
+/// Nothing is formed over another cluster. The stage's own bytes are what a crash left behind.
+fn may_form(seen: &Observation, text: &[u8]) -> Result<(), String> {
+    if !seen.mounted {
+        return Err("pmxcfs is not mounted at /etc/pve".to_owned());
+    }
+    let foreign = |bytes: &Option<Vec<u8>>| bytes.as_deref().is_some_and(|bytes| bytes != text);
+    if foreign(&seen.pmxcfs_conf) || foreign(&seen.disk_conf) {
+        return Err("this host already has another corosync.conf".to_owned());
+    }
+    Ok(())
+}
+
+fn random_authkey() -> std::io::Result<Vec<u8>> {
+    let mut key = vec![0; 256];
+    File::open("/dev/urandom")?.read_exact(&mut key)?;
+    Ok(key)
+}
+
+/// The order that keeps /etc/pve away for the shortest time (facts/pmxcfs.md 1): the same bytes in both
+/// places, corosync, and only then pmxcfs again.
+fn put_together(host: &Host, task: &Task<'_>) -> Result<(), String> {
+    let config = &task.stage.config;
+    let bytes = config.text.as_bytes();
+    let words = |error: std::io::Error| error.to_string();
+    if host.cluster_files.read_conf().map_err(words)?.as_deref() != Some(bytes) {
+        host.cluster_files.replace_conf(Some(bytes)).map_err(words)?;
+    }
+    host.disk.replace(DiskFile::Conf, bytes).map_err(words)?;
+    host.services.start(Unit::Corosync)?;
+    wait(host, task.deadline_ms, quorate)?;
+    host.services.stop(Unit::PveCluster)?;
+    host.services.start(Unit::PveCluster)?;
+    wait(host, task.deadline_ms, |seen| in_force(config, seen))
+}
+
+fn quorate(seen: &Observation) -> Result<(), String> {
+    if seen.quorate() { Ok(()) } else { Err("this host has no quorum".to_owned()) }
+}
+
+/// Looks until it holds; at the deadline the last reason why not is the error.
+fn wait(
+    host: &Host,
+    deadline_ms: u64,
+    holds: impl Fn(&Observation) -> Result<(), String>,
+) -> Result<(), String> {
+    loop {
+        match holds(&Observation::take(host)) {
+            Ok(()) => return Ok(()),
+            Err(why) if host.clock.now().millis >= deadline_ms => return Err(why),
+            Err(_) => host.clock.sleep_ms(50),
+        }
+    }
+}
+
+/// Leaves no cluster behind. The database stays: it holds the configuration of the host's guests.
+pub fn undo_form(host: &Host) -> Result<(), String> {
+    let words = |error: std::io::Error| error.to_string();
+    host.services.stop(Unit::Corosync)?;
+    if host.cluster_files.read_conf().map_err(words)?.is_some() {
+        // Without quorum pmxcfs takes no writes, unless it runs outside of any cluster.
+        host.services.stop(Unit::PveCluster)?;
+        host.services.start_local_pmxcfs()?;
+        let removed = host.cluster_files.replace_conf(None).map_err(words);
+        host.services.stop_local_pmxcfs()?;
+        removed?;
+        host.disk.remove(DiskFile::Conf).map_err(words)?;
+        return host.services.start(Unit::PveCluster);
+    }
+    host.disk.remove(DiskFile::Conf).map_err(words)
+}
+
+/// What must be so before a host joins: it can still say no.
+pub fn may_join(host: &Host, stage: &Stage) -> Result<(), String> {
+    let seen = Observation::take(host);
+    if in_force(&stage.config, &seen).is_ok() {
+        return Ok(());
+    }
+    may_form(&seen, stage.config.text.as_bytes())?;
+    match host.disk.read(DiskFile::Authkey) {
+        Ok(Some(_)) => host.corosync.check(&stage.config.text),
+        Ok(None) => Err("this host has no authkey yet".to_owned()),
+        Err(error) => Err(format!("cannot read the authkey: {error}")),
+    }
+}
+
+/// Joins, in the order that makes a host a writable member in 2.4 s (facts/pmxcfs.md 1): everything in
+/// place, corosync up and quorate, and only then pmxcfs with an empty database.
+pub fn join(host: &Host, task: &Task<'_>) -> Result<(), String> {
+    let config = &task.stage.config;
+    let seen = Observation::take(host);
+    if in_force(config, &seen).is_ok() {
+        return Ok(());
+    }
+    let words = |error: std::io::Error| error.to_string();
+    host.disk.replace(DiskFile::Conf, config.text.as_bytes()).map_err(words)?;
+    // A database that already holds the cluster's file came from the cluster, before a crash.
+    if seen.pmxcfs_conf.is_none() {
+        host.services.stop(Unit::PveCluster)?;
+        host.disk.set_database_aside().map_err(words)?;
+    }
+    host.services.start(Unit::Corosync)?;
+    wait(host, task.deadline_ms, quorate)?;
+    host.services.start(Unit::PveCluster)?;
+    wait(host, task.deadline_ms, |seen| in_force(config, seen))
+}
+
+/// Gives a host that joined, or began to, its own database back.
+pub fn undo_join(host: &Host) -> Result<(), String> {
+    let words = |error: std::io::Error| error.to_string();
+    host.services.stop(Unit::PveCluster)?;
+    host.services.stop(Unit::Corosync)?;
+    host.disk.remove(DiskFile::Conf).map_err(words)?;
+    host.disk.remove(DiskFile::Authkey).map_err(words)?;
+    host.disk.bring_database_back().map_err(words)?;
+    host.services.start(Unit::PveCluster)
+}

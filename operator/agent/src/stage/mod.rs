@@ -1,0 +1,25 @@
+//! One stage on one host: which one ([`select`]), what must hold ([`probe`]), what is done
+//! ([`action`], [`write`]), and the run of the group's protocol ([`run`]).
+
+pub mod action;
+pub mod probe;
+pub mod run;
+pub mod select;
+pub mod write;
+
+#[cfg(test)]
+mod tests;
+
+/// How a job of this host ended badly.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undone {
+    /// Nothing was changed.
+    #[error("{0}")]
+    NotBegun(String),
+    /// Something was changed and put back.
+    #[error("{0}")]
+    PutBack(String),
+    /// Something was changed and could not be put back.
+    #[error("{0}")]
+    Stuck(String),
+}

@@ -1,0 +1,126 @@
+//! What must hold before and after a stage, judged from one look. Pure.
+
+use pvecm_core::change::{ConfText, Parent, Probe, Stage};
+use pvecm_core::ids::{ConfigVersion, Digest, NodeId};
+use pvecm_core::protocol::InForce;
+
+use crate::observe::Observation;
+use crate::ports::CorosyncView;
+
+/// Whether a stage is in force as this host sees it; else one sentence about the first thing that is
+/// not. Nothing that a command returned counts, only what is seen (facts/corosync.md 4).
+pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<(), String> {
+    in_force(&stage.config, seen)?;
+    let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
+    let members = stage.group.keys().chain(stage.joining.keys());
+    let others: Vec<NodeId> = members.copied().filter(|node| Some(*node) != me).collect();
+    stage.probes.iter().try_for_each(|probe| probe_holds(probe, corosync, &others))
+}
+
+/// Whether a text is in force in all three places, on a host that is quorate and writable.
+pub fn in_force(config: &ConfText, seen: &Observation) -> Result<(), String> {
+    let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
+    if !seen.mounted {
+        return Err("pmxcfs is not mounted at /etc/pve".to_owned());
+    }
+    same_text("/etc/pve/corosync.conf", seen.pmxcfs_conf.as_deref(), config)?;
+    same_text("/etc/corosync/corosync.conf", seen.disk_conf.as_deref(), config)?;
+    runs(seen, config.version)?;
+    every_member_runs(corosync, config.version)?;
+    if !corosync.quorate {
+        return Err("this host is not in the quorate part".to_owned());
+    }
+    if seen.writable { Ok(()) } else { Err("/etc/pve takes no writes".to_owned()) }
+}
+
+fn same_text(place: &str, bytes: Option<&[u8]>, config: &ConfText) -> Result<(), String> {
+    if bytes == Some(config.text.as_bytes()) {
+        return Ok(());
+    }
+    Err(format!("{place} is not the file with config_version {}", config.version))
+}
+
+fn runs(seen: &Observation, version: ConfigVersion) -> Result<(), String> {
+    match seen.running_version() {
+        Some(running) if running == version => Ok(()),
+        Some(running) => Err(format!("corosync here runs version {running}, not {version}")),
+        None => Err("corosync says no version".to_owned()),
+    }
+}
+
+/// Each member pushes its version to all others after a reload, so that one host sees every other.
+fn every_member_runs(corosync: &CorosyncView, version: ConfigVersion) -> Result<(), String> {
+    for node in &corosync.members {
+        let value = |key: &str| corosync.values.get(&format!("runtime.members.{node}.{key}"));
+        if value("status").map(String::as_str) != Some("joined") {
+            return Err(format!("node {node} has not joined yet"));
+        }
+        let running = value("config_version").map_or("none", String::as_str);
+        if running != version.to_string() {
+            return Err(format!("node {node} runs version {running}, not {version}"));
+        }
+    }
+    Ok(())
+}
+
+fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Result<(), String> {
+    match probe {
+        Probe::RunningValue { key, value } => {
+            let running = corosync.values.get(key);
+            if running == value.as_ref() {
+                return Ok(());
+            }
+            let word =
+                |value: Option<&String>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
+            Err(format!("running {key} is {}, not {}", word(running), word(value.as_ref())))
+        }
+        Probe::LinkConnected { link } => {
+            let down = |node: &&NodeId| corosync.links.get(&(**node, *link)) != Some(&true);
+            others
+                .iter()
+                .find(down)
+                .map_or(Ok(()), |node| Err(format!("link {link} to node {node} is not connected")))
+        }
+        Probe::Membership { nodes } => {
+            if nodes.iter().copied().eq(corosync.members.iter().copied()) {
+                return Ok(());
+            }
+            let members: Vec<String> = corosync.members.iter().map(NodeId::to_string).collect();
+            Err(format!("the membership is {}", members.join(", ")))
+        }
+    }
+}
+
+/// Whether what a stage starts from is in force here, in all places.
+pub fn parent_in_force(parent: Option<&Parent>, seen: &Observation) -> Result<(), String> {
+    let Some(parent) = parent else { return Err("the stage names no parent".to_owned()) };
+    let is_parent = |bytes: &Option<Vec<u8>>| {
+        bytes.as_deref().is_some_and(|bytes| Digest::of(bytes) == parent.digest)
+    };
+    if !is_parent(&seen.pmxcfs_conf) {
+        return Err("/etc/pve/corosync.conf is not what the change starts from".to_owned());
+    }
+    if !is_parent(&seen.disk_conf) {
+        return Err("/etc/corosync/corosync.conf is not what the change starts from".to_owned());
+    }
+    runs(seen, parent.version)?;
+    if seen.quorate() { Ok(()) } else { Err("this host is not in the quorate part".to_owned()) }
+}
+
+/// Which of a stage's texts these bytes are. Its own comes first: a stage that writes nothing has the
+/// same text before and after.
+#[must_use]
+pub fn which(stage: &Stage, parent: Option<&str>, bytes: Option<&[u8]>) -> InForce {
+    let Some(bytes) = bytes else {
+        return if parent.is_none() { InForce::Parent } else { InForce::Other };
+    };
+    if bytes == stage.config.text.as_bytes() {
+        InForce::New
+    } else if stage.back.as_ref().is_some_and(|back| bytes == back.text.as_bytes()) {
+        InForce::Back
+    } else if parent.is_some_and(|parent| bytes == parent.as_bytes()) {
+        InForce::Parent
+    } else {
+        InForce::Other
+    }
+}

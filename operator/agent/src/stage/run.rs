@@ -1,0 +1,261 @@
+//! One attempt at a stage of the group: feeds the protocol's machine and carries out what it says.
+//!
+//! Whatever may take long (checks, writes behind a lock, starting services) runs on a thread of its own
+//! and answers by an event, so that the host goes on voting meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use pvecm_core::change::{Course, StageResult};
+use pvecm_core::ids::{HostName, NodeId};
+use pvecm_core::protocol::{
+    Attempt, Effect, Event, InForce, Machine, Message, Outcome, Phase, Record, Setup, View,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::action::{Task, join, may_join, undo_join};
+use super::probe::{holds, parent_in_force, which};
+use super::write::{restore_own_disk, take_cluster_file, write, write_back};
+use crate::host_ports::Host;
+use crate::ledger::{Book, LedgerError, Pending};
+use crate::observe::Observation;
+use crate::seal::SealingKey;
+
+/// An event for the attempt that it belongs to.
+pub type JobEvent = (Attempt, Event);
+
+/// One attempt on this host.
+pub struct GroupRun {
+    /// What the ledger holds of it.
+    pending: Pending,
+    me: NodeId,
+    machine: Machine,
+    probing: bool,
+    last_view: Option<View>,
+    last_in_force: Option<InForce>,
+    /// The outcome, once there is one.
+    pub outcome: Option<(StageResult, String)>,
+    jobs: Jobs,
+}
+
+impl std::fmt::Debug for GroupRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GroupRun({:?}, {:?})", self.pending.attempt, self.outcome)
+    }
+}
+
+/// What jobs need and where they answer.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    /// The host.
+    pub host: Host,
+    /// This host's key.
+    pub key: Arc<SealingKey>,
+    /// Where answers go.
+    pub answers: UnboundedSender<JobEvent>,
+}
+
+impl GroupRun {
+    /// Starts an attempt, or goes on with the one in the ledger. `None`: this host has no number in it.
+    pub fn start(
+        pending: Pending,
+        name: &HostName,
+        jobs: Jobs,
+        book: &mut Book,
+    ) -> Result<Option<Self>, LedgerError> {
+        let stage = &pending.stage;
+        let mut nodes = stage.group.iter().chain(&stage.joining);
+        let Some(me) = nodes.find(|(_, host)| *host == name).map(|(node, _)| *node) else {
+            return Ok(None);
+        };
+        let seen = Observation::take(&jobs.host);
+        let now = jobs.host.clock.now();
+        let setup = Setup {
+            me,
+            attempt: pending.attempt,
+            course: stage.course,
+            group: stage.group.keys().copied().collect(),
+            joining: stage.joining.keys().copied().collect(),
+            has_back: stage.back.is_some(),
+            confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
+            in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
+            recovered: pending.record_at(&now),
+        };
+        let (machine, effects) = Machine::new(setup, now.millis);
+        let mut run = Self {
+            pending,
+            me,
+            machine,
+            probing: false,
+            last_view: None,
+            last_in_force: None,
+            outcome: None,
+            jobs,
+        };
+        run.carry_out(effects, book)?;
+        Ok(Some(run))
+    }
+
+    /// Which attempt this is.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.pending.attempt
+    }
+
+    /// Feeds one event.
+    pub fn on(&mut self, event: Event, book: &mut Book) -> Result<(), LedgerError> {
+        let now = self.jobs.host.clock.now().millis;
+        let effects = self.machine.on(event, now);
+        self.carry_out(effects, book)
+    }
+
+    /// Feeds what a look showed, as far as it is news.
+    pub fn look(
+        &mut self,
+        seen: &Observation,
+        agents: &BTreeSet<NodeId>,
+        book: &mut Book,
+    ) -> Result<(), LedgerError> {
+        let view = View {
+            quorate: seen.quorate(),
+            writable: seen.writable,
+            members: seen.corosync.as_ref().map(|c| c.members.clone()).unwrap_or_default(),
+            agents: agents.clone(),
+        };
+        if self.last_view.as_ref() != Some(&view) {
+            self.last_view = Some(view.clone());
+            self.on(Event::View(view), book)?;
+        }
+        let parent = self.pending.parent.as_deref();
+        let in_force = which(&self.pending.stage, parent, seen.pmxcfs_conf.as_deref());
+        if self.last_in_force != Some(in_force) {
+            self.last_in_force = Some(in_force);
+            self.on(Event::InForce(in_force), book)?;
+        }
+        if self.probing && self.outcome.is_none() {
+            self.on(Event::Probes(holds(&self.pending.stage, Some(self.me), seen)), book)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>, book: &mut Book) -> Result<(), LedgerError> {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => self.persist(record, book)?,
+                Effect::Send(message) => self.send(&message),
+                Effect::StartProbing => self.probing = true,
+                Effect::Done(outcome) => {
+                    self.probing = false;
+                    self.outcome = Some(result(outcome));
+                }
+                Effect::RunChecks
+                | Effect::Write
+                | Effect::Act
+                | Effect::WriteBack { .. }
+                | Effect::RestoreOwnDisk
+                | Effect::TakeClusterFile
+                | Effect::Undo => self.spawn(effect),
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&mut self, record: Record, book: &mut Book) -> Result<(), LedgerError> {
+        self.pending.record = Some(record);
+        self.pending.recorded_at = self.jobs.host.clock.now();
+        let pending = self.pending.clone();
+        book.change(|ledger| ledger.pending = Some(pending))
+    }
+
+    fn send(&self, message: &Message) {
+        let Ok(bytes) = serde_json::to_vec(message) else { return };
+        // What is lost here is said again after the next change of the group.
+        if let Err(error) = self.jobs.host.corosync.send(&bytes) {
+            tracing::debug!(%error, "a message to the group was not sent");
+        }
+    }
+
+    fn spawn(&self, effect: Effect) {
+        let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
+        let joins = pending.stage.joining.contains_key(&self.me);
+        std::thread::spawn(move || {
+            tracing::info!(?effect, attempt = ?pending.attempt, "carrying out");
+            if let Some(event) = job(&jobs, &pending, (effect, joins)) {
+                let _ = jobs.answers.send((pending.attempt, event));
+            }
+        });
+    }
+}
+
+/// One long effect. `None`: it answers by what is seen later.
+fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Option<Event> {
+    let (host, stage, parent) = (&jobs.host, &pending.stage, pending.parent.as_deref());
+    let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
+    let silent = |done: Result<(), String>| {
+        if let Err(error) = done {
+            tracing::warn!(error, "an action of the stage failed");
+        }
+        None
+    };
+    match effect {
+        Effect::RunChecks if joins => Some(Event::Checks(may_join(host, stage))),
+        Effect::RunChecks => Some(Event::Checks(checks(host, pending))),
+        Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms))),
+        Effect::WriteBack { over_parent } => {
+            Some(Event::WrittenBack(write_back(host, stage, parent, over_parent)))
+        }
+        Effect::Undo => Some(Event::Undone(undo_join(host))),
+        Effect::Act => {
+            let deadline_ms = host.clock.now().millis + timeout_ms;
+            let pinned = BTreeMap::new();
+            let task = Task { stage, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
+            silent(join(host, &task))
+        }
+        Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
+        Effect::TakeClusterFile => silent(take_cluster_file(host)),
+        Effect::Persist(_) | Effect::Send(_) | Effect::StartProbing | Effect::Done(_) => None,
+    }
+}
+
+/// The checks before a stage, on a member.
+fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
+    let stage = &pending.stage;
+    let seen = Observation::take(host);
+    let digest = |text: &String| pvecm_core::ids::Digest::of(text.as_bytes());
+    let version = |text: &String| pvecm_core::conf::Document::parse(text.as_bytes()).version();
+    let parent = pending.parent.as_ref().and_then(|text| {
+        Some(pvecm_core::change::Parent { version: version(text)?, digest: digest(text) })
+    });
+    parent_in_force(parent.as_ref(), &seen)?;
+    match stage.course {
+        Course::Write => host.corosync.check(&stage.config.text),
+        Course::Start | Course::Local => Ok(()),
+    }
+}
+
+fn result(outcome: Outcome) -> (StageResult, String) {
+    match outcome {
+        Outcome::Confirmed => (StageResult::Confirmed, String::new()),
+        Outcome::RolledBack(why) => (StageResult::RolledBack, why),
+        Outcome::Refused(why) => (StageResult::Refused, why),
+        Outcome::Failed(why) => (StageResult::Failed, why),
+    }
+}
+
+/// How far a stage without outcome is, in the words of the API.
+#[must_use]
+pub fn progress(record: Option<&Record>) -> (StageResult, String) {
+    let Some(record) = record else { return (StageResult::Prepared, String::new()) };
+    let sentence = record.phase.sentence().to_owned();
+    let result = match &record.phase {
+        Phase::Unwritten { .. } => StageResult::Refused,
+        Phase::Prepared { .. } | Phase::GaveUp { .. } => StageResult::Prepared,
+        Phase::Going | Phase::Holds | Phase::Sealed | Phase::RollingBack { .. } => {
+            StageResult::Acting
+        }
+        Phase::Confirmed => StageResult::Confirmed,
+        Phase::RolledBack { .. } => StageResult::RolledBack,
+        Phase::Failed { .. } => StageResult::Failed,
+    };
+    (result, sentence)
+}

@@ -1,0 +1,201 @@
+//! Stages against a host in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pvecm_core::change::{Action, ConfText, Course, Risk, Stage, StageResult};
+use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
+use pvecm_core::protocol::{Attempt, Event, Message};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+
+use super::Undone;
+use super::action::{Task, join, may_join, run as run_actions, undo_join};
+use super::run::{GroupRun, JobEvent, Jobs};
+use crate::fake::{FakeHost, MemoryStore};
+use crate::ledger::{Book, Pending};
+use crate::observe::Observation;
+use crate::ports::{Clock, DiskFile};
+use crate::seal::{SealingKey, seal};
+
+fn text(version: u64) -> String {
+    format!("totem {{\n  config_version: {version}\n  version: 2\n}}\n")
+}
+
+fn conf(version: u64) -> ConfText {
+    ConfText::new(ConfigVersion(version), text(version))
+}
+
+fn stage(course: Course) -> Stage {
+    Stage {
+        summary: "a stage".to_owned(),
+        risk: Risk::Live,
+        course,
+        group: BTreeMap::from([(NodeId::try_from(1).unwrap(), "n1".parse().unwrap())]),
+        joining: BTreeMap::new(),
+        config: conf(2),
+        back: Some(conf(3)),
+        actions: BTreeMap::new(),
+        probes: Vec::new(),
+        confirm_timeout_secs: 5,
+    }
+}
+
+fn with_task<T>(fake: &FakeHost, stage: &Stage, act: impl FnOnce(&Task<'_>) -> T) -> T {
+    let key = SealingKey::open(&MemoryStore::default()).unwrap();
+    let sealed = seal(&key.public(), b"secret").unwrap();
+    let deadline_ms = fake.now().millis + 5000;
+    let pinned = BTreeMap::new();
+    act(&Task { stage, key: &key, sealed: Some(&sealed), pinned: &pinned, deadline_ms })
+}
+
+fn form(fake: &FakeHost) -> Result<(), Undone> {
+    let stage = stage(Course::Local);
+    with_task(fake, &stage, |task| {
+        run_actions(&fake.host(), task, &[Action::FormCluster {}]).map(|_| ())
+    })
+}
+
+#[test]
+fn a_fresh_host_forms_a_cluster_and_forming_again_changes_nothing() {
+    let fake = FakeHost::fresh();
+    assert_eq!(form(&fake), Ok(()));
+    let key = fake.world().disk[&DiskFile::Authkey].clone();
+    assert_eq!(key.len(), 256);
+    assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
+    assert_eq!(form(&fake), Ok(()));
+    assert_eq!(fake.world().disk[&DiskFile::Authkey], key);
+}
+
+#[test]
+fn a_host_whose_corosync_does_not_start_is_left_without_a_cluster() {
+    let fake = FakeHost::fresh();
+    fake.world().corosync_starts = false;
+    assert!(matches!(form(&fake), Err(Undone::PutBack(_))));
+    assert_eq!(fake.world().pmxcfs_conf, None);
+    assert!(!fake.world().disk.contains_key(&DiskFile::Conf));
+    assert!(fake.world().pmxcfs_runs);
+}
+
+#[test]
+fn no_cluster_is_formed_over_another_one() {
+    let fake = FakeHost::member(&text(9));
+    assert!(matches!(form(&fake), Err(Undone::NotBegun(_))));
+    assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(9).as_bytes()));
+}
+
+#[test]
+fn a_host_joins_with_the_key_that_was_sealed_for_it_and_leaves_again_when_undone() {
+    let fake = FakeHost::fresh();
+    let stage = stage(Course::Start);
+    assert!(may_join(&fake.host(), &stage).is_err(), "it has no authkey yet");
+    with_task(&fake, &stage, |task| {
+        run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}]).unwrap();
+        assert_eq!(fake.world().disk[&DiskFile::Authkey], b"secret");
+        may_join(&fake.host(), &stage).unwrap();
+        join(&fake.host(), task).unwrap();
+    });
+    assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
+    undo_join(&fake.host()).unwrap();
+    assert_eq!(fake.world().pmxcfs_conf, None);
+    assert!(fake.world().disk.is_empty());
+    assert!(!fake.world().corosync_runs && fake.world().pmxcfs_runs);
+}
+
+/// A one-member group, its messages delivered back to itself as corosync does.
+struct Lone {
+    fake: FakeHost,
+    store: Arc<MemoryStore>,
+    book: Book,
+    run: GroupRun,
+    answers: UnboundedReceiver<JobEvent>,
+}
+
+impl Lone {
+    fn start(fake: FakeHost, store: Arc<MemoryStore>) -> Self {
+        let mut book = Book::open(store.clone()).unwrap();
+        let pending = book.ledger().pending.clone().unwrap_or(Pending {
+            attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
+            stage: stage(Course::Write),
+            parent: Some(text(1)),
+            record: None,
+            recorded_at: fake.now(),
+        });
+        let (sender, answers) = mpsc::unbounded_channel();
+        let key = Arc::new(SealingKey::open(&MemoryStore::default()).unwrap());
+        let jobs = Jobs { host: fake.host(), key, answers: sender };
+        let run = GroupRun::start(pending, &"n1".parse().unwrap(), jobs, &mut book);
+        let run = run.unwrap().unwrap();
+        Self { fake, store, book, run, answers }
+    }
+
+    fn turn(&mut self) {
+        let agents = std::iter::once(NodeId::try_from(1).unwrap()).collect();
+        let seen = Observation::take(&self.fake.host());
+        self.run.look(&seen, &agents, &mut self.book).unwrap();
+        let sent = std::mem::take(&mut self.fake.world().sent);
+        for bytes in sent {
+            let message: Message = serde_json::from_slice(&bytes).unwrap();
+            self.run.on(Event::Delivered(message), &mut self.book).unwrap();
+        }
+        while let Ok((_, event)) = self.answers.try_recv() {
+            self.run.on(event, &mut self.book).unwrap();
+        }
+        self.fake.sleep_ms(100);
+        self.run.on(Event::Tick, &mut self.book).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+
+    fn until(&mut self, done: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !done(self) {
+            assert!(Instant::now() < end, "{:?} {:?}", self.run, self.book);
+            self.turn();
+        }
+    }
+
+    fn result(&mut self) -> StageResult {
+        self.until(|lone| lone.run.outcome.is_some());
+        self.run.outcome.clone().unwrap().0
+    }
+}
+
+#[test]
+fn a_write_is_prepared_written_and_confirmed() {
+    let mut lone = Lone::start(FakeHost::member(&text(1)), Arc::default());
+    assert_eq!(lone.result(), StageResult::Confirmed);
+    assert_eq!(lone.fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
+}
+
+#[test]
+fn a_crash_after_the_write_is_recovered_to_the_same_outcome() {
+    let mut lone = Lone::start(FakeHost::member(&text(1)), Arc::default());
+    lone.until(|lone| lone.fake.world().pmxcfs_conf.as_deref() == Some(text(2).as_bytes()));
+    let (fake, store) = (lone.fake.clone(), lone.store.clone());
+    drop(lone);
+    fake.world().sent.clear();
+    let mut again = Lone::start(fake, store);
+    assert_eq!(again.result(), StageResult::Confirmed);
+    assert_eq!(again.fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
+}
+
+#[test]
+fn a_file_that_a_person_changed_before_the_stage_is_left_alone() {
+    let fake = FakeHost::member(&text(1));
+    fake.world().pmxcfs_conf = Some(text(7).into());
+    let mut lone = Lone::start(fake, Arc::default());
+    assert_eq!(lone.result(), StageResult::Refused);
+    assert_eq!(lone.fake.world().pmxcfs_conf.as_deref(), Some(text(7).as_bytes()));
+}
+
+#[test]
+fn a_lock_that_somebody_else_keeps_lets_nothing_be_written() {
+    let fake = FakeHost::member(&text(1));
+    fake.world().foreign_lock = true;
+    let mut lone = Lone::start(fake, Arc::default());
+    for _ in 0..100 {
+        lone.turn();
+    }
+    assert_eq!(lone.fake.world().pmxcfs_conf.as_deref(), Some(text(1).as_bytes()));
+    assert_ne!(lone.run.outcome.as_ref().map(|outcome| outcome.0), Some(StageResult::Confirmed));
+}

@@ -1,0 +1,270 @@
+//! Whole passes against a small API server in memory: it answers reads from a map, takes
+//! server-side apply as "these fields are now so", and counts the writes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use http::{Method, Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use kube::runtime::events::{Recorder, Reporter};
+use pvecm_crds::{PveChange, PveCluster, PveHost};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::access::Access;
+use crate::backoff::Backoff;
+use crate::context::Outcomes;
+use crate::heartbeat::Heartbeats;
+use crate::keys::HostKey;
+use crate::leader::Leadership;
+use crate::queue::Queue;
+use crate::stores::Stores;
+
+const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
+
+#[derive(Default)]
+struct Server {
+    /// Path to object.
+    objects: BTreeMap<String, Value>,
+    writes: Vec<String>,
+}
+
+type Shared = Arc<Mutex<Server>>;
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            from.into_iter()
+                .for_each(|(key, value)| merge(into.entry(key).or_insert(Value::Null), value));
+        }
+        (into, from) => *into = from,
+    }
+}
+
+impl Server {
+    fn answer(&mut self, method: &Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let object = path.trim_end_matches("/status").to_owned();
+        let Some(body) = body else {
+            return match self.objects.get(path) {
+                Some(found) => (200, found.clone()),
+                None if path.ends_with("pvechanges") => (200, self.list(path)),
+                None => (404, status(404, "NotFound")),
+            };
+        };
+        self.writes.push(format!("{method} {path}"));
+        if path.contains("events.k8s.io") {
+            return (201, body);
+        }
+        let at = match *method {
+            Method::POST => format!("{path}/{}", body["metadata"]["name"].as_str().unwrap()),
+            _ => object,
+        };
+        if *method == Method::POST && self.objects.contains_key(&at) {
+            return (409, status(409, "AlreadyExists"));
+        }
+        let held = self.objects.entry(at).or_insert_with(|| json!({}));
+        merge(held, body);
+        (200, held.clone())
+    }
+
+    fn list(&self, path: &str) -> Value {
+        let below = self.objects.iter().filter(|(at, _)| at.starts_with(&format!("{path}/")));
+        let items: Vec<_> = below.map(|(_, object)| object.clone()).collect();
+        json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveChangeList", "metadata": {},
+               "items": items})
+    }
+
+    fn put(&mut self, plural: &str, object: Value) {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        self.objects.insert(format!("{GROUP}/{plural}/{name}"), object);
+    }
+}
+
+fn status(code: u16, reason: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
+           "reason": reason, "message": reason})
+}
+
+fn client(server: &Shared) -> Client {
+    let server = server.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let server = server.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let bytes = body.collect_bytes().await.unwrap();
+            let body = (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap());
+            let (code, answer) = server.lock().unwrap().answer(&head.method, head.uri.path(), body);
+            let answer = Response::builder()
+                .status(StatusCode::from_u16(code).unwrap())
+                .body(Body::from(serde_json::to_vec(&answer).unwrap()));
+            Ok::<_, std::convert::Infallible>(answer.unwrap())
+        }
+    });
+    Client::new(service, "pve")
+}
+
+fn cluster() -> Value {
+    json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveCluster",
+           "metadata": {"name": "prod", "namespace": "pve", "uid": "u-1", "generation": 1,
+                        "resourceVersion": "5"},
+           "spec": {"nodes": [{"name": "n1"}], "links": [{"number": 0, "network": "10.0.0.0/24"}]}})
+}
+
+fn host(name: &str) -> Value {
+    json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
+           "metadata": {"name": name, "namespace": "pve", "resourceVersion": "7"},
+           "spec": {},
+           "status": {"hostname": name, "sealingKey": "age1x", "ledger": {"highestChange": 41},
+                      "pmxcfs": {"mounted": true, "writable": true},
+                      "addresses": [{"interface": "eth0", "cidr": "10.0.0.1/24"}]}})
+}
+
+/// The copies that the watches would hold: what the server has at this moment.
+fn context(server: &Shared, leadership: Leadership) -> Arc<Context> {
+    hearing(server, leadership, false)
+}
+
+/// With `just_started` the host's Lease is known and has not moved yet.
+fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<Context> {
+    let held = server.lock().unwrap();
+    let of = |plural: &str| {
+        let at = format!("{GROUP}/{plural}/");
+        let found = held.objects.iter().filter(move |(path, _)| path.starts_with(&at));
+        found.map(|(_, object)| object.clone()).collect::<Vec<_>>()
+    };
+    let stores = Stores::of(
+        of("pveclusters").into_iter().map(|o| serde_json::from_value(o).unwrap()).collect(),
+        of("pvehosts").into_iter().map(|o| serde_json::from_value(o).unwrap()).collect(),
+        of("pvechanges").into_iter().map(|o| serde_json::from_value(o).unwrap()).collect(),
+    );
+    drop(held);
+    let beats = Heartbeats::default();
+    beats.saw(
+        &HostKey::new("pve", "n1"),
+        &k8s_openapi::api::coordination::v1::Lease::default(),
+        just_started,
+    );
+    let client = client(server);
+    let reporter = Reporter { controller: "test".to_owned(), instance: None };
+    Arc::new(Context {
+        access: Access::new(client.clone(), leadership),
+        stores: Arc::new(stores),
+        beats: Arc::new(beats),
+        clusters: Queue::new().1,
+        cluster_backoff: Backoff::default(),
+        host_backoff: Backoff::default(),
+        outcomes: Outcomes::default(),
+        metrics: Arc::default(),
+        recorder: Recorder::new(client, reporter),
+    })
+}
+
+/// One pass with fresh copies; the writes that it made.
+async fn pass(server: &Shared) -> Vec<String> {
+    server.lock().unwrap().writes.clear();
+    let key = ClusterKey::new("pve", "prod");
+    reconcile(key, context(server, Leadership::always())).await;
+    let writes = server.lock().unwrap().writes.clone();
+    writes.into_iter().filter(|write| !write.contains("events")).collect()
+}
+
+fn object<K: serde::de::DeserializeOwned>(server: &Shared, path: &str) -> Option<K> {
+    let found = server.lock().unwrap().objects.get(&format!("{GROUP}/{path}")).cloned();
+    found.map(|object| serde_json::from_value(object).unwrap())
+}
+
+fn world() -> Shared {
+    let server = Shared::default();
+    server.lock().unwrap().put("pveclusters", cluster());
+    server.lock().unwrap().put("pvehosts", host("n1"));
+    server
+}
+
+#[tokio::test]
+async fn a_cluster_goes_from_a_free_host_to_a_released_stage_one_effect_at_a_time() {
+    let server = world();
+    let status = format!("PATCH {GROUP}/pveclusters/prod/status");
+    let claimed = pass(&server).await;
+    assert_eq!(claimed, [format!("PATCH {GROUP}/pvehosts/n1/status"), status.clone()]);
+    let host: PveHost = object(&server, "pvehosts/n1").unwrap();
+    assert_eq!(host.status.unwrap().cluster.unwrap().uid, "u-1");
+
+    let created = pass(&server).await;
+    assert_eq!(created[0], format!("POST {GROUP}/pvechanges"));
+    // The host's ledger knows numbers up to 41: a restored control plane must not use one again.
+    let change: PveChange = object(&server, "pvechanges/prod-42").unwrap();
+    assert_eq!(change.metadata.owner_references.unwrap()[0].block_owner_deletion, Some(false));
+
+    let released = pass(&server).await;
+    assert!(released.contains(&format!("PATCH {GROUP}/pvechanges/prod-42/status")), "{released:?}");
+    let change: PveChange = object(&server, "pvechanges/prod-42").unwrap();
+    assert_eq!(change.status.unwrap().released_stage, 1);
+    assert_eq!(change.metadata.finalizers.unwrap(), [IN_FLIGHT]);
+}
+
+#[tokio::test]
+async fn a_second_identical_pass_writes_nothing() {
+    let server = world();
+    for _ in 0..5 {
+        pass(&server).await;
+    }
+    assert_eq!(pass(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_spec_that_uses_what_is_not_built_stalls_and_touches_no_host() {
+    let server = world();
+    let mut wanted = cluster();
+    wanted["spec"]["migration"] = json!({"type": "Secure"});
+    server.lock().unwrap().put("pveclusters", wanted);
+    assert_eq!(pass(&server).await, [format!("PATCH {GROUP}/pveclusters/prod/status")]);
+    let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
+    let conditions = cluster.status.unwrap().conditions;
+    assert_eq!(conditions.len(), 7);
+    let stalled = conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
+    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "NotSupported"));
+    assert!(stalled.message.contains("spec.migration"), "{}", stalled.message);
+}
+
+#[tokio::test]
+async fn a_paused_cluster_claims_and_creates_nothing() {
+    let server = world();
+    let mut wanted = cluster();
+    wanted["spec"]["rollout"] = json!({"paused": true});
+    server.lock().unwrap().put("pveclusters", wanted);
+    assert_eq!(pass(&server).await, [format!("PATCH {GROUP}/pveclusters/prod/status")]);
+    assert_eq!(pass(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_replica_without_the_lease_writes_nothing() {
+    let server = world();
+    let key = ClusterKey::new("pve", "prod");
+    reconcile(key, context(&server, Leadership::never())).await;
+    assert_eq!(server.lock().unwrap().writes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_change_of_a_deleted_cluster_ends_and_lets_go() {
+    let server = world();
+    for _ in 0..2 {
+        pass(&server).await;
+    }
+    server.lock().unwrap().objects.remove(&format!("{GROUP}/pveclusters/prod"));
+    pass(&server).await;
+    let change: PveChange = object(&server, "pvechanges/prod-42").unwrap();
+    assert_eq!(outcome_of(&change), Some(Outcome::Superseded));
+}
+
+#[tokio::test]
+async fn a_restarted_operator_leaves_the_status_as_it_is_until_it_has_heard_the_hosts() {
+    let server = world();
+    for _ in 0..5 {
+        pass(&server).await;
+    }
+    server.lock().unwrap().writes.clear();
+    let key = ClusterKey::new("pve", "prod");
+    reconcile(key, hearing(&server, Leadership::always(), true)).await;
+    assert_eq!(server.lock().unwrap().writes, Vec::<String>::new());
+}

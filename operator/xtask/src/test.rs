@@ -1,0 +1,96 @@
+//! `cargo xtask test`: formatting, lints, dependencies, unit tests, scenarios, in this order, and one
+//! closing line that counts.
+
+use std::io::{BufRead as _, BufReader, Write as _, stdout};
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::step::step;
+use crate::{cargo, deny, packages};
+
+/// What the test runners counted.
+#[derive(Debug, Default, Clone, Copy)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+/// Runs everything; the exit code says whether all is well.
+pub fn run(all: bool) -> Result<ExitCode> {
+    packages::ensure()?;
+    step("formatting", || cargo::run(&["fmt", "--all", "--check"]))?;
+    step("lints", || {
+        let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
+        cargo::run(&clippy)
+    })?;
+    deny::check()?;
+    let mut count = Count::default();
+    let unit = ["test", "--workspace", "--exclude", "pvecm-e2e"];
+    let units = step("unit tests", || count.add(&unit));
+    cargo::build_what_hosts_run()?;
+    // One lab at a time: corosync's timers do not bear three systemds booting beside it on two cores.
+    let mut scenarios =
+        vec!["test", "--package", "pvecm-e2e", "--", "--nocapture", "--test-threads=1"];
+    if all {
+        scenarios.push("--include-ignored");
+    }
+    let scenarios = step("lab and scenarios", || count.add(&scenarios));
+    if count.ignored > 0 && !all {
+        let skipped = count.ignored;
+        println!("skipped {skipped} scenarios that only `cargo xtask test --all` runs");
+    }
+    println!("{} passed, {} failed", count.passed, count.failed);
+    units.and(scenarios)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Count {
+    /// Runs cargo's test runner to its end, passes its output on and counts what it says.
+    fn add(&mut self, arguments: &[&str]) -> Result<()> {
+        let mut child = cargo::command(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cargo does not start")?;
+        let output = child.stdout.take().context("cargo's output is gone")?;
+        for line in BufReader::new(output).lines() {
+            let line = line.context("cargo's output breaks off")?;
+            self.read(&line);
+            writeln!(stdout(), "{line}")?;
+        }
+        let done = child.wait().context("cargo is gone")?;
+        ensure!(done.success(), "cargo {} failed", arguments.join(" "));
+        Ok(())
+    }
+
+    /// Counts a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
+    fn read(&mut self, line: &str) {
+        let Some((_, figures)) = line.split_once("test result: ") else { return };
+        for part in figures.split(['.', ';']) {
+            let mut words = part.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_of_a_test_runner_is_counted() {
+        let mut count = Count::default();
+        count.read("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out");
+        count.read("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured");
+        count.read("test something ... ok");
+        assert_eq!((count.passed, count.failed, count.ignored), (13, 2, 3));
+    }
+}
