@@ -104,16 +104,20 @@ pub fn hold_signals() -> Result<SigSet> {
 }
 
 /// Answers the kernel until the file system is unmounted, by a signal or by anybody else.
-pub fn serve(mut session: Session<Adapter>, ends: SigSet, pid_file: &PidFile) -> Result<()> {
-    let mut unmounter = session.unmount_callable();
-    let ended = pid_file.clone();
+pub fn serve(
+    session: Session<Adapter>,
+    ends: SigSet,
+    (dir, pid_file): (&Path, &PidFile),
+) -> Result<()> {
+    let (ended, dir) = (pid_file.clone(), dir.to_owned());
     thread::spawn(move || {
         if let Ok(signal) = ends.wait() {
             tracing::info!(
                 "[main] notice: exit proxmox configuration filesystem stand-in ({signal})"
             );
         }
-        if let Err(error) = unmounter.unmount() {
+        // Detached first: an open file must not keep a dead mount in place, as `unmount` alone would.
+        if let Err(error) = umount2(&dir, MntFlags::MNT_DETACH) {
             tracing::error!("[main] crit: unmount failed: {error}");
         }
         ended.remove();

@@ -91,7 +91,7 @@ fn run(options: &Options) -> Result<()> {
     if options.detached {
         daemon::report_ready()?;
     }
-    daemon::serve(session, ends, &pid_file)
+    daemon::serve(session, ends, (&options.mount, &pid_file))
 }
 
 /// The tree of a host without a database, stored at once: what was imported stays, whatever becomes of the host's own file.
