@@ -9,13 +9,15 @@ use pvecm_e2e::network::{self, Network};
 use pvecm_e2e::state::StateDir;
 use pvecm_e2e::{Lab, Level, Lifetime, Options, supervisor};
 
+use crate::demo;
+
 /// A Kubernetes control plane and hosts that boot a real systemd, on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask lab", bin_name = "cargo xtask lab")]
 pub struct Arguments {
-    /// The lab's name; several can run side by side.
-    #[arg(long, global = true, default_value = "lab", env = "PVECM_LAB")]
-    name: String,
+    /// The lab's name, by which several run side by side; else `lab`, and `demo` for the demo.
+    #[arg(long, global = true, env = "PVECM_LAB")]
+    name: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -34,6 +36,8 @@ enum Verb {
         #[arg(long)]
         bare: bool,
     },
+    /// Bring up a lab of three hosts and show how one apply makes a cluster of them.
+    Demo,
     /// Show hosts, networks and control plane.
     Status,
     /// Run a command on a host.
@@ -93,8 +97,10 @@ enum Verb {
 impl Arguments {
     /// Does what was asked; the exit code is that of the command that ran, where one did.
     pub fn run(self) -> Result<ExitCode> {
-        let name = &self.name;
+        let usual = if matches!(self.verb, Verb::Demo) { demo::NAME } else { "lab" };
+        let name = self.name.as_deref().unwrap_or(usual);
         match self.verb {
+            Verb::Demo => demo::run(name)?,
             Verb::Up { hosts, witness, bare } => up(name, hosts, witness, bare)?,
             Verb::Down => Lab::down(name)?,
             Verb::Supervise { bound } => supervisor::serve(&StateDir::of(name)?, bound)?,
