@@ -17,6 +17,7 @@ pub mod hosts;
 pub mod lab;
 pub mod network;
 pub mod operator;
+pub mod record;
 pub mod state;
 pub mod supervisor;
 pub mod wait;

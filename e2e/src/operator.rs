@@ -86,11 +86,20 @@ impl<'lab> Operator<'lab> {
 
 /// The chart as helm renders it with its default values.
 pub fn rendered_chart() -> Result<String> {
+    helm_template(&[])
+}
+
+/// The same without the resource definitions: the text of the kustomize base.
+pub fn rendered_base() -> Result<String> {
+    helm_template(&["--set", "crds.enabled=false"])
+}
+
+fn helm_template(more: &[&str]) -> Result<String> {
     let chart = repository().join("charts/pvecm-operator");
     let mut helm = Command::new(tools::path(Tool::Helm)?);
     helm.args(["template", RELEASE]).arg(chart).args(["--namespace", NAMESPACE]);
     // A helm built from its module does not know what Kubernetes it was made for and says 1.20.
-    helm.args(["--kube-version", OLDEST_KUBERNETES]);
+    helm.args(["--kube-version", OLDEST_KUBERNETES]).args(more);
     command::run(&mut helm).context("helm does not render the chart")
 }
 

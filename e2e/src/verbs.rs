@@ -1,11 +1,13 @@
 //! The lab's verbs as a person types them.
 
+use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use pvecm_e2e::network::{self, Network};
+use pvecm_e2e::operator;
 use pvecm_e2e::state::StateDir;
 use pvecm_e2e::{Lab, Level, Lifetime, Options, supervisor};
 
@@ -85,6 +87,9 @@ enum Verb {
     },
     /// Take the lab down; nothing of it is left.
     Down,
+    /// Write the chart, rendered, as the kustomize base.
+    #[command(hide = true)]
+    Render,
     /// What the lab itself starts as its process 1.
     #[command(hide = true)]
     Supervise {
@@ -103,6 +108,7 @@ impl Arguments {
             Verb::Demo => demo::run(name)?,
             Verb::Up { hosts, witness, bare } => up(name, hosts, witness, bare)?,
             Verb::Down => Lab::down(name)?,
+            Verb::Render => render_base()?,
             Verb::Supervise { bound } => supervisor::serve(&StateDir::of(name)?, bound)?,
             Verb::Status => status(&Lab::open(name)?)?,
             Verb::Exec { host, command } => {
@@ -133,6 +139,12 @@ fn up(name: &str, hosts: u8, witness: bool, bare: bool) -> Result<()> {
     })?;
     eprintln!("[{:5.1} s] lab `{name}` is up", began.elapsed().as_secs_f64());
     status(&lab)
+}
+
+fn render_base() -> Result<()> {
+    let path = operator::repository().join("manifests/base/operator.yaml");
+    fs::write(&path, operator::rendered_base()?)
+        .with_context(|| format!("could not write {}", path.display()))
 }
 
 fn status(lab: &Lab) -> Result<()> {

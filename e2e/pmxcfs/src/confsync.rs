@@ -58,9 +58,9 @@ pub fn decide(tree: &[u8], disk: &[u8]) -> Decision {
     Decision::Write { version, reload: old != 0 }
 }
 
-/// Brings `file` in line with the tree's text; with `notify`, a change of an existing configuration is followed by the fixed
-/// second and one `corosync-cfgtool -R`, in the caller's thread (this is what makes the writer's rename take a second).
-pub fn sync(tree: &[u8], file: &Path, notify: bool) {
+/// Brings `file` in line with the tree's text; true when a notifying caller is to `reload` afterwards, because an existing
+/// configuration was changed.
+pub fn sync(tree: &[u8], file: &Path) -> bool {
     let disk = fs::read(file).unwrap_or_default();
     match decide(tree, &disk) {
         Decision::Nothing => {}
@@ -71,17 +71,16 @@ pub fn sync(tree: &[u8], file: &Path, notify: bool) {
         Decision::Write { version, reload } => {
             if let Err(error) = replace(file, tree) {
                 tracing::error!("[dcdb] crit: writing '{}' failed: {error}", file.display());
-                return;
+                return false;
             }
             tracing::info!(
                 "[dcdb] notice: wrote new corosync config '{}' (version = {version})",
                 file.display()
             );
-            if notify && reload {
-                reload_corosync();
-            }
+            return reload;
         }
     }
+    false
 }
 
 fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
@@ -92,7 +91,9 @@ fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     fs::rename(&temp, file)
 }
 
-fn reload_corosync() {
+/// Waits the fixed second and asks corosync to reload, in the caller's thread: this is what makes the writer's rename take a
+/// second.
+pub fn reload() {
     // The other members get their second to write their own disks: corosync re-reads each node's own file.
     sleep(Duration::from_secs(1));
     let status = Command::new("corosync-cfgtool")

@@ -22,6 +22,7 @@ pub struct Node {
     pub mtime: u64,
     /// Node id of the last writer; 0 in local mode.
     pub writer: u32,
+    #[serde(with = "serde_bytes")]
     pub data: Option<Vec<u8>>,
 }
 
@@ -37,6 +38,7 @@ pub enum Op {
     Write {
         path: String,
         offset: u64,
+        #[serde(with = "serde_bytes")]
         data: Vec<u8>,
     },
     Truncate {
@@ -59,6 +61,23 @@ pub enum Op {
     Unlock {
         path: String,
     },
+}
+
+impl Op {
+    /// The paths that it changes; the same one twice for everything but a rename.
+    #[must_use]
+    pub fn paths(&self) -> [&str; 2] {
+        match self {
+            Self::Rename { from, to } => [from, to],
+            Self::Mkdir { path }
+            | Self::Create { path }
+            | Self::Write { path, .. }
+            | Self::Truncate { path, .. }
+            | Self::Remove { path, .. }
+            | Self::Touch { path, .. }
+            | Self::Unlock { path } => [path, path],
+        }
+    }
 }
 
 /// Who made an operation, and when (Unix seconds by the maker's clock).

@@ -2,5 +2,10 @@
 //! corosync. One module per capability.
 
 mod formation;
+mod install;
+mod interruptions;
 mod links;
+mod refusals;
+mod rest;
+mod rules;
 mod support;

@@ -46,9 +46,10 @@ pub fn lab(arguments: &[String]) -> Result<ExitCode> {
     Ok(u8::try_from(done.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Writes all generated YAML.
-pub fn generate() -> Result<()> {
-    run(&["run", "--quiet", "--package", "pvecm-crds", "--example", "generate"])
+/// Writes all generated YAML: first the definitions, then the kustomize base from the chart.
+pub fn generate() -> Result<ExitCode> {
+    run(&["run", "--quiet", "--package", "pvecm-crds", "--example", "generate"])?;
+    lab(&["render".to_owned()])
 }
 
 /// The root of the workspace.

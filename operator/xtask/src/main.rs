@@ -62,7 +62,10 @@ fn main() -> Result<ExitCode> {
             }
             cargo::lab(&arguments)
         }
-        Command::Crds => cargo::generate().map(|()| ExitCode::SUCCESS),
+        Command::Crds => {
+            packages::ensure()?;
+            cargo::generate()
+        }
         Command::Package { release } => {
             packages::ensure()?;
             package::package(release).map(|()| ExitCode::SUCCESS)

@@ -44,6 +44,8 @@
 
 mod machine;
 mod message;
+#[cfg(test)]
+mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;

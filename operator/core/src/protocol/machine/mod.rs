@@ -107,7 +107,11 @@ impl Machine {
                 self.out.push(Effect::StartProbing);
             }
             Some(Phase::RollingBack { .. }) if !self.votes() => self.undo(),
-            Some(phase) if phase.is_outcome() => self.report(&phase),
+            // Persisted first, done next: the life before may have ended in between.
+            Some(Phase::RollingBack { .. }) if self.restored => {
+                self.out.push(Effect::RestoreOwnDisk);
+            }
+            Some(phase) if phase.is_outcome() => self.conclude(&phase),
             Some(_) => {}
         }
     }
@@ -254,6 +258,10 @@ impl Machine {
 
     fn finish(&mut self, outcome: &Phase) {
         self.enter(outcome.clone());
+        self.conclude(outcome);
+    }
+
+    fn conclude(&mut self, outcome: &Phase) {
         if self.restored && self.setup.in_force != InForce::Back {
             self.out.push(Effect::TakeClusterFile);
         }

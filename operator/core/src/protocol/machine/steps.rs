@@ -30,7 +30,7 @@ impl Machine {
         }
         match self.phase {
             Some(Phase::Prepared { .. }) => self.step_prepared(),
-            Some(Phase::GaveUp { .. }) if self.tally.begins() => self.go(),
+            Some(Phase::GaveUp { .. }) if self.tally.begins() || self.was_written() => self.go(),
             Some(Phase::Going | Phase::Holds) => self.step_acting(),
             Some(Phase::RollingBack { .. }) => self.step_undoing(),
             Some(_) | None => {}
@@ -39,7 +39,7 @@ impl Machine {
 
     /// Follows what the votes have decided, whatever this host voted.
     fn adopt(&mut self) -> bool {
-        if !has_gone_or(self.phase.as_ref()) && self.tally.never_begins() {
+        if self.tally.never_begins() {
             let no = |p: &Phase| matches!(p, Phase::GaveUp { .. } | Phase::Unwritten { .. });
             let sentence = self.tally.reason(no).unwrap_or_default().to_owned();
             self.finish(&Phase::Unwritten { sentence });
@@ -58,9 +58,7 @@ impl Machine {
     }
 
     fn step_prepared(&mut self) {
-        // Somebody wrote, so the vote to begin was won; this host slept through it.
-        let written = self.setup.course == Course::Write && self.setup.in_force == InForce::New;
-        if written || self.tally.any(has_gone) {
+        if self.was_written() || self.tally.any(has_gone) {
             self.go();
         } else if self.tally.any(|p| matches!(p, Phase::GaveUp { .. })) {
             let gave_up = |p: &Phase| matches!(p, Phase::GaveUp { .. });
@@ -75,6 +73,11 @@ impl Machine {
         } else if self.tally.unprepared().is_none() && self.may_begin() {
             self.go();
         }
+    }
+
+    /// Somebody wrote, so the vote to begin was won, even where this host slept through it.
+    fn was_written(&self) -> bool {
+        self.setup.course == Course::Write && self.setup.in_force == InForce::New
     }
 
     fn may_begin(&self) -> bool {
@@ -124,9 +127,4 @@ impl Machine {
             self.out.push(Effect::Write);
         }
     }
-}
-
-/// Whether this host is past the first question with certainty: `Going` alone is only its vote.
-fn has_gone_or(phase: Option<&Phase>) -> bool {
-    phase.is_some_and(|phase| has_gone(phase) && !matches!(phase, Phase::Going))
 }

@@ -15,6 +15,9 @@ impl Machine {
     /// The writer's vote says that it has no write in flight, so it waits for that.
     pub(super) fn vote_undo(&mut self, sentence: String) {
         if !self.writing {
+            // A host that never went has no deadline yet, and may be cut off by the new text all the
+            // same: its way back to its own disk begins now.
+            self.deadline.get_or_insert(self.now);
             self.enter(Phase::RollingBack { sentence });
         }
     }
@@ -53,9 +56,11 @@ impl Machine {
             && (self.tally.over_parent(self.writer) || self.must_write_over_parent())
     }
 
+    /// A writer that ever tried cannot be sure of "parent": an error says nothing of the rename, a
+    /// rename of an earlier life may be in the kernel, and another host may not have looked yet.
     pub(super) fn must_write_over_parent(&self) -> bool {
-        let own_rename = self.writer == Some(self.setup.me) && self.went_before && !self.wrote;
-        self.restored || self.writing || own_rename
+        let writes = self.writer == Some(self.setup.me);
+        self.restored || (writes && (self.wrote || self.went_before))
     }
 
     /// The lowest id among the voters with a running agent and a writable /etc/pve.

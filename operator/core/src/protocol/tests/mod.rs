@@ -1,3 +1,8 @@
+mod bench;
+mod recovery;
+mod rules;
+mod simulated;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use super::{Attempt, Effect, Event, InForce, Machine, Outcome, Setup, View};

@@ -1,0 +1,110 @@
+//! What cannot be done safely is refused in one sentence, and nothing is written.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use pvecm_e2e::lab::Lab;
+use pvecm_e2e::network::Network;
+use serde_json::{Value, json};
+
+use crate::support::{
+    CLUSTER, apply, assert_undisturbed, changes, file_in_force, formed, kubectl, lab, now_ms,
+    wait_ready, wait_stalled, with_links,
+};
+
+const SOON: Duration = Duration::from_secs(40);
+
+#[test]
+fn with_a_host_unreachable_nothing_is_changed_until_it_is_back() -> Result<()> {
+    let lab = formed("unreach")?;
+    let (before, count, began) = (file_in_force(&lab)?, changes(&lab)?.len(), now_ms());
+
+    lab.host("n2")?.cut(Network::Mgmt)?;
+    kubectl(&lab, &["wait", "pvehost/n2", "--for=condition=Connected=False", "--timeout=30s"])?;
+    let two_links = with_links(&json!([
+        {"number": 0, "network": "10.50.0.0/24"}, {"number": 1, "network": "10.51.0.0/24"},
+    ]));
+    apply(&lab, &two_links)?;
+    let sentence = wait_stalled(&lab, "HostNotConnected")?;
+    println!("Stalled: {sentence}");
+    ensure!(sentence.contains("n2"), "the sentence does not name the host: {sentence}");
+    ensure!(file_in_force(&lab)? == before, "something was written");
+    ensure!(changes(&lab)?.len() == count, "a change was made");
+
+    lab.host("n2")?.heal(Network::Mgmt)?;
+    wait_ready(&lab, SOON)?;
+    ensure!(file_in_force(&lab)?.contains("ring1_addr"), "the link is still missing");
+    assert_undisturbed(&lab, began)
+}
+
+#[test]
+fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
+    let lab = formed("nohost")?;
+    let (before, count, began) = (file_in_force(&lab)?, changes(&lab)?.len(), now_ms());
+    let link0 = json!({"number": 0, "network": "10.50.0.0/24"});
+
+    let nowhere = json!([link0, {"number": 1, "network": "10.77.0.0/24"}]);
+    expect(&lab, &with_links(&nowhere), "AddressMissing", "10.77.0.0/24")?;
+
+    let mut stated = with_links(&json!([link0, {"number": 1}]));
+    for (node, address) in ["10.51.0.1", "10.51.0.2", "10.51.0.99"].iter().enumerate() {
+        stated["spec"]["nodes"][node]["addresses"] = json!([{"link": 1, "address": address}]);
+    }
+    expect(&lab, &stated, "AddressNotOnHost", "10.51.0.99")?;
+
+    let mut stranger = with_links(&json!([link0]));
+    stranger["spec"]["nodes"].as_array_mut().context("no nodes")?.push(json!({"name": "n9"}));
+    expect(&lab, &stranger, "HostMissing", "n9")?;
+
+    let mut token = with_links(&json!([link0]));
+    token["spec"]["totem"] = json!({"tokenMillis": 5000});
+    expect(&lab, &token, "NotSupported", "tokenMillis")?;
+
+    ensure!(file_in_force(&lab)? == before, "something was written");
+    ensure!(changes(&lab)?.len() == count, "a change was made");
+    apply(&lab, &with_links(&json!([link0])))?;
+    wait_ready(&lab, SOON)?;
+    assert_undisturbed(&lab, began)
+}
+
+/// Applies a spec and expects the cluster to stall for this reason with a sentence that names this.
+fn expect(lab: &Lab, spec: &Value, reason: &str, named: &str) -> Result<()> {
+    apply(lab, spec)?;
+    let sentence = wait_stalled(lab, reason)?;
+    println!("Stalled, {reason}: {sentence}");
+    ensure!(sentence.contains(named), "the sentence does not name {named}: {sentence}");
+    Ok(())
+}
+
+#[test]
+fn an_agents_token_writes_its_own_objects_and_nothing_else() -> Result<()> {
+    let lab = lab("token")?;
+    let bootstrap = lab.host("n1")?.run(&["cat", "/etc/pvecm-agent/bootstrap.yaml"])?;
+    let token = bootstrap.lines().find_map(|line| line.strip_prefix("token: "));
+    let token = token.context("the bootstrap file holds no token")?;
+    let account = lab.control_plane()?.write_kubeconfig("n1", token.trim())?;
+    let account = account.to_string_lossy();
+    let as_n1 = |arguments: &[&str]| {
+        lab.control_plane()?.kubectl(&[&["--kubeconfig", &*account], arguments].concat())
+    };
+
+    let patch = r#"{"status":{"agentVersion":"0.0.0"}}"#;
+    let own = as_n1(&["patch", "pvehost", "n1", "--subresource=status", "--type=merge", "-p", patch])?;
+    ensure!(own.success(), "its own status is refused: {}", own.stderr);
+    for refused in [
+        &["patch", "pvehost", "n2", "--subresource=status", "--type=merge", "-p", patch][..],
+        &["patch", "pvehost", "n1", "--type=merge", "-p", r#"{"spec":{"paused":true}}"#],
+        &["patch", "lease", "n2", "--type=merge", "-p", r#"{"spec":{"holderIdentity":"n1"}}"#],
+        &["delete", "pvehost", "n1"],
+        &["get", "pvehost", "n2"],
+        &["get", "pvecluster", CLUSTER],
+        &["get", "secrets"],
+        &["create", "token", "pvecm-host-n2"],
+        &["create", "configmap", "n1"],
+    ] {
+        let output = as_n1(refused)?;
+        let forbidden = output.stderr.contains("Forbidden") || output.stderr.contains("forbidden");
+        ensure!(!output.success() && forbidden, "{refused:?} was not forbidden: {output:?}");
+    }
+    Ok(())
+}

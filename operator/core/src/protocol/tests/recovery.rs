@@ -1,0 +1,131 @@
+//! An agent that was killed goes on from what its ledger holds.
+
+use super::bench::{Bench, recovered, setup, undo, view};
+use crate::protocol::{Effect, Event, InForce, Outcome, Phase, Record, Setup};
+
+#[test]
+fn an_agent_with_nothing_persisted_runs_the_checks() {
+    assert!(Bench::start(setup(1, 3)).did(&Effect::RunChecks));
+}
+
+#[test]
+fn a_prepared_host_follows_those_that_went_without_it() {
+    let mut bench = Bench::start(recovered(2, 3, Phase::Prepared { writable: true }));
+    assert!(!bench.did(&Effect::RunChecks));
+    bench.hear(1, Phase::Going);
+    assert_eq!(bench.phase(), Phase::Going);
+    assert!(bench.did(&Effect::StartProbing));
+}
+
+#[test]
+fn a_prepared_host_that_finds_the_new_text_in_force_goes_by_itself() {
+    let before = recovered(2, 3, Phase::Prepared { writable: true });
+    let bench = Bench::start(Setup { in_force: InForce::New, ..before });
+    assert_eq!(bench.phase(), Phase::Going);
+}
+
+#[test]
+fn a_host_that_gave_up_still_learns_that_the_stage_never_began() {
+    let gave_up = Phase::GaveUp { sentence: "late".to_owned() };
+    let mut bench = Bench::start(recovered(2, 3, gave_up.clone()));
+    bench.hear_itself();
+    bench.hear(3, gave_up);
+    assert_eq!(bench.outcome(), Some(Outcome::Refused("late".to_owned())));
+}
+
+#[test]
+fn a_writer_that_went_writes_again_and_undoes_over_the_parent() {
+    let mut bench = Bench::start(recovered(1, 3, Phase::Going));
+    bench.hear_itself();
+    bench.hear(2, Phase::Going);
+    assert!(bench.did(&Effect::Write));
+    bench.on(Event::Written(Err("refused".to_owned())));
+    bench.hear_itself();
+    bench.hear(2, undo());
+    assert!(bench.did(&Effect::WriteBack { over_parent: true }));
+}
+
+#[test]
+fn the_deadline_goes_on_where_it_stood() {
+    let mut bench = Bench::start(recovered(1, 1, Phase::Holds));
+    bench.forget();
+    bench.tick_at(19_999);
+    assert!(bench.done.is_empty());
+    bench.tick_at(20_000);
+    assert!(matches!(bench.phase(), Phase::RollingBack { .. }));
+}
+
+#[test]
+fn an_agent_that_restarts_in_the_middle_of_a_group_of_three_confirms_all_the_same() {
+    for me in 1..=3 {
+        let before = recovered(me, 3, Phase::Going);
+        let mut bench = Bench::start(Setup { in_force: InForce::New, ..before });
+        bench.on(Event::Probes(Ok(())));
+        assert_eq!(bench.phase(), Phase::Holds);
+        (1..=3).for_each(|from| bench.hear(from, Phase::Holds));
+        (1..=3).for_each(|from| bench.hear(from, Phase::Sealed));
+        assert_eq!(bench.outcome(), Some(Outcome::Confirmed));
+    }
+}
+
+#[test]
+fn a_host_that_held_need_not_hold_again() {
+    let mut bench = Bench::start(recovered(2, 3, Phase::Holds));
+    (1..=3).for_each(|from| bench.hear(from, Phase::Holds));
+    assert_eq!(bench.phase(), Phase::Sealed);
+}
+
+#[test]
+fn a_host_that_sealed_says_so_again_and_changes_it_for_nobody() {
+    let mut bench = Bench::start(recovered(2, 3, Phase::Sealed));
+    bench.hear_itself();
+    bench.hear(3, undo());
+    bench.tick_at(100_000);
+    assert_eq!(bench.outcome(), None);
+    bench.hear(1, Phase::Sealed);
+    assert_eq!(bench.outcome(), Some(Outcome::Confirmed));
+}
+
+#[test]
+fn a_host_that_restored_or_was_about_to_restores_again() {
+    let mut before = recovered(2, 3, undo());
+    before.recovered.as_mut().unwrap().restored = true;
+    assert!(Bench::start(before).did(&Effect::RestoreOwnDisk));
+}
+
+#[test]
+fn a_leader_that_was_undoing_writes_back_once_the_vote_is_won() {
+    let before = recovered(1, 3, undo());
+    let mut bench = Bench::start(Setup { in_force: InForce::New, ..before });
+    assert!(!bench.did(&Effect::WriteBack { over_parent: true }));
+    bench.hear_itself();
+    bench.hear(2, undo());
+    assert!(bench.did(&Effect::WriteBack { over_parent: true }));
+}
+
+#[test]
+fn an_outcome_is_reported_again_and_said_to_who_comes_late() {
+    let rolled_back = Phase::RolledBack { sentence: "late".to_owned() };
+    let outcomes = [
+        (Phase::Unwritten { sentence: "late".to_owned() }, Outcome::Refused("late".to_owned())),
+        (Phase::Confirmed, Outcome::Confirmed),
+        (rolled_back, Outcome::RolledBack("late".to_owned())),
+        (Phase::Failed { sentence: "late".to_owned() }, Outcome::Failed("late".to_owned())),
+    ];
+    for (phase, outcome) in outcomes {
+        let mut bench = Bench::start(recovered(1, 3, phase.clone()));
+        assert_eq!(bench.outcome(), Some(outcome));
+        bench.forget();
+        bench.on(Event::View(view([1, 2], true)));
+        let says = |e: &Effect| matches!(e, Effect::Send(message) if message.phase == phase);
+        assert!(bench.done.iter().any(says));
+    }
+}
+
+#[test]
+fn who_restored_alone_takes_the_cluster_file_also_after_a_crash() {
+    let record =
+        Record { phase: Phase::Confirmed, remaining_ms: Some(0), writer: None, restored: true };
+    let setup = Setup { in_force: InForce::New, recovered: Some(record), ..setup(3, 3) };
+    assert!(Bench::start(setup).did(&Effect::TakeClusterFile));
+}
