@@ -60,7 +60,8 @@ impl<'lab> Operator<'lab> {
         let deployment = deployment(&rendered_chart()?)?;
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let arguments = container["args"].as_array().cloned().unwrap_or_default();
-        let arguments = arguments.iter().filter_map(|argument| argument.as_str().map(str::to_owned));
+        let arguments =
+            arguments.iter().filter_map(|argument| argument.as_str().map(str::to_owned));
         let kubeconfig = self.lab.join("kube/operator.kubeconfig").display().to_string();
         let mut env = environment(container);
         env.insert("KUBECONFIG".to_owned(), kubeconfig);

@@ -1,8 +1,8 @@
 //! The lab's verbs as a person types them.
 
-use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -37,6 +37,9 @@ enum Verb {
         /// Control plane and hosts only: no operator, no agents.
         #[arg(long)]
         bare: bool,
+        /// Stay until standard input ends; the lab goes with this command, even a killed one.
+        #[arg(long)]
+        bound: bool,
     },
     /// Bring up a lab of three hosts and show how one apply makes a cluster of them.
     Demo,
@@ -106,7 +109,11 @@ impl Arguments {
         let name = self.name.as_deref().unwrap_or(usual);
         match self.verb {
             Verb::Demo => demo::run(name)?,
-            Verb::Up { hosts, witness, bare } => up(name, hosts, witness, bare)?,
+            Verb::Up { hosts, witness, bare, bound } => {
+                let level = if bare { Level::Bare } else { Level::Full };
+                let lifetime = if bound { Lifetime::Bound } else { Lifetime::Detached };
+                up(Options { name: name.to_owned(), hosts, witness, level, lifetime })?;
+            }
             Verb::Down => Lab::down(name)?,
             Verb::Render => render_base()?,
             Verb::Supervise { bound } => supervisor::serve(&StateDir::of(name)?, bound)?,
@@ -129,16 +136,18 @@ impl Arguments {
     }
 }
 
-fn up(name: &str, hosts: u8, witness: bool, bare: bool) -> Result<()> {
+fn up(options: Options) -> Result<()> {
     let began = Instant::now();
-    let level = if bare { Level::Bare } else { Level::Full };
-    let options =
-        Options { name: name.to_owned(), hosts, witness, level, lifetime: Lifetime::Detached };
+    let (name, lifetime) = (options.name.clone(), options.lifetime);
     let lab = Lab::up(options, &mut |step| {
         eprintln!("[{:5.1} s] {step}", began.elapsed().as_secs_f64());
     })?;
     eprintln!("[{:5.1} s] lab `{name}` is up", began.elapsed().as_secs_f64());
-    status(&lab)
+    status(&lab)?;
+    if lifetime == Lifetime::Bound {
+        io::copy(&mut io::stdin(), &mut io::sink()).context("standard input fails")?;
+    }
+    Ok(())
 }
 
 fn render_base() -> Result<()> {
