@@ -93,8 +93,9 @@ impl Scene {
             let who = format!("change {}", change.spec.number);
             all.extend(outcome(change).map(|outcome| (who, outcome)));
         }
-        let ready = self.condition(kind::READY);
-        all.extend(ready.map(|(status, text)| ("cluster".to_owned(), verdict(&status, &text))));
+        // As long as it is not ready, this condition repeats the plan's sentence.
+        let ready = self.condition(kind::READY).filter(|(status, _)| status == "True");
+        all.extend(ready.map(|(_, message)| ("cluster".to_owned(), format!("Ready: {message}"))));
         all
     }
 }
@@ -157,11 +158,6 @@ fn outcome(change: &PveChange) -> Option<String> {
     let PveChangeStatus { outcome, message, .. } = change.status.as_ref()?;
     let why = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
     outcome.map(|outcome| format!("{outcome:?}{why}"))
-}
-
-fn verdict(status: &str, message: &str) -> String {
-    let word = if status == "True" { "Ready" } else { "not ready yet" };
-    format!("{word}: {message}")
 }
 
 fn applied(host: &PveHost) -> Option<&AppliedStage> {
