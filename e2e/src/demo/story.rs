@@ -100,7 +100,7 @@ impl Scene {
     }
 }
 
-/// Remembers what has been told, so that nothing is told twice.
+/// Remembers the last scene, so that nothing is told again while it stays true.
 #[derive(Debug, Default)]
 pub struct Story {
     told: BTreeSet<(String, String)>,
@@ -109,12 +109,10 @@ pub struct Story {
 impl Story {
     /// The lines that this scene adds, in the order of cause and effect.
     pub fn news(&mut self, scene: &Scene) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (who, what) in scene.sentences() {
-            if self.told.insert((who.clone(), what.clone())) {
-                lines.push(format!("{who:<9} {what}"));
-            }
-        }
+        let sentences = scene.sentences();
+        let new = sentences.iter().filter(|sentence| !self.told.contains(sentence));
+        let lines = new.map(|(who, what)| format!("{who:<9} {what}")).collect();
+        self.told = sentences.into_iter().collect();
         lines
     }
 }

@@ -41,7 +41,7 @@ fn assert_founder_never_waited(lab: &pvecm_e2e::lab::Lab) -> Result<()> {
     let Some(writable) = founder.first_writable_after(quorate) else {
         anyhow::bail!("n1's /etc/pve never took writes after its start");
     };
-    let settled = founder.read_only_gaps(quorate, until).into_iter().map(|gap| gap.to).max();
+    let settled = founder.read_only_gaps(quorate, until).into_iter().map(|gap| gap.to_ms).max();
     let writable = settled.unwrap_or(writable).max(writable);
     let second = record(lab, "n2")?.first_quorate_after(0).unwrap_or(until);
     ensure!(writable < second, "n1's /etc/pve was read-only while n2 joined");

@@ -18,7 +18,8 @@ const SOON: Duration = Duration::from_secs(60);
 const OUTAGE: Duration = Duration::from_secs(30);
 
 /// A shell line that ends when this host's agent has a stage in its ledger that is not decided.
-const UNTIL_PENDING: &str = r#"until grep -q '"pending":{' /var/lib/pvecm-agent/ledger.json; do :; done"#;
+const UNTIL_PENDING: &str =
+    r#"until grep -q '"pending":{' /var/lib/pvecm-agent/ledger.json; do :; done"#;
 
 #[test]
 fn an_operator_killed_in_every_stage_still_ends_with_a_cluster() -> Result<()> {
@@ -93,9 +94,12 @@ fn kill_agent_when_pending(lab: &Lab, host: &str) -> Result<Child> {
 fn with_the_api_server_gone_for_30_s_the_hosts_finish_the_stage_alone() -> Result<()> {
     let lab = formed("apioff")?;
     let began = now_ms();
-    apply(&lab, &with_links(&json!([
-        {"number": 0, "network": "10.50.0.0/24"}, {"number": 1, "network": "10.51.0.0/24"},
-    ])))?;
+    apply(
+        &lab,
+        &with_links(&json!([
+            {"number": 0, "network": "10.50.0.0/24"}, {"number": 1, "network": "10.51.0.0/24"},
+        ])),
+    )?;
     lab.host("n1")?.run(&["timeout", "30", "sh", "-c", UNTIL_PENDING])?;
     lab.control_plane()?.stop_api_server()?;
     let stopped = Instant::now();
@@ -110,7 +114,10 @@ fn with_the_api_server_gone_for_30_s_the_hosts_finish_the_stage_alone() -> Resul
             }
         })?;
     }
-    println!("stage ended on every host {:.1} s after the API server", stopped.elapsed().as_secs_f64());
+    println!(
+        "stage ended on every host {:.1} s after the API server",
+        stopped.elapsed().as_secs_f64()
+    );
     // The outage itself is the condition here: agents must bear it to its end.
     std::thread::sleep(OUTAGE.saturating_sub(stopped.elapsed()));
     lab.control_plane()?.start_api_server()?;

@@ -8,8 +8,8 @@ use pvecm_e2e::wait::wait_until;
 use serde_json::json;
 
 use crate::support::{
-    HOSTS, apply, apply_sample, assert_undisturbed, file_in_force, formed, knet, now_ms, wait_connected,
-    wait_ready, wait_stalled, with_links,
+    HOSTS, apply, apply_sample, assert_undisturbed, file_in_force, formed, knet, now_ms,
+    wait_connected, wait_ready, wait_stalled, with_links,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -25,10 +25,13 @@ fn a_link_is_added_preferred_and_removed_without_a_membership_change() -> Result
     wait_ready(&lab, SOON)?;
     wait_preferred(&lab, 1, 0)?;
 
-    apply(&lab, &with_links(&json!([
-        {"number": 0, "network": "10.50.0.0/24", "priority": 30},
-        {"number": 1, "network": "10.51.0.0/24", "priority": 20},
-    ])))?;
+    apply(
+        &lab,
+        &with_links(&json!([
+            {"number": 0, "network": "10.50.0.0/24", "priority": 30},
+            {"number": 1, "network": "10.51.0.0/24", "priority": 20},
+        ])),
+    )?;
     wait_ready(&lab, SOON)?;
     wait_preferred(&lab, 0, 1)?;
 
@@ -66,15 +69,30 @@ fn the_last_link_that_works_everywhere_is_not_removed() -> Result<()> {
 fn wait_preferred(lab: &Lab, preferred: u8, other: u8) -> Result<()> {
     for host in HOSTS {
         wait_until(SOON, &format!("{host} to prefer link {preferred}"), || {
-            let sent = |link| knet(lab, host, link, "tx_data_packets").map_err(|e| format!("{e:#}"));
-            let before = (sent(preferred)?, sent(other)?);
-            // Long enough for corosync's idle traffic to move the counter of the link it uses.
-            std::thread::sleep(Duration::from_secs(1));
-            let after = (sent(preferred)?, sent(other)?);
-            let used = before.0.iter().zip(&after.0).all(|(b, a)| a.1 > b.1);
-            let idle = before.1 == after.1;
-            if used && idle { Ok(()) } else { Err(format!("{before:?}, then {after:?}")) }
+            let seen = sent_over(lab, host, preferred, other).map_err(|e| format!("{e:#}"))?;
+            let used = seen.iter().all(|(_, preferred, other)| *preferred > 0 && *other == 0);
+            if used { Ok(()) } else { Err(format!("peer, packets, packets: {seen:?}")) }
         })?;
     }
     Ok(())
+}
+
+/// The packets that a host sends to each peer over two links while it writes to /etc/pve, which
+/// corosync carries to all of them.
+fn sent_over(lab: &Lab, host: &str, preferred: u8, other: u8) -> Result<Vec<(u32, u64, u64)>> {
+    let sent = |link| knet(lab, host, link, "tx_data_packets");
+    let before = (sent(preferred)?, sent(other)?);
+    lab.host(host)?.sh("for i in 1 2 3 4 5; do echo $i > /etc/pve/traffic; done")?;
+    let after = (sent(preferred)?, sent(other)?);
+    let moved = |link: &[(u32, u64)], peer: usize, then: &[(u32, u64)]| then[peer].1 - link[peer].1;
+    ensure!(
+        after.0.len() == HOSTS.len() - 1 && after.1.len() == after.0.len(),
+        "peers are missing"
+    );
+    Ok((0..after.0.len())
+        .map(|peer| {
+            let figures = (moved(&before.0, peer, &after.0), moved(&before.1, peer, &after.1));
+            (after.0[peer].0, figures.0, figures.1)
+        })
+        .collect())
 }

@@ -7,6 +7,5 @@ mod interruptions;
 mod lab;
 mod links;
 mod refusals;
-mod rest;
 mod rules;
 mod support;

@@ -89,7 +89,8 @@ fn an_agents_token_writes_its_own_objects_and_nothing_else() -> Result<()> {
     };
 
     let patch = r#"{"status":{"agentVersion":"0.0.0"}}"#;
-    let own = as_n1(&["patch", "pvehost", "n1", "--subresource=status", "--type=merge", "-p", patch])?;
+    let own =
+        as_n1(&["patch", "pvehost", "n1", "--subresource=status", "--type=merge", "-p", patch])?;
     ensure!(own.success(), "its own status is refused: {}", own.stderr);
     for refused in [
         &["patch", "pvehost", "n2", "--subresource=status", "--type=merge", "-p", patch][..],

@@ -24,16 +24,24 @@
 //!
 //! A host whose checks fail decides alone: `Going` needs everybody prepared, and it never is. Every
 //! part that corosync calls quorate holds n/2 hosts or more (one vote lent, or one device vote on an
-//! even number), so it can always decide to undo. A last-man-standing device is the exception: its
-//! last survivor waits for another host.
+//! even number), so it can decide to undo, unless some in it have voted otherwise: then it waits for the
+//! others. So do the last survivor of a last-man-standing device, and a part that is quorate by the
+//! joining host's vote.
+//!
+//! Both questions may end in no: of two hosts one went and the other gave up. The one then says
+//! "rolled back" and the other "refused"; both mean that the stage is not in force.
+//!
+//! A host without outcome repeats its state every two seconds, and one with an outcome answers: the
+//! change of the group that tells of a quick restart can be lost with the ring that it happened in.
 //!
 //! # Who writes
 //!
 //! The lowest id whose `Prepared` said writable: a function of messages that everybody has before
 //! anybody goes, and that never change, so there is one writer per attempt and no successor. It writes
-//! only when the vote to begin is won. It votes to undo only with no write in flight; while it has not
-//! (crashed, cut off), whoever writes back writes over the parent as well, and the higher number then
-//! fences a late rename: inside the lock a writer compares the file with its parent.
+//! only when the vote to begin is won. It votes to undo only with no write in flight. Once it tried to
+//! write, or as long as it is silent (crashed, cut off), whoever writes back writes over the parent as
+//! well: an error says nothing of the rename, and "parent" may be a host's old view. The higher number
+//! then fences a late rename: inside the lock a writer compares the file with its parent.
 //!
 //! # Without quorum
 //!

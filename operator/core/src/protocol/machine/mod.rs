@@ -16,6 +16,9 @@ const LEADER_SILENT_MS: u64 = 2_000;
 const ALONE_MS: u64 = 10_000;
 /// How long after a failed attempt to write back it is made again.
 const RETRY_MS: u64 = 2_000;
+/// How often a host without outcome says again where it is. The change of the group that a quick restart
+/// makes can be lost with the ring that it happened in, and nobody would know that somebody forgot.
+const REPEAT_MS: u64 = 2_000;
 
 /// One host in one attempt. Time is any monotonic clock in milliseconds, the same in every call.
 #[derive(Debug, Clone)]
@@ -40,6 +43,7 @@ pub struct Machine {
     writing_back: bool,
     write_back_again_at: u64,
     undoing: bool,
+    said_at: u64,
     /// What was lost after the start, in words.
     lost: Option<String>,
     /// /etc/pve stopped taking this host's writes after the start.
@@ -67,6 +71,7 @@ impl Machine {
             writing_back: false,
             write_back_again_at: now_ms,
             undoing: false,
+            said_at: now_ms,
             lost: None,
             lost_writable: false,
             out: Vec::new(),
@@ -94,6 +99,9 @@ impl Machine {
             Event::Undone(result) => self.was_undone(result),
         }
         self.settle_all();
+        if self.unfinished() && now_ms >= self.said_at + REPEAT_MS {
+            self.say();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -150,8 +158,13 @@ impl Machine {
         if message.attempt != self.setup.attempt {
             return;
         }
+        let asks = message.from != self.setup.me && !message.phase.is_outcome();
         self.writer = self.writer.or(message.writer);
         self.tally.hear(message);
+        // Who has an outcome is silent until somebody without one speaks.
+        if asks && !self.unfinished() {
+            self.say();
+        }
         if self.writer.is_none() && self.tally.unprepared().is_none() {
             self.writer = self.tally.first_writable();
         }
@@ -244,6 +257,7 @@ impl Machine {
     }
 
     fn say(&mut self) {
+        self.said_at = self.now;
         if let Some(phase) = self.phase.clone() {
             self.out.push(Effect::Send(Message {
                 attempt: self.setup.attempt,

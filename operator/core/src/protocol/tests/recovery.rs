@@ -50,7 +50,7 @@ fn the_deadline_goes_on_where_it_stood() {
     let mut bench = Bench::start(recovered(1, 1, Phase::Holds));
     bench.forget();
     bench.tick_at(19_999);
-    assert!(bench.done.is_empty());
+    assert!(!bench.done.iter().any(|effect| matches!(effect, Effect::Persist(_))));
     bench.tick_at(20_000);
     assert!(matches!(bench.phase(), Phase::RollingBack { .. }));
 }
@@ -120,6 +120,25 @@ fn an_outcome_is_reported_again_and_said_to_who_comes_late() {
         let says = |e: &Effect| matches!(e, Effect::Send(message) if message.phase == phase);
         assert!(bench.done.iter().any(says));
     }
+}
+
+#[test]
+fn a_host_without_outcome_asks_every_two_seconds_and_one_with_an_outcome_answers() {
+    let says = |bench: &Bench| bench.done.iter().filter(|e| matches!(e, Effect::Send(_))).count();
+    let mut waiting = Bench::start(recovered(2, 3, Phase::Holds));
+    waiting.forget();
+    waiting.tick_at(1_999);
+    assert_eq!(says(&waiting), 0);
+    waiting.tick_at(2_000);
+    assert_eq!(says(&waiting), 1);
+
+    let mut ended = Bench::start(recovered(1, 3, Phase::Confirmed));
+    ended.forget();
+    ended.tick_at(60_000);
+    ended.hear(3, Phase::Confirmed);
+    assert_eq!(says(&ended), 0);
+    ended.hear(2, Phase::Holds);
+    assert_eq!(says(&ended), 1);
 }
 
 #[test]
