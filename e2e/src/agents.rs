@@ -26,7 +26,7 @@ pub fn install(
     let bytes = fs::read(&package).with_context(|| format!("cannot read {}", package.display()))?;
     host.write_file("/root/pvecm-agent.deb", &bytes, 0o644)?;
     host.run(&["dpkg", "--install", "/root/pvecm-agent.deb"])?;
-    let bootstrap = enrol(lab, supervisor, control_plane, host.name())?;
+    let bootstrap = enrol(lab, supervisor, control_plane, host)?;
     host.write_file("/etc/pvecm-agent/bootstrap.yaml", bootstrap.as_bytes(), 0o600)?;
     host.run(&["systemctl", "start", "pvecm-agent"]).map(|_| ())
 }
@@ -36,14 +36,18 @@ fn enrol(
     lab: &StateDir,
     supervisor: &Supervisor,
     control_plane: &ControlPlane<'_>,
-    name: &str,
+    host: &Host<'_>,
 ) -> Result<String> {
+    let name = host.name();
     let program = binaries::find("kubectl-pvecm")?;
     let file = lab.join(format!("kube/{name}.bootstrap.yaml"));
     let mut plugin = Command::new("nsenter");
     plugin.args(["-t", &supervisor.pid().to_string(), "-n", "--"]).arg(program);
     plugin.args(["host", "enrol", name, "--namespace", "pve"]);
     plugin.args(["--heartbeat", HEARTBEAT_SECONDS, "--server", &api_url()]);
+    if host.is_witness() {
+        plugin.arg("--witness");
+    }
     plugin.arg("--output").arg(&file).env("KUBECONFIG", control_plane.kubeconfig());
     command::run(&mut plugin).with_context(|| format!("cannot enrol {name}"))?;
     fs::read_to_string(&file).context("the bootstrap file was not written")

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::agents;
 use crate::controlplane::ControlPlane;
-use crate::hosts::{Host, Machine, hosts_file, machines, root};
+use crate::etcd::Etcd;
+use crate::hosts::root::{self, Programs};
+use crate::hosts::{Host, Machine, hosts_file, machines};
 use crate::network;
 use crate::operator::Operator;
 use crate::state::{self, StateDir};
@@ -21,7 +23,9 @@ const MOST_HOSTS: u8 = 16;
 /// How much of a lab to bring up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
-    /// Hosts and networks only.
+    /// Hosts with nothing but Debian's own packages, and networks.
+    Debian,
+    /// Hosts with pmxcfs and the recorder, and networks.
     Hosts,
     /// Hosts and a control plane without anything of ours.
     Bare,
@@ -54,17 +58,25 @@ pub struct Options {
 }
 
 impl Options {
-    /// A complete lab of three hosts for one scenario; the name keeps it apart from others.
+    /// A complete lab of three hosts for one scenario; the name keeps it apart from others, and
+    /// `PVECM_LAB` before it keeps two test runs on one machine apart.
     #[must_use]
     pub fn scenario(name: &str) -> Self {
+        let run = std::env::var("PVECM_LAB").ok().filter(|run| !run.is_empty());
         Self {
-            name: name.to_owned(),
+            name: run.map_or_else(|| name.to_owned(), |run| format!("{run}-{name}")),
             hosts: 3,
             witness: false,
             level: Level::Full,
             lifetime: Lifetime::Bound,
         }
     }
+}
+
+/// What the hosts' disks are made of.
+struct Disk {
+    base: PathBuf,
+    programs: Option<Programs>,
 }
 
 /// A lab that is up.
@@ -86,11 +98,13 @@ impl Lab {
             options.hosts
         );
         let state = StateDir::of(&options.name)?;
-        let base = root::base()?;
+        // Before anything is up: what is missing is said in words and leaves nothing behind.
+        let programs = (options.level >= Level::Hosts).then(Programs::find).transpose()?;
+        let disk = Disk { base: root::base()?, programs };
         let supervisor = start_supervisor(&state, options.lifetime)?;
         let machines = machines(options.hosts, options.witness);
         let lab = Self { options, state, supervisor, machines };
-        match lab.bring_up(&base, progress) {
+        match lab.bring_up(&disk, progress) {
             Ok(()) => Ok(lab),
             Err(error) => {
                 let kept = lab.abandon();
@@ -156,10 +170,15 @@ impl Lab {
 
     /// The control plane.
     pub fn control_plane(&self) -> Result<ControlPlane<'_>> {
-        if self.options.level == Level::Hosts {
+        if self.options.level < Level::Bare {
             bail!("this lab has no control plane");
         }
         Ok(ControlPlane::new(&self.state, &self.supervisor))
+    }
+
+    /// The control plane's store.
+    pub fn etcd(&self) -> Result<Etcd<'_>> {
+        self.control_plane().map(|_| Etcd::new(&self.supervisor))
     }
 
     /// The operator.
@@ -167,14 +186,17 @@ impl Lab {
         Ok(Operator::new(&self.state, &self.supervisor, self.control_plane()?))
     }
 
-    fn bring_up(&self, base: &std::path::Path, progress: &mut dyn FnMut(&str)) -> Result<()> {
+    fn bring_up(&self, disk: &Disk, progress: &mut dyn FnMut(&str)) -> Result<()> {
         fs::write(self.state.join("lab.json"), serde_json::to_vec_pretty(&self.options)?)?;
         network::create_bridges(&self.supervisor)?;
         let layer = self.state.join("layer");
         root::write_layer(&layer, &hosts_file(&self.machines))?;
+        if let Some(programs) = &disk.programs {
+            programs.write(&layer)?;
+        }
         progress("powering the hosts on");
         for host in self.hosts() {
-            host.create(base, &layer)?;
+            host.create(&disk.base, &layer)?;
             host.power_on()?;
         }
         if self.options.level >= Level::Bare {

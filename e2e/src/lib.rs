@@ -11,8 +11,10 @@
 
 pub mod agents;
 pub mod binaries;
+pub mod cache;
 pub mod command;
 pub mod controlplane;
+pub mod etcd;
 pub mod hosts;
 pub mod lab;
 pub mod network;

@@ -1,5 +1,6 @@
 //! `pvecm-lab`: the verbs behind `cargo xtask lab`.
 
+mod demo;
 mod verbs;
 
 use clap::Parser;

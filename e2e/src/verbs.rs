@@ -1,8 +1,8 @@
 //! The lab's verbs as a person types them.
 
-use std::fs;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
+use std::{fs, io};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -11,13 +11,15 @@ use pvecm_e2e::operator;
 use pvecm_e2e::state::StateDir;
 use pvecm_e2e::{Lab, Level, Lifetime, Options, supervisor};
 
+use crate::demo;
+
 /// A Kubernetes control plane and hosts that boot a real systemd, on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask lab", bin_name = "cargo xtask lab")]
 pub struct Arguments {
-    /// The lab's name; several can run side by side.
-    #[arg(long, global = true, default_value = "lab", env = "PVECM_LAB")]
-    name: String,
+    /// The lab's name, by which several run side by side; else `lab`, and `demo` for the demo.
+    #[arg(long, global = true, env = "PVECM_LAB")]
+    name: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -35,7 +37,12 @@ enum Verb {
         /// Control plane and hosts only: no operator, no agents.
         #[arg(long)]
         bare: bool,
+        /// Stay until standard input ends; the lab goes with this command, even a killed one.
+        #[arg(long)]
+        bound: bool,
     },
+    /// Bring up a lab of three hosts and show how one apply makes a cluster of them.
+    Demo,
     /// Show hosts, networks and control plane.
     Status,
     /// Run a command on a host.
@@ -98,9 +105,15 @@ enum Verb {
 impl Arguments {
     /// Does what was asked; the exit code is that of the command that ran, where one did.
     pub fn run(self) -> Result<ExitCode> {
-        let name = &self.name;
+        let usual = if matches!(self.verb, Verb::Demo) { demo::NAME } else { "lab" };
+        let name = self.name.as_deref().unwrap_or(usual);
         match self.verb {
-            Verb::Up { hosts, witness, bare } => up(name, hosts, witness, bare)?,
+            Verb::Demo => demo::run(name)?,
+            Verb::Up { hosts, witness, bare, bound } => {
+                let level = if bare { Level::Bare } else { Level::Full };
+                let lifetime = if bound { Lifetime::Bound } else { Lifetime::Detached };
+                up(Options { name: name.to_owned(), hosts, witness, level, lifetime })?;
+            }
             Verb::Down => Lab::down(name)?,
             Verb::Render => render_base()?,
             Verb::Supervise { bound } => supervisor::serve(&StateDir::of(name)?, bound)?,
@@ -123,16 +136,18 @@ impl Arguments {
     }
 }
 
-fn up(name: &str, hosts: u8, witness: bool, bare: bool) -> Result<()> {
+fn up(options: Options) -> Result<()> {
     let began = Instant::now();
-    let level = if bare { Level::Bare } else { Level::Full };
-    let options =
-        Options { name: name.to_owned(), hosts, witness, level, lifetime: Lifetime::Detached };
+    let (name, lifetime) = (options.name.clone(), options.lifetime);
     let lab = Lab::up(options, &mut |step| {
         eprintln!("[{:5.1} s] {step}", began.elapsed().as_secs_f64());
     })?;
     eprintln!("[{:5.1} s] lab `{name}` is up", began.elapsed().as_secs_f64());
-    status(&lab)
+    status(&lab)?;
+    if lifetime == Lifetime::Bound {
+        io::copy(&mut io::stdin(), &mut io::sink()).context("standard input fails")?;
+    }
+    Ok(())
 }
 
 fn render_base() -> Result<()> {

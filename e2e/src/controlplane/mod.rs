@@ -26,7 +26,8 @@ pub const PVE_NAMESPACE: &str = "pve";
 /// Namespace of the operator.
 pub const OPERATOR_NAMESPACE: &str = "pvecm-system";
 
-const ETCD_URL: &str = "http://127.0.0.1:2379";
+/// Where etcd is, on the loopback of the lab's control network.
+pub(crate) const ETCD_URL: &str = "http://127.0.0.1:2379";
 const ADMIN_TOKEN: &str = "lab-admin";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 

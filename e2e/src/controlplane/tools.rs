@@ -2,14 +2,14 @@
 //! cached outside the tree per version and `go.sum`, so that only the first run pays.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::cache::{Cache, tag};
 use crate::command;
-use crate::hosts::root::cache_directory;
 
 /// One Go module and the programs that it builds.
 struct Module {
@@ -73,50 +73,68 @@ const MODULES: [Module; 3] = [
 /// The path of a program: from `KUBEBUILDER_ASSETS` where that has it, else from the cache, built
 /// first where it is missing.
 pub fn path(tool: Tool) -> Result<PathBuf> {
-    if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS") {
-        let given = Path::new(&assets).join(tool.name());
-        if given.is_file() {
-            return Ok(given);
-        }
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    match assets.and_then(|directory| given(&directory, tool)) {
+        Some(given) => Ok(given),
+        None => built(&Cache::open()?, tool),
     }
+}
+
+/// Kubebuilder's own archives have no controller manager and no helm: those are built.
+fn given(assets: &Path, tool: Tool) -> Option<PathBuf> {
+    let path = assets.join(tool.name());
+    path.is_file().then_some(path)
+}
+
+fn built(cache: &Cache, tool: Tool) -> Result<PathBuf> {
     for module in &MODULES {
         if let Some((_, package)) = module.programs.iter().find(|(t, _)| *t == tool) {
-            return cached(module, tool, package);
+            return cached(cache, module, (tool, package));
         }
     }
     bail!("{} belongs to no module", tool.name())
 }
 
-fn cached(module: &Module, tool: Tool, package: &str) -> Result<PathBuf> {
+fn cached(cache: &Cache, module: &Module, (tool, package): (Tool, &str)) -> Result<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("controlplane").join(module.directory);
     let read = |file: &str| {
         let path = source.join(file);
         fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))
     };
     let version = version_of(module.source, &read("go.mod")?)?;
-    let digest = Sha256::digest(read("go.sum")?.as_bytes());
-    let tag: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let name = tool.name();
-    let directory = cache_directory()?.join(format!("{name}-{version}-{tag}"));
-    let program = directory.join(name);
-    if !program.is_file() {
-        eprintln!("lab: building {name} {version}, once");
-        build(&source, package, &version, &program)?;
-    }
-    Ok(program)
+    let directory =
+        cache.once(&format!("{name}-{version}-{}", tag(&read("go.sum")?)), |making| {
+            check_go()?;
+            fs::create_dir(making)?;
+            let mut go = Command::new("go");
+            go.args([
+                "build",
+                "-trimpath",
+                "-mod=readonly",
+                "-ldflags",
+                &linker_flags(&version),
+                "-o",
+            ])
+            .arg(making.join(name))
+            .arg(package)
+            .current_dir(&source);
+            command::run(&mut go).map(|_| ()).with_context(|| format!("could not build {package}"))
+        })?;
+    Ok(directory.join(name))
 }
 
-fn build(source: &Path, package: &str, version: &str, program: &Path) -> Result<()> {
-    let directory = program.parent().context("a program has a directory")?;
-    fs::create_dir_all(directory)?;
-    let making = program.with_extension(format!("making-{}", std::process::id()));
-    let mut go = Command::new("go");
-    go.args(["build", "-trimpath", "-mod=readonly", "-ldflags", &linker_flags(version), "-o"])
-        .arg(&making)
-        .arg(package)
-        .current_dir(source);
-    command::run(&mut go).with_context(|| format!("could not build {package}"))?;
-    fs::rename(&making, program).context("could not keep what was built")
+fn check_go() -> Result<()> {
+    match Command::new("go").arg("version").stdout(Stdio::null()).status() {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+            "Go is not installed; the lab builds its control plane with it (https://go.dev/doc/install)"
+        ),
+        Err(error) => Err(error).context("could not start go"),
+        Ok(status) => {
+            ensure!(status.success(), "`go version` failed ({status})");
+            Ok(())
+        }
+    }
 }
 
 /// Kubernetes programs carry their version only when the linker is told; others ignore this.
@@ -144,6 +162,28 @@ mod tests {
         let grouped = "require (\n\ta.b/c v1.0.0\n\thelm.sh/helm/v3 v3.22.0 // indirect\n)\n";
         assert_eq!(version_of("helm.sh/helm/v3", grouped).unwrap(), "v3.22.0");
         assert!(version_of("x.y/z", grouped).is_err());
+    }
+
+    #[test]
+    fn a_directory_that_is_given_is_used_for_what_it_has() {
+        let assets = tempfile::tempdir().unwrap();
+        fs::write(assets.path().join("etcd"), "").unwrap();
+        assert_eq!(given(assets.path(), Tool::Etcd), Some(assets.path().join("etcd")));
+        assert_eq!(given(assets.path(), Tool::Helm), None);
+    }
+
+    #[test]
+    #[ignore = "runs with cargo xtask test --all"]
+    fn a_program_that_is_not_in_the_cache_is_built_and_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::at(directory.path().to_owned()).unwrap();
+        let etcd = built(&cache, Tool::Etcd).unwrap();
+        let said = command::run(Command::new(&etcd).arg("--version")).unwrap();
+        assert!(said.starts_with("etcd Version"), "{said}");
+        // Found, not built again.
+        let began = std::time::Instant::now();
+        assert_eq!(built(&cache, Tool::Etcd).unwrap(), etcd);
+        assert!(began.elapsed() < std::time::Duration::from_secs(1));
     }
 
     #[test]

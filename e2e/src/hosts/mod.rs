@@ -74,6 +74,12 @@ impl<'lab> Host<'lab> {
         &self.machine.name
     }
 
+    /// Whether the host votes from outside, through QNetd.
+    #[must_use]
+    pub fn is_witness(&self) -> bool {
+        self.machine.number == WITNESS_NUMBER
+    }
+
     /// The host's address in a network.
     #[must_use]
     pub fn address(&self, network: Network) -> String {
@@ -255,7 +261,7 @@ impl<'lab> Host<'lab> {
     fn enable_witness_services(&self, upper: &Path) -> Result<()> {
         let units = upper.join("etc/systemd/system");
         fs::create_dir_all(&units)?;
-        if self.machine.number == WITNESS_NUMBER {
+        if self.is_witness() {
             symlink("/dev/null", units.join("pve-cluster.service"))?;
         } else {
             symlink("/dev/null", units.join("corosync-qnetd.service"))?;

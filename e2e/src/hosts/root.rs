@@ -9,10 +9,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
+use anyhow::{Context, Result, bail};
 
 use crate::binaries;
+use crate::cache::{Cache, tag};
 use crate::command;
 
 /// What a Proxmox VE host has of corosync and its surroundings; the last line is what a real
@@ -41,39 +41,21 @@ const PVE_CLUSTER_UNIT: &str = include_str!("units/pve-cluster.service");
 const COROSYNC_DROP_IN: &str = include_str!("units/corosync-needs-config.conf");
 const RECORDER_UNIT: &str = include_str!("units/pvecm-recorder.service");
 
-/// The cached root, made first where it is missing (about half a minute).
+/// The cached root, made first where it is missing (about a minute).
 pub fn base() -> Result<PathBuf> {
-    let digest = Sha256::digest(format!("{SUITE} {PACKAGES}").as_bytes());
-    let tag: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let path = cache_directory()?.join(format!("root-{tag}"));
-    if path.is_dir() {
-        return Ok(path);
-    }
-    eprintln!("lab: making the hosts' Debian root, once (about a minute)");
-    let making = path.with_extension(format!("making-{}", std::process::id()));
-    let mut mmdebstrap = Command::new("mmdebstrap");
-    mmdebstrap
-        .args(["--quiet", "--variant=apt", "--format=directory"])
-        .arg(format!("--include={PACKAGES}"))
-        .arg(SUITE)
-        .arg(&making)
-        // Debian's package tools need the directories of root in their search path.
-        .env("PATH", command::PATH);
-    command::run(&mut mmdebstrap).context("could not make the hosts' Debian root")?;
-    as_after_installation(&making)?;
-    // Last and at once: an interrupted run leaves no half root under the final name.
-    fs::rename(&making, &path).context("could not keep the hosts' Debian root")?;
-    Ok(path)
-}
-
-/// Where things that only depend on versions are kept between runs.
-pub fn cache_directory() -> Result<PathBuf> {
-    let chosen = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = chosen.or_else(home).context("neither XDG_CACHE_HOME nor HOME is set")?;
-    let path = cache.join("pvecm-lab");
-    fs::create_dir_all(&path).with_context(|| format!("could not create {}", path.display()))?;
-    Ok(path)
+    let name = format!("root-{}", tag(&format!("{SUITE} {PACKAGES}")));
+    Cache::open()?.once(&name, |making| {
+        let mut mmdebstrap = Command::new("mmdebstrap");
+        mmdebstrap
+            .args(["--quiet", "--variant=apt", "--format=directory"])
+            .arg(format!("--include={PACKAGES}"))
+            .arg(SUITE)
+            .arg(making)
+            // Debian's package tools need the directories of root in their search path.
+            .env("PATH", command::PATH);
+        command::run(&mut mmdebstrap).context("could not make the hosts' Debian root")?;
+        as_after_installation(making)
+    })
 }
 
 /// A root as Proxmox VE's installer leaves it: no example corosync.conf, no identity.
@@ -96,26 +78,37 @@ pub fn write_layer(layer: &Path, hosts_file: &str) -> Result<()> {
         symlink("/dev/null", units.join(unit))?;
     }
     enable(&units, "corosync.service", "/lib/systemd/system/corosync.service")?;
-    if let Some(pmxcfs) = pmxcfs()? {
-        install(&pmxcfs, &layer.join("usr/bin/pmxcfs"))?;
-        fs::create_dir_all(layer.join("etc/pve"))?;
-        fs::create_dir_all(layer.join("var/lib/pve-cluster"))?;
-        write_and_enable(&units, "pve-cluster.service", PVE_CLUSTER_UNIT)?;
-    }
-    if let Ok(recorder) = binaries::find("pvecm-recorder") {
-        install(&recorder, &layer.join("usr/local/bin/pvecm-recorder"))?;
-        write_and_enable(&units, "pvecm-recorder.service", RECORDER_UNIT)?;
-    }
     Ok(())
 }
 
-/// The pmxcfs to install: a real one where `PVECM_PMXCFS` names it, else the stand-in.
-fn pmxcfs() -> Result<Option<PathBuf>> {
-    if let Some(path) = std::env::var_os("PVECM_PMXCFS").map(PathBuf::from) {
-        let found = path.is_file().then_some(path);
-        return found.map(Some).context("PVECM_PMXCFS names no file");
+/// The programs that a host has besides Debian's.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    pmxcfs: PathBuf,
+    recorder: PathBuf,
+}
+
+impl Programs {
+    /// Finds them: as pmxcfs a real one where `PVECM_PMXCFS` names it, else the stand-in.
+    pub fn find() -> Result<Self> {
+        let pmxcfs = match std::env::var_os("PVECM_PMXCFS").map(PathBuf::from) {
+            Some(path) if path.is_file() => path,
+            Some(path) => bail!("PVECM_PMXCFS names no file: {}", path.display()),
+            None => binaries::find("pmxcfs-standin")?,
+        };
+        Ok(Self { pmxcfs, recorder: binaries::find("pvecm-recorder")? })
     }
-    Ok(binaries::find("pmxcfs-standin").ok())
+
+    /// Adds them and their units to a layer.
+    pub fn write(&self, layer: &Path) -> Result<()> {
+        let units = layer.join("etc/systemd/system");
+        install(&self.pmxcfs, &layer.join("usr/bin/pmxcfs"))?;
+        fs::create_dir_all(layer.join("etc/pve"))?;
+        fs::create_dir_all(layer.join("var/lib/pve-cluster"))?;
+        write_and_enable(&units, "pve-cluster.service", PVE_CLUSTER_UNIT)?;
+        install(&self.recorder, &layer.join("usr/local/bin/pvecm-recorder"))?;
+        write_and_enable(&units, "pvecm-recorder.service", RECORDER_UNIT)
+    }
 }
 
 fn write_and_enable(units: &Path, unit: &str, text: &str) -> Result<()> {

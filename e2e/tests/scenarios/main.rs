@@ -4,6 +4,7 @@
 mod formation;
 mod install;
 mod interruptions;
+mod lab;
 mod links;
 mod refusals;
 mod rules;

@@ -8,10 +8,6 @@ use anyhow::{Context as _, Result, ensure};
 use crate::package;
 use crate::step::step;
 
-/// The binaries that a lab runs besides the agent, which comes as a package.
-const LAB_BINARIES: [&str; 4] =
-    ["kubectl-pvecm", "pmxcfs-standin", "pvecm-operator", "pvecm-recorder"];
-
 /// A cargo command at the root of the workspace.
 pub fn command(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
@@ -27,34 +23,31 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 }
 
 /// Builds everything that runs in a lab: binaries and the agent's package.
+///
+/// As one workspace: a package built by itself has other features in its dependencies, and all of
+/// them would be compiled anew for it.
 pub fn build_what_hosts_run() -> Result<()> {
     step("building operator, agent, plugin and what the lab needs", || {
-        let mut arguments = vec!["build", "--quiet", "--package", "pvecm-e2e"];
-        arguments.extend(LAB_BINARIES.iter().flat_map(|name| ["--package", name]));
-        run(&arguments)
+        run(&["build", "--quiet", "--locked", "--workspace"])
     })?;
-    step("packing the agent", || package::package(false))
+    step("packing the agent", || package::pack("debug").map(|_| ()))
 }
 
-/// Runs the lab with these arguments; its exit code is ours.
+/// Runs the lab with these arguments; its exit code is ours. A lab that is up is spoken to by the
+/// program that brought it up, so nothing is built here.
 pub fn lab(arguments: &[String]) -> Result<ExitCode> {
-    let mut cargo = command(&["run", "--quiet", "--manifest-path"]);
-    cargo.arg(root().join("Cargo.toml")).args([
-        "--package",
-        "pvecm-e2e",
-        "--bin",
-        "pvecm-lab",
-        "--",
-    ]);
-    // Paths on the command line are the caller's, not the workspace's.
-    cargo.current_dir(std::env::current_dir().context("the current directory is gone")?);
-    let done = cargo.args(arguments).status().context("cargo does not start")?;
+    let program = target().join("debug/pvecm-lab");
+    if !program.is_file() {
+        build_what_hosts_run()?;
+    }
+    let done = Command::new(program).args(arguments).status().context("the lab does not start")?;
     Ok(u8::try_from(done.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Writes all generated YAML: first the definitions, then the kustomize base from the chart.
 pub fn generate() -> Result<ExitCode> {
     run(&["run", "--quiet", "--package", "pvecm-crds", "--example", "generate"])?;
+    build_what_hosts_run()?;
     lab(&["render".to_owned()])
 }
 
@@ -64,4 +57,9 @@ pub fn root() -> PathBuf {
     root.pop();
     root.pop();
     root
+}
+
+/// Cargo's target directory.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from)
 }

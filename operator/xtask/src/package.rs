@@ -11,26 +11,30 @@ use crate::cargo;
 
 /// Builds the agent and its package, and prints the package's path on stdout.
 pub fn package(release: bool) -> anyhow::Result<()> {
-    let root = cargo::root();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
     let build = ["build", "--quiet", "--locked", "--package", "pvecm-agent", "--release"];
     cargo::run(&build[..build.len() - usize::from(!release)])?;
-    let profile = if release { "release" } else { "debug" };
+    let package = pack(if release { "release" } else { "debug" })?;
+    println!("{}", package.display());
+    Ok(())
+}
+
+/// Packs the agent that was built with this profile, and returns the package's path.
+pub fn pack(profile: &str) -> anyhow::Result<PathBuf> {
+    let target = cargo::target();
     let out = target.join("debian");
     fs::create_dir_all(&out)?;
     let staging = out.join("staging");
     if staging.exists() {
         fs::remove_dir_all(&staging)?;
     }
-    stage(&root, &target.join(profile).join("pvecm-agent"), &staging)?;
+    stage(&cargo::root(), &target.join(profile).join("pvecm-agent"), &staging)?;
     let version = env!("CARGO_PKG_VERSION");
     let package = out.join(format!("pvecm-agent_{version}_amd64.deb"));
     let mut command = Command::new("dpkg-deb");
     // The lab installs it at once: a fast compression beats a small file.
     command.args(["--build", "--root-owner-group", "-Zgzip", "-z1"]).arg(&staging).arg(&package);
     run(command)?;
-    println!("{}", package.display());
-    Ok(())
+    Ok(package)
 }
 
 fn stage(root: &Path, binary: &Path, staging: &Path) -> anyhow::Result<()> {
