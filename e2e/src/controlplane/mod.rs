@@ -67,9 +67,10 @@ impl<'lab> ControlPlane<'lab> {
         }))
     }
 
-    /// Stops the API server; etcd and everything else go on.
+    /// Stops the API server at once; etcd and everything else go on. Asked politely it would serve
+    /// its watches for up to a minute more.
     pub fn stop_api_server(&self) -> Result<()> {
-        self.supervisor.end("kube-apiserver", Signal::SIGTERM)
+        self.supervisor.end("kube-apiserver", Signal::SIGKILL)
     }
 
     /// Starts the API server again and waits until it is ready.
