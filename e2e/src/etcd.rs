@@ -44,7 +44,7 @@ impl<'lab> Etcd<'lab> {
     }
 
     fn ask<T: Send, F: Future<Output = Result<T>>>(
-        &self,
+        self,
         question: impl FnOnce(Client) -> F + Send,
     ) -> Result<T> {
         let path = format!("/proc/{}/ns/net", self.supervisor.pid());

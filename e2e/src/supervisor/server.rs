@@ -38,7 +38,7 @@ pub fn serve(lab: &StateDir, bound: bool) -> Result<()> {
     for connection in listener.incoming() {
         let processes = Arc::clone(&processes);
         let connection = connection.context("the supervisor's socket failed")?;
-        std::thread::spawn(move || answer(connection, &processes));
+        std::thread::spawn(move || answer(&connection, &processes));
     }
     Ok(())
 }
@@ -86,11 +86,11 @@ fn ending(status: WaitStatus) -> String {
     }
 }
 
-fn answer(connection: UnixStream, processes: &Processes) {
-    let reply = read_request(&connection).and_then(|request| carry_out(request, processes));
+fn answer(mut connection: &UnixStream, processes: &Processes) {
+    let reply = read_request(connection).and_then(|request| carry_out(request, processes));
     // A client that has gone away needs no answer.
     if let Ok(text) = serde_json::to_string(&reply) {
-        let _gone = (&connection).write_all(text.as_bytes());
+        let _gone = connection.write_all(text.as_bytes());
     }
 }
 
