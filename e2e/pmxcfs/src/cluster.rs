@@ -25,6 +25,9 @@ const CONF: &str = "corosync.conf";
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     quorum: bool,
+    /// `quorum` was read after the last change of the membership. corosync tells the group before it counts the votes anew: a
+    /// host that was just cut off must not take its old answer for the new one.
+    confirmed: bool,
     me: Option<Member>,
     outlet: Option<Outlet>,
     merge: Merge,
@@ -135,6 +138,7 @@ impl Cfs {
         loop {
             let link = state.link.as_mut().filter(|link| link.quorate()).ok_or(Errno::EACCES)?;
             if link.merge.synced()
+                && link.confirmed
                 && let Some(outlet) = link.outlet.clone()
             {
                 link.ticket += 1;
@@ -164,7 +168,7 @@ impl Cfs {
         match event {
             Event::Joined { me, sender } => (link.me, link.outlet) = (Some(me), Some(sender)),
             Event::Left => leave(&mut state),
-            Event::Quorum(quorate) => set_quorum(&mut state, quorate),
+            Event::Quorum => ask_quorum(&mut state),
             Event::Runtime(runtime) => {
                 link.runtime = Some(runtime);
                 state.counters.note_members();
@@ -177,6 +181,9 @@ impl Cfs {
             }
         }
         let outlet = state.link.as_ref().and_then(|link| link.outlet.clone());
+        if state.link.as_ref().is_some_and(|link| link.merge.synced() && !link.confirmed) {
+            ask_quorum(&mut state);
+        }
         drop(state);
         self.changed.notify_all();
         if let (Some(message), Some(outlet)) = (reply, outlet)
@@ -273,7 +280,7 @@ impl Cfs {
 }
 
 fn can_write(state: &State) -> bool {
-    state.link.as_ref().is_some_and(|link| link.quorate() && link.merge.synced())
+    state.link.as_ref().is_some_and(|link| link.quorate() && link.merge.synced() && link.confirmed)
 }
 
 fn writes_conf(op: &Op) -> bool {
@@ -284,8 +291,16 @@ fn writes_conf(op: &Op) -> bool {
     }
 }
 
+/// Asks corosync for the quorum. Once the merge is over, its answer is one for the current membership: the standings were sent
+/// after the votes were counted, because nothing can be sent before.
+fn ask_quorum(state: &mut MutexGuard<'_, State>) {
+    let quorate = MutexGuard::unlocked(state, group::quorate);
+    set_quorum(state, quorate);
+}
+
 fn set_quorum(state: &mut State, quorate: bool) {
     let Some(link) = state.link.as_mut() else { return };
+    link.confirmed = link.merge.synced();
     if link.quorum != quorate {
         let what = if quorate { "has" } else { "missing" };
         tracing::info!("[status] notice: node {what} quorum");
@@ -312,6 +327,7 @@ fn change_view(state: &mut State, view: &[Member]) -> Option<Message> {
     let nodes: Vec<u32> = view.iter().map(|member| member.node).collect();
     tracing::info!("[dcdb] notice: members: {nodes:?}");
     link.merge.start(view);
+    link.confirmed = false;
     state.counters.note_members();
     let standing = match Standing::of(&state.tree) {
         Ok(standing) => standing,
@@ -322,3 +338,6 @@ fn change_view(state: &mut State, view: &[Member]) -> Option<Message> {
     };
     Some(Message::State { view: link.merge.view(), standing })
 }
+
+#[cfg(test)]
+mod tests;

@@ -49,21 +49,20 @@ pub fn detach() -> Result<()> {
 
 /// Leaves the terminal; in the process that `detach` started, before any thread.
 pub fn leave_terminal() -> Result<()> {
-    setsid().context("leaving the terminal")?;
-    if env::var_os("JOURNAL_STREAM").is_none() {
-        // Whoever started us by hand may wait for the end of a pipe that we would hold open for ever.
-        let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
-        dup2_stderr(&null).context("closing the standard error output")?;
-    }
-    env::set_current_dir("/").context("leaving the working directory")
+    setsid().context("leaving the terminal").map(|_| ())
 }
 
-/// Tells the waiting parent that the file system is mounted, and lets go of it.
+/// Tells the waiting parent that the file system is mounted, and lets go of the outputs. Errors up to here are still seen by
+/// whoever started the program, and later ones by the journal.
 pub fn report_ready() -> Result<()> {
     let mut output = std::io::stdout();
     output.write_all(READY)?;
     output.flush()?;
     let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
+    if env::var_os("JOURNAL_STREAM").is_none() {
+        // Whoever started us by hand may wait for the end of a pipe that we would hold open for ever.
+        dup2_stderr(&null).context("closing the standard error output")?;
+    }
     dup2_stdout(null).context("closing the standard output")
 }
 
@@ -105,16 +104,20 @@ pub fn hold_signals() -> Result<SigSet> {
 }
 
 /// Answers the kernel until the file system is unmounted, by a signal or by anybody else.
-pub fn serve(mut session: Session<Adapter>, ends: SigSet, pid_file: &PidFile) -> Result<()> {
-    let mut unmounter = session.unmount_callable();
-    let ended = pid_file.clone();
+pub fn serve(
+    session: Session<Adapter>,
+    ends: SigSet,
+    (dir, pid_file): (&Path, &PidFile),
+) -> Result<()> {
+    let (ended, dir) = (pid_file.clone(), dir.to_owned());
     thread::spawn(move || {
         if let Ok(signal) = ends.wait() {
             tracing::info!(
                 "[main] notice: exit proxmox configuration filesystem stand-in ({signal})"
             );
         }
-        if let Err(error) = unmounter.unmount() {
+        // Detached first: an open file must not keep a dead mount in place, as `unmount` alone would.
+        if let Err(error) = umount2(&dir, MntFlags::MNT_DETACH) {
             tracing::error!("[main] crit: unmount failed: {error}");
         }
         ended.remove();

@@ -33,8 +33,8 @@ pub enum Event {
     Piece { from: Member, bytes: Vec<u8> },
     /// The connection to the group is gone.
     Left,
-    /// This part of the cluster has quorum or lost it.
-    Quorum(bool),
+    /// Quorum may have changed: `quorate` knows.
+    Quorum,
     /// The running configuration, read again.
     Runtime(Runtime),
 }
@@ -73,7 +73,7 @@ pub fn connect(events: Sender<Event>) {
     thread::spawn(|| {
         again(|| {
             let result = quorum_session();
-            tell(Event::Quorum(false));
+            tell(Event::Quorum);
             result
         });
     });
@@ -163,13 +163,26 @@ fn group_session() -> Result<(), CsError> {
 fn quorum_session() -> Result<(), CsError> {
     let model = quorum::ModelData::ModelV1(quorum::Model1Data {
         flags: quorum::Model1Flags::None,
-        quorum_notification_fn: Some(|_, quorate, _, _: Vec<NodeId>| tell(Event::Quorum(quorate))),
+        quorum_notification_fn: Some(|_, _, _, _: Vec<NodeId>| tell(Event::Quorum)),
         nodelist_notification_fn: None,
     });
     let (handle, _) = quorum::initialize(&model, 0)?;
     quorum::trackstart(&handle, TrackFlags::Changes)?;
-    tell(Event::Quorum(quorum::getquorate(&handle)?));
+    tell(Event::Quorum);
     quorum::dispatch(&handle, DispatchFlags::Blocking)
+}
+
+/// Whether this part of the cluster has quorum now; not when corosync is out of reach.
+#[must_use]
+pub fn quorate() -> bool {
+    let model = quorum::ModelData::ModelV1(quorum::Model1Data {
+        flags: quorum::Model1Flags::None,
+        quorum_notification_fn: None,
+        nodelist_notification_fn: None,
+    });
+    quorum::initialize(&model, 0)
+        .and_then(|(handle, _)| quorum::getquorate(&handle))
+        .unwrap_or(false)
 }
 
 fn read_runtime() -> Result<Runtime, CsError> {

@@ -15,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 /// no cluster with the real one.
 #[derive(Debug, Parser)]
 #[command(version, long_version = concat!(env!("CARGO_PKG_VERSION"), " (stand-in for the lab, not Proxmox's pmxcfs)"))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Options {
     /// Log more
     #[arg(short = 'd', long)]
@@ -44,6 +45,7 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
+    // First of all: a fork after the first thread would lose the threads.
     if !options.foreground && !options.detached {
         return daemon::detach();
     }
@@ -89,7 +91,7 @@ fn run(options: &Options) -> Result<()> {
     if options.detached {
         daemon::report_ready()?;
     }
-    daemon::serve(session, ends, &pid_file)
+    daemon::serve(session, ends, (&options.mount, &pid_file))
 }
 
 /// The tree of a host without a database, stored at once: what was imported stays, whatever becomes of the host's own file.

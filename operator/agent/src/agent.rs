@@ -246,7 +246,7 @@ impl Agent {
                 self.book.change(|ledger| ledger.pending = None)?;
             }
             Some(pending) if pending.stage.course == Course::Local => {
-                self.begin_local(pending, None)
+                self.begin_local(pending, None);
             }
             Some(pending) => self.begin_group(pending)?,
             None => {}
@@ -274,7 +274,8 @@ impl Agent {
     }
 
     fn begin(&mut self, released: Released) -> anyhow::Result<()> {
-        let Released { change, digest, number: stage_number, stage, parent: _, sealed } = released;
+        let Released { change, digest, number: stage_number, stage, parent: expects, sealed } =
+            released;
         let local = stage.course == Course::Local;
         if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
             return Ok(());
@@ -283,6 +284,7 @@ impl Agent {
         let text = self.seen.pmxcfs_conf.clone().and_then(|bytes| String::from_utf8(bytes).ok());
         let pending = Pending {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
+            expects,
             parent: text,
             stage,
             record: None,
@@ -334,6 +336,7 @@ impl Agent {
                 key: &key,
                 sealed: sealed.as_deref(),
                 pinned: &pinned,
+                expects: pending.expects.as_ref(),
                 deadline_ms: begun,
             };
             let result = run_actions(&host, &task, &actions);

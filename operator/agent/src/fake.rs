@@ -29,6 +29,7 @@ impl LedgerStore for MemoryStore {
 
 /// The state of the host.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one host")]
 pub struct World {
     pub disk: BTreeMap<DiskFile, Vec<u8>>,
     pub pmxcfs_conf: Option<Vec<u8>>,

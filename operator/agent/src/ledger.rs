@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pvecm_core::change::{Stage, StageResult};
+use pvecm_core::change::{Parent, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::protocol::{Attempt, Record};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,9 @@ pub struct Pending {
     pub attempt: Attempt,
     /// The stage as it was admitted, texts included: no API is needed to finish or undo it.
     pub stage: Stage,
-    /// /etc/pve/corosync.conf before the stage; `None`: there was none.
+    /// What the plan says is in force before the stage; `None`: no cluster may be there.
+    pub expects: Option<Parent>,
+    /// /etc/pve/corosync.conf as it was found before the stage; `None`: there was none.
     pub parent: Option<String>,
     /// How far this host got, with the time left when that was written.
     pub record: Option<Record>,
@@ -210,7 +212,14 @@ mod tests {
         }))
         .unwrap();
         let recorded_at = at("a", 1000);
-        let pending = Pending { attempt, stage, parent: None, record: Some(record), recorded_at };
+        let pending = Pending {
+            attempt,
+            stage,
+            expects: None,
+            parent: None,
+            record: Some(record),
+            recorded_at,
+        };
         let left = |now: BootTime| pending.record_at(&now).unwrap().remaining_ms;
         assert_eq!(left(at("a", 4000)), Some(7000));
         assert_eq!(left(at("b", 2000)), Some(0));

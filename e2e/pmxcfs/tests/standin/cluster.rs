@@ -1,5 +1,7 @@
 //! What members of a group do together, over real corosync.
 
+use std::time::{Duration, Instant};
+
 use crate::lab::{Lab, conf, within};
 
 #[test]
@@ -160,4 +162,71 @@ fn writers_on_all_members_end_with_the_same_tree_although_one_comes_and_goes() {
         let written = host.ok("cat /run/written");
         assert_eq!(n1.ok(&format!("cat /run/pve/own-{id}")), written, "the last write of n{id}");
     }
+}
+
+#[test]
+fn a_lone_host_founds_a_cluster_by_a_file_and_a_restart_without_corosync_running_first() {
+    let lab = Lab::bare(1);
+    let n1 = &lab.hosts[0];
+    n1.mount();
+    n1.publish(&conf(1, &[1]));
+    assert_eq!(n1.disk_conf(), "", "local mode leaves the disk alone");
+    n1.ok("kill $(cat /run/pve.pid)");
+    n1.until(5, "! test -e /run/pve.pid");
+    n1.mount();
+    assert_eq!(n1.disk_conf(), conf(1, &[1]));
+    n1.fails("touch /run/pve/f");
+    n1.corosync();
+    n1.until(10, "touch /run/pve/f");
+}
+
+#[test]
+fn a_slow_rename_blocks_neither_other_calls_nor_other_members() {
+    let lab = Lab::formed(2);
+    let [n1, n2] = &lab.hosts[..] else { panic!("two hosts") };
+    n1.ok("echo 0 > /run/pve/local/f");
+    std::thread::scope(|scope| {
+        let rename = scope.spawn(|| {
+            let start = Instant::now();
+            n1.publish(&conf(2, &[1, 2]));
+            (start.elapsed(), Instant::now())
+        });
+        n2.until(5, "grep -q 'config_version: 2' /run/pve/corosync.conf");
+        for host in [n1, n2] {
+            host.ok("echo 1 > /run/pve/local/f && cat /run/pve/local/f");
+        }
+        let others = Instant::now();
+        let (took, ended) = rename.join().unwrap();
+        assert!(took >= Duration::from_secs(1), "{took:?}");
+        assert!(others < ended, "the other calls waited for the rename");
+    });
+}
+
+#[test]
+fn an_equal_version_with_other_bytes_is_distributed_and_reloaded() {
+    let lab = Lab::formed(2);
+    let [n1, n2] = &lab.hosts[..] else { panic!("two hosts") };
+    n1.publish(&conf(1, &[1, 2]).replace("token: 1000", "token: 1234"));
+    for host in [n1, n2] {
+        host.until(2, "corosync-cmapctl -g totem.token | grep -q '= 1234$'");
+    }
+}
+
+#[test]
+fn what_a_host_was_told_is_written_survives_that_it_is_cut_off() {
+    let lab = Lab::formed(3);
+    let [n1, _, n3] = &lab.hosts[..] else { panic!("three hosts") };
+    // Writes until the first refusal and notes the last success.
+    n3.ok(
+        "(i=0; while mkdir /run/pve/priv/cut-$((i+1)); do i=$((i+1)); done; echo $i > /run/last) \
+           >/dev/null 2>&1 </dev/null &",
+    );
+    n1.until(5, "test -e /run/pve/priv/cut-20");
+    lab.cable(3, false);
+    n3.until(15, "test -s /run/last");
+    n1.until(15, "touch /run/pve/local/going-on");
+    lab.cable(3, true);
+    n3.until(15, "touch /run/pve/local/back");
+    let last: u32 = n3.ok("cat /run/last").parse().unwrap();
+    n1.ok(&format!("test -d /run/pve/priv/cut-{last}"));
 }

@@ -67,6 +67,18 @@ fn a_terminated_process_unmounts_and_removes_its_pid_file() {
 }
 
 #[test]
+fn an_open_file_does_not_keep_the_mount_of_a_terminated_process_in_place() {
+    let (_dir, n1) = mounted();
+    let process = n1.ok("cat /run/pve.pid");
+    n1.ok("echo x > /run/pve/f; sleep 60 </run/pve/f >/dev/null 2>&1 &");
+    n1.until(5, "readlink /proc/[0-9]*/fd/0 | grep -q /run/pve/f");
+    n1.ok(&format!("kill {process}"));
+    n1.until(5, &format!("! test -e /proc/{process}/exe && ! test -e /run/pve.pid"));
+    n1.fails("grep -q /run/pve /proc/self/mounts");
+    n1.ok(&n1.program());
+}
+
+#[test]
 fn a_listed_host_without_corosync_is_read_only_unless_it_is_forced_local() {
     let dir = tempfile::tempdir().unwrap();
     let n1 = Host::alone(&dir);

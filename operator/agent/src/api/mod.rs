@@ -31,7 +31,8 @@ pub enum Wanted {
     Changes(BTreeMap<String, Arc<PveChange>>),
 }
 
-/// Starts everything that talks to the API server.
+/// Starts everything that talks to the API server. Returns where the end of the token is told.
+#[must_use]
 pub fn start(
     client: &kube::Client,
     bootstrap: &Arc<Bootstrap>,

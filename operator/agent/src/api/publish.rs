@@ -21,7 +21,6 @@ pub(super) async fn publish(
     mut status: watch::Receiver<Option<PveHostStatus>>,
 ) {
     let api: Api<PveHost> = Api::namespaced(client, &bootstrap.namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
     let mut sent: Option<PveHostStatus> = None;
     let mut backoff = Backoff::default();
     loop {
@@ -30,22 +29,24 @@ pub(super) async fn publish(
             if status.changed().await.is_err() {
                 return;
             }
-            continue;
-        }
-        let object =
-            json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "status": wanted});
-        let patch = Patch::Apply(object);
-        match in_time(api.patch_status(bootstrap.host.as_str(), &params, &patch)).await {
-            Ok(_) => {
-                sent = wanted;
-                backoff.reset();
-            }
-            Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "cannot publish the status");
-                backoff.wait().await;
-            }
+        } else if apply(&api, bootstrap.host.as_str(), wanted.as_ref()).await {
+            sent = wanted;
+            backoff.reset();
+        } else {
+            backoff.wait().await;
         }
     }
+}
+
+/// Whether the API server took the status.
+async fn apply(api: &Api<PveHost>, host: &str, status: Option<&PveHostStatus>) -> bool {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let object = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "status": status});
+    let done = in_time(api.patch_status(host, &params, &Patch::Apply(object))).await;
+    if let Err(error) = &done {
+        tracing::warn!(error = format!("{error:#}"), "cannot publish the status");
+    }
+    done.is_ok()
 }
 
 /// Renews the host's Lease as often as the bootstrap file says.

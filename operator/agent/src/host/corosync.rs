@@ -169,6 +169,11 @@ fn on_quorum(_: &quorum::Handle, _: bool, _: quorum::RingId, _: Vec<cs::NodeId>)
     tell(CorosyncEvent::Changed);
 }
 
+#[expect(
+    clippy::too_many_arguments,
+    clippy::needless_pass_by_value,
+    reason = "the library's signature"
+)]
 fn on_nodelist(
     _: &quorum::Handle,
     ring: quorum::RingId,
@@ -180,12 +185,14 @@ fn on_nodelist(
     tell(CorosyncEvent::Changed);
 }
 
+#[expect(clippy::too_many_arguments, reason = "the library's signature")]
 fn on_message(_: &cpg::Handle, _: String, from: cs::NodeId, _: u32, bytes: &[u8], _: usize) {
     if let Ok(from) = NodeId::try_from(u32::from(from)) {
         tell(CorosyncEvent::Message { from, bytes: bytes.to_vec() });
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "the library's signature")]
 fn on_group(
     _: &cpg::Handle,
     _: &str,
@@ -260,7 +267,7 @@ impl Reader {
 fn configured_links(
     values: &BTreeMap<String, String>,
 ) -> impl Iterator<Item = (NodeId, LinkNumber)> + '_ {
-    values.iter().filter_map(|(key, _)| {
+    values.keys().filter_map(|key| {
         let (position, last) = key.strip_prefix("nodelist.node.")?.split_once('.')?;
         let number = last.strip_prefix("ring")?.strip_suffix("_addr")?;
         let node = values.get(&format!("nodelist.node.{position}.nodeid"))?;
@@ -314,7 +321,7 @@ impl Corosync for RealCorosync {
             let links = reader.links(&values);
             let votes = reader.votes(&members);
             let local = local_node(&values);
-            Some(CorosyncView { links, quorate, ring, members, local, votes, values })
+            Some(CorosyncView { values, links, quorate, ring, members, local, votes })
         })
     }
 

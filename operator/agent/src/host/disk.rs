@@ -89,7 +89,7 @@ impl Disk for RealDisk {
     }
 }
 
-/// Moves a database with SQLite's log, which holds what is not in the database yet.
+/// Moves a database with its write-ahead log, which holds what is not in the database yet.
 fn move_database(from: &str, to: &str) -> io::Result<()> {
     for suffix in ["-wal", "-shm", ""] {
         let from = format!("{from}{suffix}");

@@ -74,7 +74,7 @@ impl ClusterFiles for RealPmxcfs {
         let all: Value = serde_json::from_str(&text).ok()?;
         // The other counters (tasks, statistics) move all the time and mean nothing here.
         let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf"];
-        Some(wanted.iter().map(|key| format!("{} ", all[*key])).collect())
+        Some(wanted.map(|key| all[key].to_string()).join(" "))
     }
 
     fn lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {

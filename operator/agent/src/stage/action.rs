@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
-use pvecm_core::change::{Action, Stage};
+use pvecm_core::change::{Action, Parent, Stage};
 use pvecm_core::ids::HostName;
 
 use super::Undone;
-use super::probe::in_force;
+use super::probe::{in_force, parent_in_force};
 use crate::host_ports::Host;
 use crate::observe::Observation;
 use crate::ports::{DiskFile, Unit};
@@ -25,6 +25,8 @@ pub struct Task<'a> {
     pub sealed: Option<&'a str>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: &'a BTreeMap<HostName, String>,
+    /// What the plan says is in force before the stage; `None`: no cluster may be there.
+    pub expects: Option<&'a Parent>,
     /// `CLOCK_BOOTTIME` in milliseconds at which the stage must hold.
     pub deadline_ms: u64,
 }
@@ -54,6 +56,7 @@ fn seal_authkey(
     to: &HostName,
     recipient: &str,
 ) -> Result<String, Undone> {
+    parent_in_force(task.expects, &Observation::take(host)).map_err(Undone::NotBegun)?;
     if task.pinned.get(to).is_some_and(|pinned| pinned != recipient) {
         let sentence = format!("{to} has another sealing key than before; enrol it again");
         return Err(Undone::NotBegun(sentence));
@@ -75,6 +78,7 @@ fn receive_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     host.disk.replace(DiskFile::Authkey, &authkey).map_err(not_begun)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn not_begun(why: impl ToString) -> Undone {
     Undone::NotBegun(why.to_string())
 }
@@ -85,6 +89,9 @@ fn form(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     let seen = Observation::take(host);
     if in_force(config, &seen).is_ok() {
         return Ok(());
+    }
+    if task.expects.is_some() {
+        return Err(not_begun("the change starts from a cluster and would form another one"));
     }
     may_form(&seen, config.text.as_bytes()).map_err(Undone::NotBegun)?;
     if host.disk.read(DiskFile::Authkey).map_err(not_begun)?.is_none() {

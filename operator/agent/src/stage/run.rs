@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pvecm_core::change::{Course, StageResult};
-use pvecm_core::ids::{HostName, NodeId};
+use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{
     Attempt, Effect, Event, InForce, Machine, Message, Outcome, Phase, Record, Setup, View,
 };
@@ -208,7 +208,14 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Optio
         Effect::Act => {
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
-            let task = Task { stage, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
+            let task = Task {
+                stage,
+                key: &jobs.key,
+                sealed: None,
+                pinned: &pinned,
+                expects: pending.expects.as_ref(),
+                deadline_ms,
+            };
             silent(join(host, &task))
         }
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
@@ -217,16 +224,16 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Optio
     }
 }
 
-/// The checks before a stage, on a member.
+/// The checks before a stage, on a member. What is in force must be what the plan starts from, on every
+/// host: a file that a person changed is a reason to plan again, however well all hosts agree on it.
 fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
     let stage = &pending.stage;
-    let seen = Observation::take(host);
-    let digest = |text: &String| pvecm_core::ids::Digest::of(text.as_bytes());
-    let version = |text: &String| pvecm_core::conf::Document::parse(text.as_bytes()).version();
-    let parent = pending.parent.as_ref().and_then(|text| {
-        Some(pvecm_core::change::Parent { version: version(text)?, digest: digest(text) })
-    });
-    parent_in_force(parent.as_ref(), &seen)?;
+    let expects = pending.expects.as_ref();
+    parent_in_force(expects, &Observation::take(host))?;
+    let found = pending.parent.as_ref().map(|text| Digest::of(text.as_bytes()));
+    if found != expects.map(|parent| parent.digest) {
+        return Err("/etc/pve/corosync.conf was changed just before the stage".to_owned());
+    }
     match stage.course {
         Course::Write => host.corosync.check(&stage.config.text),
         Course::Start | Course::Local => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pvecm_core::change::{Action, ConfText, Course, Risk, Stage, StageResult};
+use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -15,7 +15,7 @@ use super::run::{GroupRun, JobEvent, Jobs};
 use crate::fake::{FakeHost, MemoryStore};
 use crate::ledger::{Book, Pending};
 use crate::observe::Observation;
-use crate::ports::{Clock, DiskFile};
+use crate::ports::{Clock, ClusterFiles, DiskFile};
 use crate::seal::{SealingKey, seal};
 
 fn text(version: u64) -> String {
@@ -24,6 +24,11 @@ fn text(version: u64) -> String {
 
 fn conf(version: u64) -> ConfText {
     ConfText::new(ConfigVersion(version), text(version))
+}
+
+fn parent() -> Parent {
+    let ConfText { version, digest, text: _ } = conf(1);
+    Parent { version, digest }
 }
 
 fn stage(course: Course) -> Stage {
@@ -46,7 +51,14 @@ fn with_task<T>(fake: &FakeHost, stage: &Stage, act: impl FnOnce(&Task<'_>) -> T
     let sealed = seal(&key.public(), b"secret").unwrap();
     let deadline_ms = fake.now().millis + 5000;
     let pinned = BTreeMap::new();
-    act(&Task { stage, key: &key, sealed: Some(&sealed), pinned: &pinned, deadline_ms })
+    act(&Task {
+        stage,
+        key: &key,
+        sealed: Some(&sealed),
+        pinned: &pinned,
+        expects: None,
+        deadline_ms,
+    })
 }
 
 fn form(fake: &FakeHost) -> Result<(), Undone> {
@@ -117,7 +129,8 @@ impl Lone {
         let pending = book.ledger().pending.clone().unwrap_or(Pending {
             attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
             stage: stage(Course::Write),
-            parent: Some(text(1)),
+            expects: Some(parent()),
+            parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
             record: None,
             recorded_at: fake.now(),
         });
@@ -180,12 +193,45 @@ fn a_crash_after_the_write_is_recovered_to_the_same_outcome() {
 }
 
 #[test]
-fn a_file_that_a_person_changed_before_the_stage_is_left_alone() {
-    let fake = FakeHost::member(&text(1));
-    fake.world().pmxcfs_conf = Some(text(7).into());
-    let mut lone = Lone::start(fake, Arc::default());
+fn a_file_that_a_person_changed_in_all_places_before_the_stage_is_left_alone() {
+    let mut lone = Lone::start(FakeHost::member(&text(7)), Arc::default());
     assert_eq!(lone.result(), StageResult::Refused);
+    assert!(lone.run.outcome.as_ref().unwrap().1.contains("not what the change starts from"));
     assert_eq!(lone.fake.world().pmxcfs_conf.as_deref(), Some(text(7).as_bytes()));
+}
+
+#[test]
+fn a_file_that_a_person_changed_on_the_way_to_the_disk_is_left_alone() {
+    let fake = FakeHost::member(&text(1));
+    fake.world().disk.insert(DiskFile::Conf, text(7).into());
+    assert_eq!(Lone::start(fake, Arc::default()).result(), StageResult::Refused);
+}
+
+#[test]
+fn a_cluster_is_formed_only_where_the_plan_says_that_there_is_none() {
+    let (fake, stage, from) = (FakeHost::fresh(), stage(Course::Local), parent());
+    let result = with_task(&fake, &stage, |task| {
+        let task = Task { expects: Some(&from), ..*task };
+        run_actions(&fake.host(), &task, &[Action::FormCluster {}])
+    });
+    assert!(matches!(result, Err(Undone::NotBegun(_))));
+    assert!(fake.world().disk.is_empty());
+}
+
+#[test]
+fn no_secret_is_sealed_when_another_file_than_the_plans_is_in_force() {
+    let (stage, from) = (stage(Course::Local), parent());
+    let seal_on = |fake: FakeHost| {
+        fake.world().disk.insert(DiskFile::Authkey, b"secret".to_vec());
+        with_task(&fake, &stage, |task| {
+            let task = Task { expects: Some(&from), ..*task };
+            let recipient = task.key.public();
+            let to = "n2".parse().unwrap();
+            run_actions(&fake.host(), &task, &[Action::SealAuthkey { to, recipient }])
+        })
+    };
+    assert!(seal_on(FakeHost::member(&text(1))).is_ok());
+    assert!(matches!(seal_on(FakeHost::member(&text(7))), Err(Undone::NotBegun(_))));
 }
 
 #[test]
