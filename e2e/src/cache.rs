@@ -62,11 +62,8 @@ impl Cache {
 /// A short name for a text.
 #[must_use]
 pub fn tag(text: &str) -> String {
-    let mut tag = String::new();
-    for byte in Sha256::digest(text.as_bytes()).iter().take(6) {
-        tag += &format!("{byte:02x}");
-    }
-    tag
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]
@@ -83,9 +80,9 @@ mod tests {
     fn what_several_runs_want_at_once_is_made_once() {
         let directory = tempfile::tempdir().unwrap();
         let cache = Cache::at(directory.path().to_owned()).unwrap();
-        let count = AtomicUsize::new(0);
+        let calls = AtomicUsize::new(0);
         let make = |path: &Path| {
-            count.fetch_add(1, Ordering::SeqCst);
+            calls.fetch_add(1, Ordering::SeqCst);
             // Time for the others to arrive.
             thread::sleep(Duration::from_millis(100));
             Ok(fs::create_dir(path)?)
@@ -95,7 +92,7 @@ mod tests {
                 scope.spawn(|| assert!(cache.once("thing", make).unwrap().is_dir()));
             }
         });
-        assert_eq!(count.into_inner(), 1);
+        assert_eq!(calls.into_inner(), 1);
     }
 
     #[test]

@@ -73,28 +73,29 @@ impl FromStr for Network {
 
 /// Makes the bridges; only the management bridge has an address, that of the control plane.
 pub fn create_bridges(supervisor: &Supervisor) -> Result<()> {
-    let mut batch = String::from("link set lo up\n");
-    for network in Network::ALL {
+    let bridge = |network| {
         // Without snooping no bridge holds back a packet that it has not learned about yet.
-        batch += &format!("link add br-{network} type bridge mcast_snooping 0\n");
-        batch += &format!("link set br-{network} up\n");
-    }
-    batch += &format!("addr add {CONTROL_ADDRESS}/24 dev br-mgmt\n");
+        format!("link add br-{network} type bridge mcast_snooping 0\nlink set br-{network} up\n")
+    };
+    let bridges = Network::ALL.map(bridge).concat();
+    let batch = format!("link set lo up\n{bridges}addr add {CONTROL_ADDRESS}/24 dev br-mgmt\n");
     ip_batch(supervisor, &[], &batch).context("could not make the lab's bridges")
 }
 
 /// Makes a host's network namespace with its four NICs.
 pub fn create_nics(supervisor: &Supervisor, host: &str, number: u8) -> Result<()> {
-    let mut outside = format!("netns add {host}\n");
-    let mut inside = String::from("link set lo up\n");
-    for network in Network::ALL {
-        outside += &format!(
+    let cable = |network| {
+        format!(
             "link add {host}-{network} type veth peer name {network} netns {host}\n\
              link set {host}-{network} master br-{network}\nlink set {host}-{network} up\n"
-        );
+        )
+    };
+    let nic = |network: Network| {
         let address = network.address(number);
-        inside += &format!("addr add {address}/24 dev {network}\nlink set {network} up\n");
-    }
+        format!("addr add {address}/24 dev {network}\nlink set {network} up\n")
+    };
+    let outside = format!("netns add {host}\n{}", Network::ALL.map(cable).concat());
+    let inside = format!("link set lo up\n{}", Network::ALL.map(nic).concat());
     ip_batch(supervisor, &[], &outside)
         .and_then(|()| ip_batch(supervisor, &["-n", host], &inside))
         .with_context(|| format!("could not make the NICs of {host}"))

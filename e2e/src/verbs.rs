@@ -159,13 +159,13 @@ fn render_base() -> Result<()> {
 fn status(lab: &Lab) -> Result<()> {
     for host in lab.hosts() {
         let power = if host.is_on()? { "on" } else { "off" };
-        let mut cables = String::new();
+        let mut cables = Vec::new();
         for network in Network::ALL {
             let cable = network::has_cable(lab.supervisor(), host.name(), network)?;
-            let word = if cable { String::new() } else { " (cut)".to_owned() };
-            cables += &format!("  {network} {}{word}", host.address(network));
+            let word = if cable { "" } else { " (cut)" };
+            cables.push(format!("  {network} {}{word}", host.address(network)));
         }
-        println!("{:<4} {power:<3}{cables}", host.name());
+        println!("{:<4} {power:<3}{}", host.name(), cables.concat());
     }
     for (process, state) in lab.supervisor().processes()? {
         if lab.host(&process).is_err() {

@@ -67,9 +67,9 @@ impl<'lab> ControlPlane<'lab> {
         }))
     }
 
-    /// Stops the API server at once; etcd and everything else go on. Asked politely it would serve
-    /// its watches for up to a minute more.
+    /// Stops the API server at once; etcd and everything else go on.
     pub fn stop_api_server(&self) -> Result<()> {
+        // Told to end, it would wait up to a minute for its clients' watches.
         self.supervisor.end("kube-apiserver", Signal::SIGKILL)
     }
 

@@ -121,14 +121,15 @@ impl<'lab> Host<'lab> {
         let name = self.name();
         ensure!(!self.is_on()?, "{name} is on already");
         let cgroups = self.lab.host_cgroups(name);
-        let mut script = String::new();
+        let mut script = Vec::new();
         for dir in &cgroups {
             fs::create_dir_all(dir)
                 .with_context(|| format!("could not create {}", dir.display()))?;
             // In a cgroup that all hosts share, systemd of one host kills the other's services.
-            script += &format!("echo 0 > {}/cgroup.procs && ", dir.display());
+            script.push(format!("echo 0 > {}/cgroup.procs", dir.display()));
         }
-        script += "exec systemd-nspawn \"$@\"";
+        script.push("exec systemd-nspawn \"$@\"".to_owned());
+        let script = script.join(" && ");
         let mut argv: Vec<String> = ["sh", "-c", &script, "sh"].map(String::from).to_vec();
         argv.extend(self.nspawn_arguments());
         self.supervisor

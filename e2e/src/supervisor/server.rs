@@ -86,11 +86,10 @@ fn ending(status: WaitStatus) -> String {
     }
 }
 
-fn answer(connection: &UnixStream, processes: &Processes) {
+fn answer(mut connection: &UnixStream, processes: &Processes) {
     let reply = read_request(connection).and_then(|request| carry_out(request, processes));
     // A client that has gone away needs no answer.
     if let Ok(text) = serde_json::to_string(&reply) {
-        let mut connection = connection;
         let _gone = connection.write_all(text.as_bytes());
     }
 }
