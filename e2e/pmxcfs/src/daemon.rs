@@ -103,6 +103,21 @@ pub fn hold_signals() -> Result<SigSet> {
     Ok(ends)
 }
 
+/// Waits for a signal, takes the mount away and ends the process.
+#[allow(clippy::cognitive_complexity, reason = "the lint counts the branches in tracing's macros")]
+fn end(ends: SigSet, dir: &Path, pid_file: &PidFile) {
+    if let Ok(signal) = ends.wait() {
+        tracing::info!("[main] notice: exit proxmox configuration filesystem stand-in ({signal})");
+    }
+    // Detached first: an open file must not keep a dead mount in place, as `unmount` alone would.
+    if let Err(error) = umount2(dir, MntFlags::MNT_DETACH) {
+        tracing::error!("[main] crit: unmount failed: {error}");
+    }
+    pid_file.remove();
+    sleep(LAST_CALLS);
+    exit(0);
+}
+
 /// Answers the kernel until the file system is unmounted, by a signal or by anybody else.
 pub fn serve(
     session: Session<Adapter>,
@@ -110,20 +125,7 @@ pub fn serve(
     (dir, pid_file): (&Path, &PidFile),
 ) -> Result<()> {
     let (ended, dir) = (pid_file.clone(), dir.to_owned());
-    thread::spawn(move || {
-        if let Ok(signal) = ends.wait() {
-            tracing::info!(
-                "[main] notice: exit proxmox configuration filesystem stand-in ({signal})"
-            );
-        }
-        // Detached first: an open file must not keep a dead mount in place, as `unmount` alone would.
-        if let Err(error) = umount2(&dir, MntFlags::MNT_DETACH) {
-            tracing::error!("[main] crit: unmount failed: {error}");
-        }
-        ended.remove();
-        sleep(LAST_CALLS);
-        exit(0);
-    });
+    thread::spawn(move || end(ends, &dir, &ended));
     let result = session.run().context("answering the kernel");
     pid_file.remove();
     result

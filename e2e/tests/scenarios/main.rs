@@ -7,5 +7,6 @@ mod interruptions;
 mod lab;
 mod links;
 mod refusals;
+mod rest;
 mod rules;
 mod support;

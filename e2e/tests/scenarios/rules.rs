@@ -33,12 +33,12 @@ fn replay(lab: &Lab, case: &Case) -> Result<()> {
             kubectl(lab, &status, &old.to_string())?;
         }
     }
-    let send = match (&case.old, case.status) {
+    let verb = match (&case.old, case.status) {
         (None, false) => &["create", "-f", "-"][..],
         (Some(_), false) => &apply,
         (_, true) => &status,
     };
-    let sent = kubectl(lab, send, &case.object.to_string());
+    let sent = kubectl(lab, verb, &case.object.to_string());
     // Whatever became of it, the next case finds nothing.
     kubectl(lab, &["delete", "--ignore-not-found", &named(&case.object)?], "")?;
     match (&case.refused, sent) {

@@ -46,11 +46,6 @@ pub fn get(lab: &Lab, what: &[&str]) -> Result<Value> {
     serde_json::from_str(&text).context("kubectl did not print JSON")
 }
 
-/// The status of a host, as its agent and the operator wrote it.
-pub fn host_status(lab: &Lab, host: &str) -> Result<Value> {
-    Ok(get(lab, &["pvehost", host])?["status"].take())
-}
-
 /// Applies a file of manifests/samples as a user would.
 pub fn apply_sample(lab: &Lab, file: &str) -> Result<String> {
     let path = format!("{}/../manifests/samples/{file}", env!("CARGO_MANIFEST_DIR"));

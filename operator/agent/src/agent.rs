@@ -20,7 +20,7 @@ use crate::api::Wanted;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending};
 use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
-use crate::ports::CorosyncEvent;
+use crate::ports::{CorosyncEvent, DiskFile};
 use crate::seal::SealingKey;
 use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
@@ -286,6 +286,7 @@ impl Agent {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
             parent: text,
+            had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
             stage,
             record: None,
             recorded_at: self.host.clock.now(),
@@ -332,11 +333,10 @@ impl Agent {
             let same_boot = pending.recorded_at.boot_id == host.clock.now().boot_id;
             let begun = if same_boot { pending.recorded_at.millis + timeout_ms } else { 0 };
             let task = Task {
-                stage: &pending.stage,
+                pending: &pending,
                 key: &key,
                 sealed: sealed.as_deref(),
                 pinned: &pinned,
-                expects: pending.expects.as_ref(),
                 deadline_ms: begun,
             };
             let result = run_actions(&host, &task, &actions);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use pvecm_core::conf::Document;
 use pvecm_core::ids::{LinkNumber, NodeId};
+use pvecm_core::protocol::Attempt;
 
 use crate::host_ports::Host;
 use crate::ports::{
@@ -34,10 +35,12 @@ pub struct World {
     pub disk: BTreeMap<DiskFile, Vec<u8>>,
     pub pmxcfs_conf: Option<Vec<u8>>,
     pub pmxcfs_runs: bool,
-    pub database_aside: bool,
+    pub database_aside: Option<Attempt>,
     pub corosync_runs: bool,
     pub running: Option<String>,
     pub corosync_starts: bool,
+    pub corosync_ends: bool,
+    pub refuses_conf: bool,
     pub foreign_lock: bool,
     pub sent: Vec<Vec<u8>>,
     pub millis: u64,
@@ -121,7 +124,7 @@ impl Corosync for FakeHost {
         Ok(())
     }
     fn check(&self, _: &str) -> Result<(), String> {
-        Ok(())
+        if self.world().refuses_conf { Err("corosync says no".to_owned()) } else { Ok(()) }
     }
 }
 
@@ -179,13 +182,14 @@ impl Disk for FakeHost {
         self.world().disk.remove(&file);
         Ok(())
     }
-    fn set_database_aside(&self) -> io::Result<()> {
-        self.world().database_aside = true;
+    fn set_database_aside(&self, attempt: Attempt) -> io::Result<()> {
+        self.world().database_aside = Some(attempt);
         Ok(())
     }
-    fn bring_database_back(&self) -> io::Result<()> {
+    fn bring_database_back(&self, attempt: Attempt) -> io::Result<()> {
         let mut world = self.world();
-        if std::mem::take(&mut world.database_aside) {
+        if world.database_aside == Some(attempt) {
+            world.database_aside = None;
             world.pmxcfs_conf = None;
         }
         Ok(())
@@ -199,12 +203,12 @@ impl Services for FakeHost {
         match unit {
             Unit::Corosync if !world.corosync_starts => return Err("corosync: failed".to_owned()),
             Unit::Corosync => {
-                world.corosync_runs = true;
+                world.corosync_runs = !world.corosync_ends;
                 world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
             }
             Unit::PveCluster => {
                 world.pmxcfs_runs = true;
-                if world.database_aside && world.pmxcfs_conf.is_none() {
+                if world.database_aside.is_some() && world.pmxcfs_conf.is_none() {
                     world.pmxcfs_conf = disk;
                 }
             }

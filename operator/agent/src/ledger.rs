@@ -43,6 +43,8 @@ pub struct Pending {
     pub expects: Option<Parent>,
     /// /etc/pve/corosync.conf as it was found before the stage; `None`: there was none.
     pub parent: Option<String>,
+    /// Whether there was an authkey before the stage. One that the stage made goes when it is undone.
+    pub had_authkey: bool,
     /// How far this host got, with the time left when that was written.
     pub record: Option<Record>,
     /// When the time left was true.
@@ -217,6 +219,7 @@ mod tests {
             stage,
             expects: None,
             parent: None,
+            had_authkey: false,
             record: Some(record),
             recorded_at,
         };

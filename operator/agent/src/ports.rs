@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use pvecm_core::ids::{LinkNumber, NodeId};
+use pvecm_core::protocol::Attempt;
 use serde::{Deserialize, Serialize};
 
 /// Why corosync did not do what was asked.
@@ -123,10 +124,10 @@ pub trait Disk: Send + Sync {
     /// Removes the file; fine when it is not there.
     fn remove(&self, file: DiskFile) -> io::Result<()>;
     /// Moves the database of pmxcfs (which must not run) into its backup folder. Does nothing when
-    /// there is no database.
-    fn set_database_aside(&self) -> io::Result<()>;
-    /// Moves the database that was set aside last back; fine when none was.
-    fn bring_database_back(&self) -> io::Result<()>;
+    /// there is no database. What this attempt set aside before stays what it was.
+    fn set_database_aside(&self, attempt: Attempt) -> io::Result<()>;
+    /// Moves the database that this attempt set aside back; fine when it set none aside.
+    fn bring_database_back(&self, attempt: Attempt) -> io::Result<()>;
 }
 
 /// A systemd unit that the agent may touch.

@@ -8,8 +8,7 @@ use crate::cargo;
 use crate::step::step;
 
 /// Advisories are left out: their database is no package and cannot be fetched everywhere.
-const CHECKS: [&str; 8] =
-    ["deny", "--log-level=error", "check", "--config", ".deny.toml", "bans", "licenses", "sources"];
+const CHECKS: [&str; 6] = ["deny", "--log-level=error", "check", "bans", "licenses", "sources"];
 
 /// Installs cargo-deny when it is missing, and runs the checks.
 pub fn check() -> Result<()> {

@@ -5,11 +5,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use pvecm_core::protocol::Attempt;
+
 use crate::ports::{Disk, DiskFile, LedgerStore};
 
 const DATABASE: &str = "/var/lib/pve-cluster/config.db";
 const BACKUPS: &str = "/var/lib/pve-cluster/backup";
-const ASIDE: &str = "before-join.db";
+
+/// A name of its own for every attempt: undoing one must never bring back what another set aside.
+fn aside(attempt: Attempt) -> String {
+    let Attempt { change, stage, attempt } = attempt;
+    format!("{BACKUPS}/before-change-{change}-{stage}-{attempt}.db")
+}
 
 /// Replaces a file so that after a crash either the old or the new bytes are there, never a part.
 pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -61,21 +68,25 @@ impl Disk for RealDisk {
         }
     }
 
-    fn set_database_aside(&self) -> io::Result<()> {
+    fn set_database_aside(&self, attempt: Attempt) -> io::Result<()> {
         if !Path::new(DATABASE).exists() {
             return Ok(());
         }
         fs::create_dir_all(BACKUPS)?;
         fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))?;
-        let stamp = jiff::Timestamp::now().as_millisecond();
-        let older = format!("{BACKUPS}/config-{stamp}.db");
-        move_database(&format!("{BACKUPS}/{ASIDE}"), &older)?;
-        move_database(DATABASE, &format!("{BACKUPS}/{ASIDE}"))?;
+        let aside = aside(attempt);
+        // After a crash in the middle the host's own database is aside already, and this is a new one.
+        let to = if Path::new(&aside).exists() {
+            format!("{BACKUPS}/config-{}.db", jiff::Timestamp::now().as_millisecond())
+        } else {
+            aside
+        };
+        move_database(DATABASE, &to)?;
         File::open(BACKUPS)?.sync_all()
     }
 
-    fn bring_database_back(&self) -> io::Result<()> {
-        let aside = format!("{BACKUPS}/{ASIDE}");
+    fn bring_database_back(&self, attempt: Attempt) -> io::Result<()> {
+        let aside = aside(attempt);
         if !Path::new(&aside).exists() {
             return Ok(());
         }

@@ -4,29 +4,32 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 
-use pvecm_core::change::{Action, Parent, Stage};
+use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
+use pvecm_core::protocol::Attempt;
 
 use super::Undone;
 use super::probe::{in_force, parent_in_force};
 use crate::host_ports::Host;
+use crate::ledger::Pending;
 use crate::observe::Observation;
 use crate::ports::{DiskFile, Unit};
 use crate::seal::{SealingKey, seal};
 
+/// So long a started corosync may be away before it counts as ended.
+const GONE_MS: u64 = 3_000;
+
 /// What an action needs besides the host.
 #[derive(Debug)]
 pub struct Task<'a> {
-    /// The stage.
-    pub stage: &'a Stage,
+    /// The stage, as the ledger holds it.
+    pub pending: &'a Pending,
     /// This host's key.
     pub key: &'a SealingKey,
     /// What was sealed for this host.
     pub sealed: Option<&'a str>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: &'a BTreeMap<HostName, String>,
-    /// What the plan says is in force before the stage; `None`: no cluster may be there.
-    pub expects: Option<&'a Parent>,
     /// `CLOCK_BOOTTIME` in milliseconds at which the stage must hold.
     pub deadline_ms: u64,
 }
@@ -56,7 +59,8 @@ fn seal_authkey(
     to: &HostName,
     recipient: &str,
 ) -> Result<String, Undone> {
-    parent_in_force(task.expects, &Observation::take(host)).map_err(Undone::NotBegun)?;
+    parent_in_force(task.pending.expects.as_ref(), &Observation::take(host))
+        .map_err(Undone::NotBegun)?;
     if task.pinned.get(to).is_some_and(|pinned| pinned != recipient) {
         let sentence = format!("{to} has another sealing key than before; enrol it again");
         return Err(Undone::NotBegun(sentence));
@@ -85,21 +89,20 @@ fn not_begun(why: impl ToString) -> Undone {
 
 /// Makes a cluster of this one host.
 fn form(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
-    let config = &task.stage.config;
+    let config = &task.pending.stage.config;
     let seen = Observation::take(host);
     if in_force(config, &seen).is_ok() {
         return Ok(());
     }
-    if task.expects.is_some() {
+    if task.pending.expects.is_some() {
         return Err(not_begun("the change starts from a cluster and would form another one"));
     }
     may_form(&seen, config.text.as_bytes()).map_err(Undone::NotBegun)?;
-    if host.disk.read(DiskFile::Authkey).map_err(not_begun)?.is_none() {
-        let key = random_authkey().map_err(not_begun)?;
-        host.disk.replace(DiskFile::Authkey, &key).map_err(not_begun)?;
-    }
-    host.corosync.check(&config.text).map_err(Undone::NotBegun)?;
-    put_together(host, task).map_err(|why| match undo_form(host) {
+    let formed = ensure_authkey(host)
+        // corosync reads the key before it judges the file.
+        .and_then(|()| host.corosync.check(&config.text))
+        .and_then(|()| put_together(host, task));
+    formed.map_err(|why| match undo_form(host, task.pending) {
         Ok(()) => Undone::PutBack(why),
         Err(also) => Undone::Stuck(format!("{why}; and it could not be undone: {also}")),
     })
@@ -114,7 +117,23 @@ fn may_form(seen: &Observation, text: &[u8]) -> Result<(), String> {
     if foreign(&seen.pmxcfs_conf) || foreign(&seen.disk_conf) {
         return Err("this host already has another corosync.conf".to_owned());
     }
+    if seen.corosync.is_some() && seen.disk_conf.is_none() {
+        return Err("corosync already runs here, without a file".to_owned());
+    }
     Ok(())
+}
+
+fn ensure_authkey(host: &Host) -> Result<(), String> {
+    if host.disk.read(DiskFile::Authkey).map_err(words)?.is_some() {
+        return Ok(());
+    }
+    let key = random_authkey().map_err(words)?;
+    host.disk.replace(DiskFile::Authkey, &key).map_err(words)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn words(error: std::io::Error) -> String {
+    error.to_string()
 }
 
 fn random_authkey() -> std::io::Result<Vec<u8>> {
@@ -126,13 +145,9 @@ fn random_authkey() -> std::io::Result<Vec<u8>> {
 /// The order that keeps /etc/pve away for the shortest time (facts/pmxcfs.md 1): the same bytes in both
 /// places, corosync, and only then pmxcfs again.
 fn put_together(host: &Host, task: &Task<'_>) -> Result<(), String> {
-    let config = &task.stage.config;
-    let bytes = config.text.as_bytes();
-    let words = |error: std::io::Error| error.to_string();
-    if host.cluster_files.read_conf().map_err(words)?.as_deref() != Some(bytes) {
-        host.cluster_files.replace_conf(Some(bytes)).map_err(words)?;
-    }
-    host.disk.replace(DiskFile::Conf, bytes).map_err(words)?;
+    let config = &task.pending.stage.config;
+    put_first_file(host, task)?;
+    host.disk.replace(DiskFile::Conf, config.text.as_bytes()).map_err(words)?;
     host.services.start(Unit::Corosync)?;
     wait(host, task.deadline_ms, quorate)?;
     host.services.stop(Unit::PveCluster)?;
@@ -140,40 +155,73 @@ fn put_together(host: &Host, task: &Task<'_>) -> Result<(), String> {
     wait(host, task.deadline_ms, |seen| in_force(config, seen))
 }
 
+/// Under the lock that `pvecm create` takes too: of two that form at once, one finds the other's file.
+fn put_first_file(host: &Host, task: &Task<'_>) -> Result<(), String> {
+    let bytes = task.pending.stage.config.text.as_bytes();
+    let files = &host.cluster_files;
+    let left_ms = task.deadline_ms.saturating_sub(host.clock.now().millis);
+    let lock = files.lock(left_ms).map_err(|error| format!("cannot take the lock: {error}"))?;
+    match files.read_conf().map_err(words)? {
+        Some(found) if found == bytes => Ok(()),
+        Some(_) => Err("this host got another corosync.conf in the meantime".to_owned()),
+        None if !lock.is_own() => Err("the lock was taken away".to_owned()),
+        None => files.replace_conf(Some(bytes)).map_err(words),
+    }
+}
+
 fn quorate(seen: &Observation) -> Result<(), String> {
     if seen.quorate() { Ok(()) } else { Err("this host has no quorum".to_owned()) }
 }
 
-/// Looks until it holds; at the deadline the last reason why not is the error.
+/// Looks until it holds; at the deadline the last reason why not is the error. A corosync that ended
+/// is not waited for: nothing starts it again (facts/pmxcfs.md 1).
 fn wait(
     host: &Host,
     deadline_ms: u64,
     holds: impl Fn(&Observation) -> Result<(), String>,
 ) -> Result<(), String> {
+    let mut last_ran_ms = host.clock.now().millis;
     loop {
-        match holds(&Observation::take(host)) {
+        let seen = Observation::take(host);
+        let now = host.clock.now().millis;
+        if seen.corosync.is_some() {
+            last_ran_ms = now;
+        }
+        match holds(&seen) {
             Ok(()) => return Ok(()),
-            Err(why) if host.clock.now().millis >= deadline_ms => return Err(why),
+            Err(why) if now >= deadline_ms => return Err(why),
+            Err(_) if now >= last_ran_ms + GONE_MS => {
+                return Err("corosync ended after it was started".to_owned());
+            }
             Err(_) => host.clock.sleep_ms(50),
         }
     }
 }
 
-/// Leaves no cluster behind. The database stays: it holds the configuration of the host's guests.
-pub fn undo_form(host: &Host) -> Result<(), String> {
-    let words = |error: std::io::Error| error.to_string();
+/// Leaves no cluster behind, and nothing that this stage made. The database stays: it holds the
+/// configuration of the host's guests. Another corosync.conf than the stage's is left alone.
+fn undo_form(host: &Host, pending: &Pending) -> Result<(), String> {
+    let own = pending.stage.config.text.as_bytes();
+    let in_cluster = host.cluster_files.read_conf().map_err(words)?;
+    let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
+    if [&in_cluster, &on_disk].into_iter().flatten().any(|bytes| bytes != own) {
+        return Err("there is another corosync.conf than the stage's".to_owned());
+    }
     host.services.stop(Unit::Corosync)?;
-    if host.cluster_files.read_conf().map_err(words)?.is_some() {
-        // Without quorum pmxcfs takes no writes, unless it runs outside of any cluster.
+    if in_cluster.is_some() {
+        // Without quorum pmxcfs takes no writes, unless it runs outside of any cluster. Nobody else
+        // can write there then, so no lock is taken.
         host.services.stop(Unit::PveCluster)?;
         host.services.start_local_pmxcfs()?;
         let removed = host.cluster_files.replace_conf(None).map_err(words);
         host.services.stop_local_pmxcfs()?;
         removed?;
-        host.disk.remove(DiskFile::Conf).map_err(words)?;
-        return host.services.start(Unit::PveCluster);
     }
-    host.disk.remove(DiskFile::Conf).map_err(words)
+    host.disk.remove(DiskFile::Conf).map_err(words)?;
+    if !pending.had_authkey {
+        host.disk.remove(DiskFile::Authkey).map_err(words)?;
+    }
+    host.services.start(Unit::PveCluster)
 }
 
 /// What must be so before a host joins: it can still say no.
@@ -193,17 +241,16 @@ pub fn may_join(host: &Host, stage: &Stage) -> Result<(), String> {
 /// Joins, in the order that makes a host a writable member in 2.4 s (facts/pmxcfs.md 1): everything in
 /// place, corosync up and quorate, and only then pmxcfs with an empty database.
 pub fn join(host: &Host, task: &Task<'_>) -> Result<(), String> {
-    let config = &task.stage.config;
+    let config = &task.pending.stage.config;
     let seen = Observation::take(host);
     if in_force(config, &seen).is_ok() {
         return Ok(());
     }
-    let words = |error: std::io::Error| error.to_string();
     host.disk.replace(DiskFile::Conf, config.text.as_bytes()).map_err(words)?;
     // A database that already holds the cluster's file came from the cluster, before a crash.
     if seen.pmxcfs_conf.is_none() {
         host.services.stop(Unit::PveCluster)?;
-        host.disk.set_database_aside().map_err(words)?;
+        host.disk.set_database_aside(task.pending.attempt).map_err(words)?;
     }
     host.services.start(Unit::Corosync)?;
     wait(host, task.deadline_ms, quorate)?;
@@ -212,12 +259,11 @@ pub fn join(host: &Host, task: &Task<'_>) -> Result<(), String> {
 }
 
 /// Gives a host that joined, or began to, its own database back.
-pub fn undo_join(host: &Host) -> Result<(), String> {
-    let words = |error: std::io::Error| error.to_string();
+pub fn undo_join(host: &Host, attempt: Attempt) -> Result<(), String> {
     host.services.stop(Unit::PveCluster)?;
     host.services.stop(Unit::Corosync)?;
     host.disk.remove(DiskFile::Conf).map_err(words)?;
     host.disk.remove(DiskFile::Authkey).map_err(words)?;
-    host.disk.bring_database_back().map_err(words)?;
+    host.disk.bring_database_back(attempt).map_err(words)?;
     host.services.start(Unit::PveCluster)
 }

@@ -204,19 +204,12 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Optio
         Effect::WriteBack { over_parent } => {
             Some(Event::WrittenBack(write_back(host, stage, parent, over_parent)))
         }
-        Effect::Undo => Some(Event::Undone(undo_join(host))),
+        Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt))),
         Effect::Act => {
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
-            let task = Task {
-                stage,
-                key: &jobs.key,
-                sealed: None,
-                pinned: &pinned,
-                expects: pending.expects.as_ref(),
-                deadline_ms,
-            };
-            silent(join(host, &task))
+            let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
+            Some(Event::Acted(join(host, &task)))
         }
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
         Effect::TakeClusterFile => silent(take_cluster_file(host)),

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use super::Undone;
 use super::action::{Task, join, may_join, run as run_actions, undo_join};
 use super::run::{GroupRun, JobEvent, Jobs};
-use crate::fake::{FakeHost, MemoryStore};
+use crate::fake::{FakeHost, MemoryStore, World};
 use crate::ledger::{Book, Pending};
 use crate::observe::Observation;
 use crate::ports::{Clock, ClusterFiles, DiskFile};
@@ -46,24 +46,33 @@ fn stage(course: Course) -> Stage {
     }
 }
 
-fn with_task<T>(fake: &FakeHost, stage: &Stage, act: impl FnOnce(&Task<'_>) -> T) -> T {
+fn pending(fake: &FakeHost, stage: Stage, expects: Option<Parent>) -> Pending {
+    let had_authkey = fake.world().disk.contains_key(&DiskFile::Authkey);
+    Pending {
+        attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
+        stage,
+        expects,
+        parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
+        had_authkey,
+        record: None,
+        recorded_at: fake.now(),
+    }
+}
+
+fn with_task<T>(fake: &FakeHost, pending: &Pending, act: impl FnOnce(&Task<'_>) -> T) -> T {
     let key = SealingKey::open(&MemoryStore::default()).unwrap();
     let sealed = seal(&key.public(), b"secret").unwrap();
     let deadline_ms = fake.now().millis + 5000;
     let pinned = BTreeMap::new();
-    act(&Task {
-        stage,
-        key: &key,
-        sealed: Some(&sealed),
-        pinned: &pinned,
-        expects: None,
-        deadline_ms,
-    })
+    act(&Task { pending, key: &key, sealed: Some(&sealed), pinned: &pinned, deadline_ms })
 }
 
 fn form(fake: &FakeHost) -> Result<(), Undone> {
-    let stage = stage(Course::Local);
-    with_task(fake, &stage, |task| {
+    form_from(fake, None)
+}
+
+fn form_from(fake: &FakeHost, expects: Option<Parent>) -> Result<(), Undone> {
+    with_task(fake, &pending(fake, stage(Course::Local), expects), |task| {
         run_actions(&fake.host(), task, &[Action::FormCluster {}]).map(|_| ())
     })
 }
@@ -80,13 +89,29 @@ fn a_fresh_host_forms_a_cluster_and_forming_again_changes_nothing() {
 }
 
 #[test]
-fn a_host_whose_corosync_does_not_start_is_left_without_a_cluster() {
+fn a_host_on_which_forming_fails_is_left_as_it_was() {
+    for fails in [
+        |world: &mut World| world.corosync_starts = false,
+        |world: &mut World| world.corosync_ends = true,
+        |world: &mut World| world.refuses_conf = true,
+        |world: &mut World| world.foreign_lock = true,
+    ] {
+        let fake = FakeHost::fresh();
+        fails(&mut fake.world());
+        assert!(matches!(form(&fake), Err(Undone::PutBack(_))));
+        assert_eq!(fake.world().pmxcfs_conf, None);
+        assert!(fake.world().disk.is_empty(), "the key that the stage made is gone as well");
+        assert!(fake.world().pmxcfs_runs && !fake.world().corosync_runs);
+    }
+}
+
+#[test]
+fn an_authkey_that_was_there_before_outlives_a_failed_forming() {
     let fake = FakeHost::fresh();
+    fake.world().disk.insert(DiskFile::Authkey, b"old".to_vec());
     fake.world().corosync_starts = false;
     assert!(matches!(form(&fake), Err(Undone::PutBack(_))));
-    assert_eq!(fake.world().pmxcfs_conf, None);
-    assert!(!fake.world().disk.contains_key(&DiskFile::Conf));
-    assert!(fake.world().pmxcfs_runs);
+    assert_eq!(fake.world().disk[&DiskFile::Authkey], b"old");
 }
 
 #[test]
@@ -99,19 +124,32 @@ fn no_cluster_is_formed_over_another_one() {
 #[test]
 fn a_host_joins_with_the_key_that_was_sealed_for_it_and_leaves_again_when_undone() {
     let fake = FakeHost::fresh();
-    let stage = stage(Course::Start);
-    assert!(may_join(&fake.host(), &stage).is_err(), "it has no authkey yet");
-    with_task(&fake, &stage, |task| {
+    let pending = pending(&fake, stage(Course::Start), None);
+    assert!(may_join(&fake.host(), &pending.stage).is_err(), "it has no authkey yet");
+    with_task(&fake, &pending, |task| {
         run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}]).unwrap();
         assert_eq!(fake.world().disk[&DiskFile::Authkey], b"secret");
-        may_join(&fake.host(), &stage).unwrap();
+        may_join(&fake.host(), &pending.stage).unwrap();
         join(&fake.host(), task).unwrap();
     });
     assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
-    undo_join(&fake.host()).unwrap();
+    undo_join(&fake.host(), pending.attempt).unwrap();
     assert_eq!(fake.world().pmxcfs_conf, None);
     assert!(fake.world().disk.is_empty());
     assert!(!fake.world().corosync_runs && fake.world().pmxcfs_runs);
+}
+
+#[test]
+fn a_join_ends_with_a_sentence_when_corosync_ends_long_before_the_deadline() {
+    let fake = FakeHost::fresh();
+    fake.world().corosync_ends = true;
+    let pending = pending(&fake, stage(Course::Start), None);
+    with_task(&fake, &pending, |task| {
+        let deadline_ms = task.deadline_ms + 60_000;
+        let why = join(&fake.host(), &Task { deadline_ms, ..*task }).unwrap_err();
+        assert_eq!(why, "corosync ended after it was started");
+    });
+    assert!(fake.now().millis < 10_000);
 }
 
 /// A one-member group, its messages delivered back to itself as corosync does.
@@ -126,14 +164,8 @@ struct Lone {
 impl Lone {
     fn start(fake: FakeHost, store: Arc<MemoryStore>) -> Self {
         let mut book = Book::open(store.clone()).unwrap();
-        let pending = book.ledger().pending.clone().unwrap_or(Pending {
-            attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
-            stage: stage(Course::Write),
-            expects: Some(parent()),
-            parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
-            record: None,
-            recorded_at: fake.now(),
-        });
+        let fresh = || pending(&fake, stage(Course::Write), Some(parent()));
+        let pending = book.ledger().pending.clone().unwrap_or_else(fresh);
         let (sender, answers) = mpsc::unbounded_channel();
         let key = Arc::new(SealingKey::open(&MemoryStore::default()).unwrap());
         let jobs = Jobs { host: fake.host(), key, answers: sender };
@@ -209,25 +241,19 @@ fn a_file_that_a_person_changed_on_the_way_to_the_disk_is_left_alone() {
 
 #[test]
 fn a_cluster_is_formed_only_where_the_plan_says_that_there_is_none() {
-    let (fake, stage, from) = (FakeHost::fresh(), stage(Course::Local), parent());
-    let result = with_task(&fake, &stage, |task| {
-        let task = Task { expects: Some(&from), ..*task };
-        run_actions(&fake.host(), &task, &[Action::FormCluster {}])
-    });
-    assert!(matches!(result, Err(Undone::NotBegun(_))));
+    let fake = FakeHost::fresh();
+    assert!(matches!(form_from(&fake, Some(parent())), Err(Undone::NotBegun(_))));
     assert!(fake.world().disk.is_empty());
 }
 
 #[test]
 fn no_secret_is_sealed_when_another_file_than_the_plans_is_in_force() {
-    let (stage, from) = (stage(Course::Local), parent());
     let seal_on = |fake: FakeHost| {
         fake.world().disk.insert(DiskFile::Authkey, b"secret".to_vec());
-        with_task(&fake, &stage, |task| {
-            let task = Task { expects: Some(&from), ..*task };
+        with_task(&fake, &pending(&fake, stage(Course::Local), Some(parent())), |task| {
             let recipient = task.key.public();
             let to = "n2".parse().unwrap();
-            run_actions(&fake.host(), &task, &[Action::SealAuthkey { to, recipient }])
+            run_actions(&fake.host(), task, &[Action::SealAuthkey { to, recipient }])
         })
     };
     assert!(seal_on(FakeHost::member(&text(1))).is_ok());

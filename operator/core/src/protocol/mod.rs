@@ -133,6 +133,8 @@ pub enum Event {
     Probes(Result<(), String>),
     /// What is in force, after each change of /etc/pve/corosync.conf.
     InForce(InForce),
+    /// [`Effect::Act`] ended, or one sentence why it failed.
+    Acted(Result<(), String>),
     /// [`Effect::WriteBack`] ended: what is in force now, or why the attempt failed (it is repeated).
     WrittenBack(Result<InForce, String>),
     /// [`Effect::Undo`] ended, or one sentence why it could not.
@@ -154,7 +156,7 @@ pub enum Effect {
     Write,
     /// Run the probes again and again until the outcome. Answers: [`Event::Probes`].
     StartProbing,
-    /// Joining host: carry out this host's actions.
+    /// Joining host: carry out this host's actions. Answer: [`Event::Acted`].
     Act,
     /// Under the locks: write the back text over the stage's own text, and over nothing else except as
     /// said here. Answer: [`Event::WrittenBack`].

@@ -86,6 +86,12 @@ impl Tally {
             || self.any(|p| matches!(p, Phase::RolledBack { .. } | Phase::Failed { .. }))
     }
 
+    /// Why a joining host undoes what it did, in its own words: nobody has to wait for it.
+    pub(super) fn joiner_against(&self) -> Option<&str> {
+        let joiners = self.heard.iter().filter(|(id, _)| self.joining.contains(id));
+        joiners.map(|(_, s)| &s.phase).find(|phase| is_against(phase)).map(Phase::sentence)
+    }
+
     /// All of the group and all that join have held.
     pub(super) fn all_held(&self) -> bool {
         let held = |id: &NodeId| self.heard.get(id).is_some_and(|standing| standing.held);

@@ -95,6 +95,7 @@ impl Machine {
             Event::Written(result) => self.written(result),
             Event::Probes(result) => self.probed(&result),
             Event::InForce(what) => self.setup.in_force = what,
+            Event::Acted(result) => self.acted(result),
             Event::WrittenBack(result) => self.written_back(&result),
             Event::Undone(result) => self.was_undone(result),
         }
@@ -165,6 +166,10 @@ impl Machine {
         if asks && !self.unfinished() {
             self.say();
         }
+        if matches!(self.phase, Some(Phase::Going | Phase::Holds)) {
+            let gave_up = self.tally.joiner_against().map(str::to_owned);
+            self.lost = self.lost.take().or(gave_up);
+        }
         if self.writer.is_none() && self.tally.unprepared().is_none() {
             self.writer = self.tally.first_writable();
         }
@@ -195,6 +200,15 @@ impl Machine {
                 self.lost_writable = true;
                 self.lost = Some(format!("host {} could not write: {why}", self.setup.me));
             }
+        }
+    }
+
+    /// A joiner that cannot start has nothing to wait for. Once everything held, it has started.
+    fn acted(&mut self, result: Result<(), String>) {
+        if let (Some(Phase::Going), Err(why)) = (&self.phase, result) {
+            let sentence = format!("host {}: {why}", self.setup.me);
+            self.enter(Phase::RollingBack { sentence });
+            self.undo();
         }
     }
 

@@ -226,6 +226,39 @@ fn a_joiner_acts_at_once_and_undoes_that_when_it_is_no_member_in_time() {
 }
 
 #[test]
+fn a_joiner_whose_start_fails_undoes_it_at_once_and_says_why() {
+    let mut bench = Bench::start(start_stage(3));
+    bench.on(Event::View(view([], false)));
+    bench.on(Event::Checks(Ok(())));
+    bench.on(Event::Acted(Err("corosync: failed".to_owned())));
+    assert!(bench.did(&Effect::Undo));
+    bench.on(Event::Undone(Ok(())));
+    let why = "host 3: corosync: failed".to_owned();
+    assert_eq!(bench.outcome(), Some(Outcome::RolledBack(why)));
+}
+
+#[test]
+fn a_joiner_that_holds_is_not_moved_by_a_start_that_ends_late_with_an_error() {
+    let mut bench = Bench::start(start_stage(3));
+    bench.on(Event::Checks(Ok(())));
+    bench.on(Event::View(view(1..=3, true)));
+    bench.on(Event::Probes(Ok(())));
+    bench.on(Event::Acted(Err("too slow".to_owned())));
+    assert_eq!(bench.phase(), Phase::Holds);
+    assert!(!bench.did(&Effect::Undo));
+}
+
+#[test]
+fn the_group_does_not_wait_for_a_joiner_that_gave_up() {
+    let mut bench = Bench::start(start_stage(1));
+    bench.on(Event::Checks(Ok(())));
+    (1..=2).for_each(|from| bench.hear(from, Phase::Prepared { writable: true }));
+    let sentence = "host 3: pmxcfs: failed".to_owned();
+    bench.hear(3, Phase::RollingBack { sentence: sentence.clone() });
+    assert_eq!(bench.phase(), Phase::RollingBack { sentence });
+}
+
+#[test]
 fn a_joiner_that_holds_is_confirmed_by_the_votes_of_the_group() {
     let mut bench = Bench::start(start_stage(3));
     bench.on(Event::Checks(Ok(())));
