@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::agents;
-use crate::controlplane::ControlPlane;
+use crate::controlplane::{ControlPlane, tools};
 use crate::etcd::Etcd;
 use crate::hosts::root::{self, Programs};
 use crate::hosts::{Host, Machine, hosts_file, machines};
@@ -100,6 +100,9 @@ impl Lab {
         let state = StateDir::of(&options.name)?;
         // Before anything is up: what is missing is said in words and leaves nothing behind.
         let programs = (options.level >= Level::Hosts).then(Programs::find).transpose()?;
+        if options.level >= Level::Bare {
+            tools::build_missing()?;
+        }
         let disk = Disk { base: root::base()?, programs };
         let supervisor = start_supervisor(&state, options.lifetime)?;
         let machines = machines(options.hosts, options.witness);

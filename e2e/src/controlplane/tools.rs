@@ -80,6 +80,12 @@ pub fn path(tool: Tool) -> Result<PathBuf> {
     }
 }
 
+/// Builds whatever is missing.
+pub fn build_missing() -> Result<()> {
+    let programs = MODULES.iter().flat_map(|module| module.programs);
+    programs.map(|(tool, _)| path(*tool).map(|_| ())).collect()
+}
+
 /// Kubebuilder's own archives have no controller manager and no helm: those are built.
 fn given(assets: &Path, tool: Tool) -> Option<PathBuf> {
     let path = assets.join(tool.name());
