@@ -82,8 +82,8 @@ pub fn path(tool: Tool) -> Result<PathBuf> {
 
 /// Builds whatever is missing.
 pub fn build_missing() -> Result<()> {
-    let programs = MODULES.iter().flat_map(|module| module.programs);
-    programs.map(|(tool, _)| path(*tool).map(|_| ())).collect()
+    let mut programs = MODULES.iter().flat_map(|module| module.programs);
+    programs.try_for_each(|(tool, _)| path(*tool).map(|_| ()))
 }
 
 /// Kubebuilder's own archives have no controller manager and no helm: those are built.

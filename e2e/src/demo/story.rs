@@ -59,7 +59,8 @@ impl Scene {
             Some(format!("{} {}", name(host), word(applied.result)))
         });
         let at: Vec<_> = at.collect();
-        format!("change {} stage {stage}: {}", change.spec.number, at.join(", "))
+        let at = if at.is_empty() { "about to begin".to_owned() } else { at.join(", ") };
+        format!("change {} stage {stage}: {at}", change.spec.number)
     }
 
     fn condition(&self, kind: &str) -> Option<(String, String)> {
@@ -81,18 +82,17 @@ impl Scene {
     /// Every sentence that is true now, each with who says it.
     fn sentences(&self) -> Vec<(String, String)> {
         let mut all = Vec::new();
-        all.extend(self.report().map(|report| ("plan".to_owned(), report)));
         for change in &self.changes {
-            let who = format!("change {}", change.spec.number);
+            let number = change.spec.number;
+            let who = format!("change {number}");
             all.extend(of_change(change).into_iter().map(|what| (who.clone(), what)));
-        }
-        for host in &self.hosts {
-            all.extend(of_host(host).into_iter().map(|what| (name(host), what)));
-        }
-        for change in self.changes.iter().filter(|change| outcome(change).is_some()) {
-            let who = format!("change {}", change.spec.number);
+            let at_work =
+                self.hosts.iter().filter_map(|host| Some((name(host), work(host, number)?)));
+            all.extend(at_work);
             all.extend(outcome(change).map(|outcome| (who, outcome)));
         }
+        all.extend(self.report().map(|report| ("plan".to_owned(), report)));
+        all.extend(self.hosts.iter().filter_map(|host| Some((name(host), running(host)?))));
         // As long as it is not ready, this condition repeats the plan's sentence.
         let ready = self.condition(kind::READY).filter(|(status, _)| status == "True");
         all.extend(ready.map(|(_, message)| ("cluster".to_owned(), format!("Ready: {message}"))));
@@ -131,25 +131,21 @@ fn of_change(change: &PveChange) -> Vec<String> {
     std::iter::once(plan.summary.clone()).chain(begun).collect()
 }
 
-/// What a host reports of its work and of its corosync.
-fn of_host(host: &PveHost) -> Vec<String> {
-    let mut all = Vec::new();
-    if let Some(applied) = applied(host) {
-        let message = &applied.message;
-        let why = if message.is_empty() { String::new() } else { format!(": {message}") };
-        let result = word(applied.result);
-        all.push(format!("change {} stage {} {result}{why}", applied.change, applied.stage));
-    }
-    let status = host.status.as_ref();
-    let quorum = status.and_then(|status| status.quorum.as_ref());
-    let running = status.and_then(|status| status.running.as_ref());
-    if let (Some(quorum), Some(running)) = (quorum, running) {
-        let quorate = if quorum.quorate { "quorate" } else { "not quorate" };
-        let votes = format!("{} of {} votes", quorum.total_votes, quorum.expected_votes);
-        let version = running.config_version;
-        all.push(format!("corosync runs version {version}, {quorate} with {votes}"));
-    }
-    all
+/// What a host reports of its work on a change.
+fn work(host: &PveHost, change: i64) -> Option<String> {
+    let applied = applied(host).filter(|applied| applied.change == change)?;
+    let message = &applied.message;
+    let why = if message.is_empty() { String::new() } else { format!(": {message}") };
+    Some(format!("change {change} stage {} {}{why}", applied.stage, word(applied.result)))
+}
+
+/// What a host reports of its corosync.
+fn running(host: &PveHost) -> Option<String> {
+    let status = host.status.as_ref()?;
+    let (quorum, running) = (status.quorum.as_ref()?, status.running.as_ref()?);
+    let quorate = if quorum.quorate { "quorate" } else { "not quorate" };
+    let votes = format!("{} of {} votes", quorum.total_votes, quorum.expected_votes);
+    Some(format!("corosync runs version {}, {quorate} with {votes}", running.config_version))
 }
 
 fn outcome(change: &PveChange) -> Option<String> {
@@ -210,6 +206,22 @@ mod tests {
         })
     }
 
+    fn change() -> Value {
+        let stage = json!({
+            "summary": "form", "risk": "Live", "course": "Local", "group": [], "joining": [],
+            "config": {"version": 1, "digest": "0", "text": ""}, "actions": [], "probes": [],
+            "confirmTimeoutSeconds": 10,
+        });
+        json!({
+            "apiVersion": "pvecm.io/v1alpha1", "kind": "PveChange", "metadata": {"name": "c-1"},
+            "spec": {
+                "clusterRef": {"name": "c", "uid": "u"}, "number": 1,
+                "plan": {"generation": 1, "summary": "n1 begins", "risk": "Live", "stages": [stage]},
+            },
+            "status": {"releasedStage": 1},
+        })
+    }
+
     fn scene(items: &[Value]) -> Scene {
         Scene::parse(&json!({"kind": "List", "items": items}).to_string()).unwrap()
     }
@@ -220,14 +232,21 @@ mod tests {
         let first = story.news(&scene(&[cluster(2), host(1)]));
         let want = [
             "plan      On n1: form the cluster; then n2 joins, n3 joins",
-            "n1        change 1 stage 1 confirmed",
             "n1        corosync runs version 3, quorate with 2 of 3 votes",
             "cluster   Ready: all is well",
         ];
         assert_eq!(first, want);
         assert_eq!(story.news(&scene(&[cluster(2), host(1)])), Vec::<String>::new());
-        let news = story.news(&scene(&[cluster(2), host(2)]));
-        assert_eq!(news, ["n1        change 1 stage 2 confirmed"]);
+        let news = story.news(&scene(&[cluster(2), host(1), change()]));
+        let want = [
+            "change 1  n1 begins",
+            "change 1  stage 1/1: form",
+            "n1        change 1 stage 1 confirmed",
+        ];
+        assert_eq!(news, want);
+        // What is true again after it was not is told again.
+        story.news(&scene(&[cluster(2)]));
+        assert_eq!(story.news(&scene(&[cluster(2), host(1)])).len(), 1);
     }
 
     #[test]
