@@ -190,6 +190,7 @@ impl Agent {
             }
             CorosyncEvent::Message { from, bytes } => {
                 let Ok(message) = serde_json::from_slice::<Message>(&bytes) else { return Ok(()) };
+                // Only corosync knows who sent it: a member must not vote in another one's name.
                 if message.from == from {
                     self.message(message)?;
                 }
@@ -515,5 +516,35 @@ fn applied_fact(applied: Option<&AppliedStage>, refusal: Option<&str>) -> Fact {
         StageResult::RolledBack => (kind::APPLIED, false, reason::ROLLED_BACK, message),
         StageResult::Refused => (kind::APPLIED, false, "Refused", message),
         StageResult::Failed => (kind::APPLIED, false, reason::FAILED, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeHost, MemoryStore};
+    use pvecm_core::ids::ChangeNumber;
+    use pvecm_core::protocol::Phase;
+
+    #[test]
+    fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
+        let node = |id: u32| NodeId::try_from(id).unwrap();
+        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        let own = (Identity::default(), key);
+        let mut agent = Agent::new(FakeHost::fresh().host(), "n1".parse().unwrap(), own, book);
+        let message = Message {
+            attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
+            from: node(2),
+            phase: Phase::Going,
+            writable: true,
+            writer: None,
+            over_parent: false,
+        };
+        let bytes = serde_json::to_vec(&message).unwrap();
+        agent.corosync(CorosyncEvent::Message { from: node(3), bytes: bytes.clone() }).unwrap();
+        assert!(agent.early.is_empty());
+        agent.corosync(CorosyncEvent::Message { from: node(2), bytes }).unwrap();
+        assert_eq!(agent.early, vec![(node(2), message)]);
     }
 }
