@@ -26,11 +26,11 @@ use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
 use crate::stage::run::{GroupRun, JobEvent, Jobs, progress};
 use crate::stage::select::{Choice, Released, select};
-use crate::systemd;
+use crate::watchdog::Beat;
 
 /// How often the timer looks while a stage runs, and at rest.
 const BUSY: Duration = Duration::from_millis(200);
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(2);
 /// corosync says twenty things within a millisecond of a reload: one look is enough for all of them.
 const SETTLE: Duration = Duration::from_millis(15);
 /// A daemon whose version stays behind its file for so long missed the reload (facts/pmxcfs.md 2).
@@ -47,6 +47,8 @@ pub struct Inputs {
     pub wanted: mpsc::UnboundedReceiver<Wanted>,
     /// When the token ends.
     pub token_expiry: watch::Receiver<Option<jiff::Timestamp>>,
+    /// Where the loop says that it turns.
+    pub(crate) beat: Beat,
 }
 
 type LocalAnswer = (Attempt, Result<Sealed, Undone>);
@@ -121,6 +123,7 @@ impl Agent {
         self.recover()?;
         let mut last_tick = Instant::now();
         loop {
+            inputs.beat.beat();
             self.step().context("the ledger cannot be kept")?;
             self.publish(out, *inputs.token_expiry.borrow());
             let pause = if self.busy() { BUSY } else { REST };
@@ -148,7 +151,6 @@ impl Agent {
                 }
                 () = tokio::time::sleep_until(last_tick + pause) => {
                     last_tick = Instant::now();
-                    systemd::notify("WATCHDOG=1");
                     self.timer()?
                 }
             };
