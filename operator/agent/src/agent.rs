@@ -26,11 +26,11 @@ use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
 use crate::stage::run::{GroupRun, JobEvent, Jobs, progress};
 use crate::stage::select::{Choice, Released, select};
-use crate::systemd;
+use crate::watchdog::Beat;
 
 /// How often the timer looks while a stage runs, and at rest.
 const BUSY: Duration = Duration::from_millis(200);
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(2);
 /// corosync says twenty things within a millisecond of a reload: one look is enough for all of them.
 const SETTLE: Duration = Duration::from_millis(15);
 /// A daemon whose version stays behind its file for so long missed the reload (facts/pmxcfs.md 2).
@@ -47,6 +47,8 @@ pub struct Inputs {
     pub wanted: mpsc::UnboundedReceiver<Wanted>,
     /// When the token ends.
     pub token_expiry: watch::Receiver<Option<jiff::Timestamp>>,
+    /// Where the loop says that it turns.
+    pub(crate) beat: Beat,
 }
 
 type LocalAnswer = (Attempt, Result<Sealed, Undone>);
@@ -121,6 +123,7 @@ impl Agent {
         self.recover()?;
         let mut last_tick = Instant::now();
         loop {
+            inputs.beat.beat();
             self.step().context("the ledger cannot be kept")?;
             self.publish(out, *inputs.token_expiry.borrow());
             let pause = if self.busy() { BUSY } else { REST };
@@ -148,7 +151,6 @@ impl Agent {
                 }
                 () = tokio::time::sleep_until(last_tick + pause) => {
                     last_tick = Instant::now();
-                    systemd::notify("WATCHDOG=1");
                     self.timer()?
                 }
             };
@@ -190,6 +192,7 @@ impl Agent {
             }
             CorosyncEvent::Message { from, bytes } => {
                 let Ok(message) = serde_json::from_slice::<Message>(&bytes) else { return Ok(()) };
+                // Only corosync knows who sent it: a member must not vote in another one's name.
                 if message.from == from {
                     self.message(message)?;
                 }
@@ -515,5 +518,35 @@ fn applied_fact(applied: Option<&AppliedStage>, refusal: Option<&str>) -> Fact {
         StageResult::RolledBack => (kind::APPLIED, false, reason::ROLLED_BACK, message),
         StageResult::Refused => (kind::APPLIED, false, "Refused", message),
         StageResult::Failed => (kind::APPLIED, false, reason::FAILED, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeHost, MemoryStore};
+    use pvecm_core::ids::ChangeNumber;
+    use pvecm_core::protocol::Phase;
+
+    #[test]
+    fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
+        let node = |id: u32| NodeId::try_from(id).unwrap();
+        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        let own = (Identity::default(), key);
+        let mut agent = Agent::new(FakeHost::fresh().host(), "n1".parse().unwrap(), own, book);
+        let message = Message {
+            attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
+            from: node(2),
+            phase: Phase::Going,
+            writable: true,
+            writer: None,
+            over_parent: false,
+        };
+        let bytes = serde_json::to_vec(&message).unwrap();
+        agent.corosync(CorosyncEvent::Message { from: node(3), bytes: bytes.clone() }).unwrap();
+        assert!(agent.early.is_empty());
+        agent.corosync(CorosyncEvent::Message { from: node(2), bytes }).unwrap();
+        assert_eq!(agent.early, vec![(node(2), message)]);
     }
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use pvecm_crds::bootstrap::BOOTSTRAP_PATH;
-use tokio::sync::{mpsc, watch};
+use pvecm_crds::host::PveHostStatus;
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing_subscriber::EnvFilter;
 
 use crate::agent::{Agent, Inputs};
+use crate::api::Outlets;
 use crate::host::{FileStore, watch as watch_corosync};
 use crate::host_ports::Host;
 use crate::ledger::Book;
 use crate::observe::{Identity, Observation, status};
 use crate::seal::SealingKey;
+use crate::watchdog::{Beat, watch_over};
 use crate::{STATE_FOLDER, api, systemd};
 
 /// The agent of one Proxmox VE host.
@@ -100,15 +103,36 @@ async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {
     let host = Host::real()?;
     let key = SealingKey::open(&state("sealing.key"))?;
     let book = Book::open(Arc::new(state("ledger.json")))?;
-    let client = api::client(&bootstrap, bootstrap_path).await?;
 
     let (corosync_in, corosync) = mpsc::unbounded_channel();
     let (wanted_in, wanted) = mpsc::unbounded_channel();
     let (status_in, status) = watch::channel(None);
     watch_corosync(corosync_in);
-    let token_expiry = api::start(&client, &bootstrap, wanted_in, status);
+    let (expiry_in, token_expiry) = watch::channel(None);
+    let outlets = Outlets { wanted: wanted_in, status, token_expiry: Arc::new(expiry_in) };
     let identity = identity(&host, key.public());
-    let mut agent = Agent::new(host, bootstrap.host.clone(), (identity, key), book);
+    let agent = Agent::new(host, bootstrap.host.clone(), (identity, key), book);
+    let beat = Beat::default();
+    tokio::spawn(watch_over(beat.clone(), status_in.clone()));
+    let (end_in, end) = oneshot::channel();
+    let inputs = Inputs { corosync, wanted, token_expiry, beat };
+    std::thread::Builder::new().name("host".to_owned()).spawn(move || {
+        // Nobody listens any more only while the program ends.
+        let _ = end_in.send(work_alone(agent, inputs, &status_in));
+    })?;
     systemd::notify("READY=1");
-    agent.work(Inputs { corosync, wanted, token_expiry }, &status_in).await
+    tokio::select! {
+        ended = end => ended.context("the loop ended without a word")?,
+        ended = api::serve(bootstrap, bootstrap_path.to_owned(), outlets) => ended,
+    }
+}
+
+/// The loop on this thread: it may wait for /etc/pve, and the API server's thread may not.
+fn work_alone(
+    mut agent: Agent,
+    inputs: Inputs,
+    status: &watch::Sender<Option<PveHostStatus>>,
+) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    runtime.block_on(agent.work(inputs, status))
 }

@@ -42,6 +42,8 @@ pub struct World {
     pub corosync_ends: bool,
     pub refuses_conf: bool,
     pub foreign_lock: bool,
+    /// What a person writes while the lock is waited for.
+    pub meanwhile: Option<Vec<u8>>,
     pub sent: Vec<Vec<u8>>,
     pub millis: u64,
 }
@@ -162,6 +164,10 @@ impl ClusterFiles for FakeHost {
     fn lock(&self, _: u64) -> io::Result<Box<dyn ConfLock>> {
         if self.world().foreign_lock {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock"));
+        }
+        let mut world = self.world();
+        if let Some(text) = world.meanwhile.take() {
+            world.pmxcfs_conf = Some(text);
         }
         Ok(Box::new(FakeLock))
     }

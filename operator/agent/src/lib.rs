@@ -18,6 +18,7 @@ pub mod ports;
 pub mod seal;
 pub mod stage;
 mod systemd;
+mod watchdog;
 
 /// Where the agent keeps what must survive it.
 pub const STATE_FOLDER: &str = "/var/lib/pvecm-agent";

@@ -136,6 +136,10 @@ fn file_view(bytes: &[u8], known: Option<&str>) -> FileView {
 }
 
 fn membership(corosync: &CorosyncView) -> Option<Membership> {
+    // corosync answers a moment before it has told its first membership.
+    if corosync.ring.is_empty() {
+        return None;
+    }
     Some(Membership {
         ring_id: corosync.ring.clone(),
         members: corosync.members.iter().map(|id| i64::from(id.get())).collect(),

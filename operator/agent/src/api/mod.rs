@@ -7,6 +7,7 @@ mod token;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ use pvecm_crds::bootstrap::Bootstrap;
 use pvecm_crds::host::PveHostStatus;
 use pvecm_crds::{PveChange, PveHost};
 use tokio::sync::{mpsc, watch as latest};
+use tokio::task::JoinSet;
 
-pub use connect::{client, read_bootstrap};
+use connect::client;
+pub use connect::read_bootstrap;
 
 /// The most that one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,22 +34,39 @@ pub enum Wanted {
     Changes(BTreeMap<String, Arc<PveChange>>),
 }
 
-/// Starts everything that talks to the API server. Returns where the end of the token is told.
-#[must_use]
-pub fn start(
-    client: &kube::Client,
-    bootstrap: &Arc<Bootstrap>,
-    wanted: mpsc::UnboundedSender<Wanted>,
-    status: latest::Receiver<Option<PveHostStatus>>,
-) -> latest::Receiver<Option<jiff::Timestamp>> {
-    let (expiry_in, expiry) = latest::channel(None);
-    tokio::spawn(watch::watch_host(client.clone(), bootstrap.clone(), wanted.clone()));
-    tokio::spawn(watch::watch_changes(client.clone(), bootstrap.clone(), wanted));
-    tokio::spawn(publish::publish(client.clone(), bootstrap.clone(), status));
-    tokio::spawn(publish::heartbeat(client.clone(), bootstrap.clone()));
-    tokio::spawn(token::keep_fresh(client.clone(), bootstrap.clone(), expiry_in));
-    expiry
+/// Where the host's side of the agent is reached.
+#[derive(Debug, Clone)]
+pub struct Outlets {
+    /// What the API server holds goes here.
+    pub wanted: mpsc::UnboundedSender<Wanted>,
+    /// What is to be published.
+    pub status: latest::Receiver<Option<PveHostStatus>>,
+    /// When the token ends goes here.
+    pub token_expiry: Arc<latest::Sender<Option<jiff::Timestamp>>>,
 }
+
+/// Talks to the API server for ever, with a new client whenever its certificates change. Returns only
+/// with the reason why there is no client.
+pub async fn serve(
+    bootstrap: Arc<Bootstrap>,
+    path: PathBuf,
+    outlets: Outlets,
+) -> anyhow::Result<()> {
+    loop {
+        let client = client(&bootstrap, &path).await?;
+        let own = || (client.clone(), bootstrap.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(watch::watch_host(own(), outlets.wanted.clone()));
+        tasks.spawn(watch::watch_changes(own(), outlets.wanted.clone()));
+        tasks.spawn(publish::publish(own(), outlets.status.clone()));
+        tasks.spawn(publish::heartbeat(own()));
+        token::keep_fresh(&client, &bootstrap, &outlets.token_expiry).await;
+        tasks.shutdown().await;
+    }
+}
+
+/// A client, and whose.
+type Own = (kube::Client, Arc<Bootstrap>);
 
 /// Waits longer after every failure, up to half a minute.
 #[derive(Debug, Default)]

@@ -1,23 +1,20 @@
 //! Status and heartbeat, by server-side apply.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use pvecm_crds::PveHost;
-use pvecm_crds::bootstrap::Bootstrap;
 use pvecm_crds::host::PveHostStatus;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{Backoff, FIELD_MANAGER, in_time};
+use super::{Backoff, FIELD_MANAGER, Own, in_time};
 
 /// Sends each status that differs from the last one sent, and always the newest.
 pub(super) async fn publish(
-    client: kube::Client,
-    bootstrap: Arc<Bootstrap>,
+    (client, bootstrap): Own,
     mut status: watch::Receiver<Option<PveHostStatus>>,
 ) {
     let api: Api<PveHost> = Api::namespaced(client, &bootstrap.namespace);
@@ -50,7 +47,7 @@ async fn apply(api: &Api<PveHost>, host: &str, status: Option<&PveHostStatus>) -
 }
 
 /// Renews the host's Lease as often as the bootstrap file says.
-pub(super) async fn heartbeat(client: kube::Client, bootstrap: Arc<Bootstrap>) {
+pub(super) async fn heartbeat((client, bootstrap): Own) {
     let api: Api<Lease> = Api::namespaced(client, &bootstrap.namespace);
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let seconds = bootstrap.heartbeat_seconds.max(1);

@@ -1,13 +1,13 @@
-//! The agent's own token: renewed at start and after a tenth of its life.
+//! The agent's own token, renewed at start and after a tenth of its life, and the certificates that
+//! the API server is checked against, read again as often.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{ConfigMap, ServiceAccount};
 use kube::Api;
 use kube::api::PostParams;
 use pvecm_crds::bootstrap::{Bootstrap, account_name};
@@ -17,16 +17,18 @@ use super::{Backoff, in_time};
 use crate::STATE_FOLDER;
 use crate::host::replace_file;
 
-/// Keeps the token fresh and says when it ends.
+/// Keeps the token fresh and says when it ends. Returns when other certificates came, which only a
+/// new client uses.
 pub(super) async fn keep_fresh(
-    client: kube::Client,
-    bootstrap: Arc<Bootstrap>,
-    expiry: watch::Sender<Option<Timestamp>>,
+    client: &kube::Client,
+    bootstrap: &Bootstrap,
+    expiry: &watch::Sender<Option<Timestamp>>,
 ) {
     let mut backoff = Backoff::default();
     loop {
-        match renew(&client, &bootstrap).await {
-            Ok(end) => {
+        match renew(client, bootstrap).await {
+            Ok(Renewed::Certificates) => return,
+            Ok(Renewed::Token(end)) => {
                 backoff.reset();
                 expiry.send_replace(Some(end));
                 let life = end.as_second().saturating_sub(Timestamp::now().as_second());
@@ -41,7 +43,16 @@ pub(super) async fn keep_fresh(
     }
 }
 
-async fn renew(client: &kube::Client, bootstrap: &Bootstrap) -> anyhow::Result<Timestamp> {
+enum Renewed {
+    Certificates,
+    Token(Timestamp),
+}
+
+async fn renew(client: &kube::Client, bootstrap: &Bootstrap) -> anyhow::Result<Renewed> {
+    // The certificates first: a token is of no use to a client that no longer trusts its server.
+    if refresh_authority(client, bootstrap).await? {
+        return Ok(Renewed::Certificates);
+    }
     let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &bootstrap.namespace);
     let mut request = TokenRequest::default();
     request.spec.expiration_seconds = Some(bootstrap.expiration_seconds);
@@ -51,5 +62,44 @@ async fn renew(client: &kube::Client, bootstrap: &Bootstrap) -> anyhow::Result<T
     let status = granted.status.context("the API server granted no token")?;
     let path = Path::new(STATE_FOLDER).join("token");
     replace_file(&path, status.token.as_bytes(), 0o600).context("cannot keep the new token")?;
-    Ok(status.expiration_timestamp.0)
+    Ok(Renewed::Token(status.expiration_timestamp.0))
+}
+
+/// Whether the certificates that Kubernetes publishes in every namespace are others than ours.
+async fn refresh_authority(client: &kube::Client, bootstrap: &Bootstrap) -> anyhow::Result<bool> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &bootstrap.namespace);
+    let map = in_time(api.get("kube-root-ca.crt")).await.context("cannot read kube-root-ca.crt")?;
+    let published = map.data.and_then(|mut data| data.remove("ca.crt")).unwrap_or_default();
+    keep_authority(&Path::new(STATE_FOLDER).join("ca.crt"), &published)
+}
+
+/// Keeps other certificates than the known ones. Text without a certificate is never kept: with it
+/// the agent could not speak to any API server again.
+fn keep_authority(path: &Path, published: &str) -> anyhow::Result<bool> {
+    let known = std::fs::read_to_string(path).unwrap_or_default();
+    if published.trim() == known.trim() || !published.contains("BEGIN CERTIFICATE") {
+        return Ok(false);
+    }
+    replace_file(path, published.as_bytes(), 0o644).context("cannot keep the certificates")?;
+    tracing::info!("the certificates of the API server were renewed");
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_other_certificates_replace_the_known_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.crt");
+        let first = "-----BEGIN CERTIFICATE-----\nfirst\n";
+        let second = "-----BEGIN CERTIFICATE-----\nsecond\n";
+        std::fs::write(&path, first).unwrap();
+        assert!(!keep_authority(&path, first).unwrap());
+        assert!(!keep_authority(&path, "").unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+        assert!(keep_authority(&path, second).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), second);
+    }
 }

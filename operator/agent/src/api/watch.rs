@@ -7,20 +7,15 @@ use futures::StreamExt;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, ResourceExt};
-use pvecm_crds::bootstrap::Bootstrap;
 use pvecm_crds::{PveChange, PveHost};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::Wanted;
+use super::{Own, Wanted};
 
 /// A silent connection is noticed after so many seconds; the library's own limit is five minutes.
 const WATCH_SECONDS: u32 = 30;
 
-pub(super) async fn watch_host(
-    client: kube::Client,
-    bootstrap: Arc<Bootstrap>,
-    wanted: UnboundedSender<Wanted>,
-) {
+pub(super) async fn watch_host((client, bootstrap): Own, wanted: UnboundedSender<Wanted>) {
     let api: Api<PveHost> = Api::namespaced(client, &bootstrap.namespace);
     let only_own = format!("metadata.name={}", bootstrap.host);
     let config = watcher::Config::default().timeout(WATCH_SECONDS).fields(&only_own);
@@ -37,11 +32,7 @@ pub(super) async fn watch_host(
     }
 }
 
-pub(super) async fn watch_changes(
-    client: kube::Client,
-    bootstrap: Arc<Bootstrap>,
-    wanted: UnboundedSender<Wanted>,
-) {
+pub(super) async fn watch_changes((client, bootstrap): Own, wanted: UnboundedSender<Wanted>) {
     let api: Api<PveChange> = Api::namespaced(client, &bootstrap.namespace);
     let config = watcher::Config::default().timeout(WATCH_SECONDS);
     let events = watcher::watcher(api, config).default_backoff();

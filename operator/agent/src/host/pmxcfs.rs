@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{UtimensatFlags, utimensat};
@@ -103,7 +103,7 @@ impl ClusterFiles for RealPmxcfs {
             std::thread::sleep(Duration::from_millis(200));
         }
         let inode = fs::metadata(&path)?.ino();
-        Ok(Box::new(HeldLock { path, inode, taken: SystemTime::now(), _local: local }))
+        Ok(Box::new(HeldLock { path, inode, _local: local }))
     }
 
     fn guests(&self) -> BTreeSet<u32> {
@@ -137,24 +137,22 @@ fn local_lock(end: Instant) -> io::Result<Flock<File>> {
 struct HeldLock {
     path: PathBuf,
     inode: u64,
-    taken: SystemTime,
     _local: Flock<File>,
 }
 
 impl ConfLock for HeldLock {
     fn is_own(&self) -> bool {
-        // pmxcfs ends a lock 120 s after its last sign of life: renew it, then see whose it is.
+        // Renewing asks pmxcfs itself, which refuses it for a lock that is gone or that another host
+        // holds. Looking alone is not enough: the kernel shows what it saw up to a second ago.
         let now = TimeSpec::UTIME_NOW;
         let renewed = utimensat(nix::fcntl::AT_FDCWD, &self.path, &now, &now, NO_FLAGS).is_ok();
-        let same = fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode);
-        let young = self.taken.elapsed().is_ok_and(|age| age < Duration::from_secs(100));
-        same && (renewed || young)
+        renewed && fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode)
     }
 }
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        if fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode) {
+        if self.is_own() {
             let _ = fs::remove_dir(&self.path);
         }
     }

@@ -124,3 +124,115 @@ pub fn which(stage: &Stage, parent: Option<&str>, bytes: Option<&[u8]>) -> InFor
         InForce::Other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use pvecm_core::ids::LinkNumber;
+
+    use super::*;
+
+    const TEXT: &str = "totem {\n  config_version: 5\n}\n";
+
+    fn node(id: u32) -> NodeId {
+        NodeId::try_from(id).unwrap()
+    }
+
+    fn config() -> ConfText {
+        ConfText::new(ConfigVersion(5), TEXT.to_owned())
+    }
+
+    /// A host on which the text is in force, in a cluster of two with one link.
+    fn good() -> Observation {
+        let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let values = BTreeMap::from([
+            key("totem.config_version", "5"),
+            key("runtime.members.1.status", "joined"),
+            key("runtime.members.1.config_version", "5"),
+            key("runtime.members.2.status", "joined"),
+            key("runtime.members.2.config_version", "5"),
+        ]);
+        Observation {
+            corosync: Some(CorosyncView {
+                values,
+                links: BTreeMap::from([((node(2), LinkNumber::try_from(0).unwrap()), true)]),
+                quorate: true,
+                members: BTreeSet::from([node(1), node(2)]),
+                local: Some(node(1)),
+                ..CorosyncView::default()
+            }),
+            mounted: true,
+            writable: true,
+            pmxcfs_conf: Some(TEXT.into()),
+            disk_conf: Some(TEXT.into()),
+            ..Observation::default()
+        }
+    }
+
+    fn running(seen: &mut Observation) -> &mut CorosyncView {
+        seen.corosync.as_mut().unwrap()
+    }
+
+    fn set(seen: &mut Observation, key: &str, value: &str) {
+        running(seen).values.insert(key.to_owned(), value.to_owned());
+    }
+
+    #[test]
+    fn a_text_is_in_force_only_while_every_place_and_every_member_says_so() {
+        assert_eq!(in_force(&config(), &good()), Ok(()));
+        let breaks: [fn(&mut Observation); 10] = [
+            |seen| seen.corosync = None,
+            |seen| seen.mounted = false,
+            |seen| seen.writable = false,
+            |seen| seen.pmxcfs_conf = None,
+            |seen| seen.disk_conf = Some(b"other".to_vec()),
+            |seen| running(seen).quorate = false,
+            |seen| set(seen, "totem.config_version", "4"),
+            |seen| set(seen, "runtime.members.2.config_version", "4"),
+            |seen| set(seen, "runtime.members.2.status", "left"),
+            |seen| _ = running(seen).members.insert(node(3)),
+        ];
+        for (at, break_it) in breaks.into_iter().enumerate() {
+            let mut seen = good();
+            break_it(&mut seen);
+            assert!(in_force(&config(), &seen).is_err(), "break {at}");
+        }
+    }
+
+    #[test]
+    fn what_a_stage_starts_from_is_looked_for_in_every_place() {
+        let parent = Parent { version: ConfigVersion(5), digest: config().digest };
+        assert_eq!(parent_in_force(Some(&parent), &good()), Ok(()));
+        assert!(parent_in_force(None, &good()).is_err());
+        let breaks: [fn(&mut Observation); 4] = [
+            |seen| seen.pmxcfs_conf = Some(b"other".to_vec()),
+            |seen| seen.disk_conf = None,
+            |seen| set(seen, "totem.config_version", "4"),
+            |seen| running(seen).quorate = false,
+        ];
+        for (at, break_it) in breaks.into_iter().enumerate() {
+            let mut seen = good();
+            break_it(&mut seen);
+            assert!(parent_in_force(Some(&parent), &seen).is_err(), "break {at}");
+        }
+    }
+
+    #[test]
+    fn each_probe_reads_the_running_daemon() {
+        let seen = good();
+        let corosync = seen.corosync.as_ref().unwrap();
+        let holds = |probe: Probe| probe_holds(&probe, corosync, &[node(2)]).is_ok();
+        let value = |value: Option<&str>| Probe::RunningValue {
+            key: "totem.config_version".to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let link = |link: u32| Probe::LinkConnected { link: LinkNumber::try_from(link).unwrap() };
+        let membership =
+            |ids: &[u32]| Probe::Membership { nodes: ids.iter().map(|id| node(*id)).collect() };
+        assert!(holds(value(Some("5"))) && !holds(value(Some("6"))) && !holds(value(None)));
+        assert!(holds(link(0)) && !holds(link(1)));
+        assert!(holds(membership(&[1, 2])));
+        assert!(!holds(membership(&[1])) && !holds(membership(&[1, 2, 3])));
+    }
+}

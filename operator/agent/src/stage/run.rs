@@ -161,6 +161,8 @@ impl GroupRun {
     }
 
     fn persist(&mut self, record: Record, book: &mut Book) -> Result<(), LedgerError> {
+        let Attempt { change, stage, attempt: _ } = self.pending.attempt;
+        tracing::info!(change = change.0, stage, phase = ?record.phase, "a stage goes on");
         self.pending.record = Some(record);
         self.pending.recorded_at = self.jobs.host.clock.now();
         let pending = self.pending.clone();
@@ -179,7 +181,8 @@ impl GroupRun {
         let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
         let joins = pending.stage.joining.contains_key(&self.me);
         std::thread::spawn(move || {
-            tracing::info!(?effect, attempt = ?pending.attempt, "carrying out");
+            let Attempt { change, stage, attempt: _ } = pending.attempt;
+            tracing::info!(change = change.0, stage, ?effect, "carrying out");
             if let Some(event) = job(&jobs, &pending, (effect, joins)) {
                 let _ = jobs.answers.send((pending.attempt, event));
             }

@@ -106,6 +106,14 @@ fn a_host_on_which_forming_fails_is_left_as_it_was() {
 }
 
 #[test]
+fn a_cluster_that_a_person_makes_at_the_same_moment_is_left_alone() {
+    let fake = FakeHost::fresh();
+    fake.world().meanwhile = Some(text(7).into());
+    assert!(matches!(form(&fake), Err(Undone::Stuck(_))));
+    assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(7).as_bytes()));
+}
+
+#[test]
 fn an_authkey_that_was_there_before_outlives_a_failed_forming() {
     let fake = FakeHost::fresh();
     fake.world().disk.insert(DiskFile::Authkey, b"old".to_vec());
