@@ -58,7 +58,7 @@ fn the_last_link_that_works_everywhere_is_not_removed() -> Result<()> {
         if peers.contains(&(3, 0)) { Ok(()) } else { Err(format!("{peers:?}")) }
     })?;
     apply(&lab, &with_links(&json!([{"number": 0, "network": "10.50.0.0/24", "priority": 10}])))?;
-    let sentence = wait_stalled(&lab, "LinkNotConnected")?;
+    let sentence = wait_stalled(&lab, "LastLink")?;
     ensure!(sentence.contains("n3"), "the sentence does not name the host: {sentence}");
     ensure!(file_in_force(&lab)? == before, "something was written");
     assert_undisturbed(&lab, began)

@@ -19,8 +19,10 @@ fn at_rest_only_leases_are_written() -> Result<()> {
     let lab = formed("rest")?;
     let before = host_files(&lab)?;
     let written = lab.etcd()?.watch_writes(REST)?;
+    // The API server keeps a Lease of its own, of which our objects know nothing.
+    let leases = ["/registry/leases/", "/registry/peerserverleases/"];
     let others: Vec<_> =
-        written.iter().filter(|key| !key.starts_with("/registry/leases/")).collect();
+        written.iter().filter(|key| !leases.iter().any(|lease| key.starts_with(lease))).collect();
     println!("writes in 60 s: {}, of which not Leases: {}", written.len(), others.len());
     ensure!(others.is_empty(), "written at rest: {others:?}");
     ensure!(written.len() > HOSTS.len(), "not even the heartbeats were seen: {written:?}");

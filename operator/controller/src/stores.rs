@@ -7,13 +7,15 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost};
 use tokio::sync::watch;
@@ -27,6 +29,26 @@ use crate::reconcile::host_of;
 
 /// A dead watch is noticed after so many seconds and five more; kube's own choice is 290.
 const WATCH_SECONDS: u32 = 30;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// kube's own backoff, cut at five seconds. An API server that comes back answers the first watches
+/// with "expired", and hosts would count as silent until their Leases are watched again.
+#[derive(Default)]
+struct Soon(DefaultBackoff);
+
+impl Iterator for Soon {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|pause| pause.min(LONGEST_PAUSE))
+    }
+}
+
+impl Backoff for Soon {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
 
 /// The objects served, one store per namespace, or one for all of them.
 #[derive(Debug, Default)]
@@ -215,7 +237,8 @@ async fn follow<K: Kind + Send + Sync + 'static>(
 ) {
     let reader = writer.as_reader();
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
-    let pruned = watching.default_backoff().modify(|object| object.managed_fields_mut().clear());
+    let pruned =
+        watching.backoff(Soon::default()).modify(|object| object.managed_fields_mut().clear());
     let mut events = pin!(pruned.filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {
@@ -258,7 +281,8 @@ fn is_news<K: Kind + 'static>(event: &Event<K>, known: &Store<K>) -> bool {
 /// Hears the agents' heartbeats. A Lease has the name of its host.
 async fn listen(api: Api<Lease>, warmth: Warmth, news: News) {
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
-    let mut events = pin!(watching.default_backoff().filter_map(async |event| received(event)));
+    let mut events =
+        pin!(watching.backoff(Soon::default()).filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {
         let key = match event {
