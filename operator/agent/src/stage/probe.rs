@@ -1,7 +1,7 @@
 //! What must hold before and after a stage, judged from one look. Pure.
 
 use pvecm_core::change::{ConfText, Parent, Probe, Stage};
-use pvecm_core::ids::{ConfigVersion, Digest, NodeId};
+use pvecm_core::ids::{ConfigVersion, Digest, LinkNumber, NodeId};
 use pvecm_core::protocol::InForce;
 
 use crate::observe::Observation;
@@ -107,6 +107,29 @@ pub fn parent_in_force(parent: Option<&Parent>, seen: &Observation) -> Result<()
     if seen.quorate() { Ok(()) } else { Err("this host is not in the quorate part".to_owned()) }
 }
 
+/// Whether the links that must be connected after a stage, and exist already, are connected now. A link
+/// that fails between plan and write would otherwise be the last one of a pair when another is removed.
+pub fn links_carry(stage: &Stage, corosync: Option<&CorosyncView>) -> Result<(), String> {
+    let Some(corosync) = corosync else { return Err("corosync does not run".to_owned()) };
+    let down = |link: LinkNumber| {
+        let mut pairs = corosync
+            .links
+            .iter()
+            .filter(|((node, number), _)| *number == link && stage.group.contains_key(node));
+        pairs.find(|(_, connected)| !**connected).map(|((node, _), _)| *node)
+    };
+    let probed = stage.probes.iter().filter_map(|probe| match probe {
+        Probe::LinkConnected { link } => Some(*link),
+        Probe::RunningValue { .. } | Probe::Membership { .. } => None,
+    });
+    for link in probed {
+        if let Some(node) = down(link) {
+            return Err(format!("link {link} to node {node} is not connected"));
+        }
+    }
+    Ok(())
+}
+
 /// Which of a stage's texts these bytes are. Its own comes first: a stage that writes nothing has the
 /// same text before and after.
 #[must_use]
@@ -129,7 +152,7 @@ pub fn which(stage: &Stage, parent: Option<&str>, bytes: Option<&[u8]>) -> InFor
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use pvecm_core::ids::LinkNumber;
+    use pvecm_core::change::{Course, Risk};
 
     use super::*;
 
@@ -234,5 +257,35 @@ mod tests {
         assert!(holds(link(0)) && !holds(link(1)));
         assert!(holds(membership(&[1, 2])));
         assert!(!holds(membership(&[1])) && !holds(membership(&[1, 2, 3])));
+    }
+
+    /// A stage of nodes 1 and 2 after which these links must be connected.
+    fn stage(links: &[u32]) -> Stage {
+        let link = |link: &u32| Probe::LinkConnected { link: LinkNumber::try_from(*link).unwrap() };
+        Stage {
+            summary: String::new(),
+            risk: Risk::Live,
+            course: Course::Write,
+            group: [1, 2].map(|id| (node(id), format!("n{id}").parse().unwrap())).into(),
+            joining: BTreeMap::new(),
+            config: config(),
+            back: None,
+            actions: BTreeMap::new(),
+            probes: links.iter().map(link).collect(),
+            confirm_timeout_secs: 10,
+        }
+    }
+
+    #[test]
+    fn a_link_that_must_carry_after_a_stage_has_to_carry_before_it() {
+        let mut seen = good();
+        assert_eq!(links_carry(&stage(&[0, 1]), seen.corosync.as_ref()), Ok(()));
+        running(&mut seen).links.insert((node(2), LinkNumber::try_from(0).unwrap()), false);
+        assert!(links_carry(&stage(&[0, 1]), seen.corosync.as_ref()).is_err());
+        assert_eq!(links_carry(&stage(&[1]), seen.corosync.as_ref()), Ok(()));
+        // A node that is listed and not started yet is no reason to wait.
+        let mut seen = good();
+        running(&mut seen).links.insert((node(3), LinkNumber::try_from(0).unwrap()), false);
+        assert_eq!(links_carry(&stage(&[0]), seen.corosync.as_ref()), Ok(()));
     }
 }

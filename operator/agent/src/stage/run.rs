@@ -14,7 +14,7 @@ use pvecm_core::protocol::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, undo_join};
-use super::probe::{holds, parent_in_force, which};
+use super::probe::{holds, links_carry, parent_in_force, which};
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
 use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
@@ -225,7 +225,9 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Optio
 fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
     let stage = &pending.stage;
     let expects = pending.expects.as_ref();
-    parent_in_force(expects, &Observation::take(host))?;
+    let seen = Observation::take(host);
+    parent_in_force(expects, &seen)?;
+    links_carry(stage, seen.corosync.as_ref())?;
     let found = pending.parent.as_ref().map(|text| Digest::of(text.as_bytes()));
     if found != expects.map(|parent| parent.digest) {
         return Err("/etc/pve/corosync.conf was changed just before the stage".to_owned());
