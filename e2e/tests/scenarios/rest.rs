@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use pvecm_e2e::lab::Lab;
+use pvecm_e2e::wait::wait_until;
+use serde_json::Value;
 
-use crate::support::{HOSTS, formed};
+use crate::support::{HOSTS, changes, formed};
 
 const REST: Duration = Duration::from_secs(60);
 
@@ -18,6 +20,13 @@ const WRITTEN: &str = "find / /etc/pve -xdev -type f -cnewer /run/rest \
 #[test]
 fn at_rest_only_leases_are_written() -> Result<()> {
     let lab = formed("rest")?;
+    wait_until(Duration::from_secs(20), "the last change to be let go", || {
+        let held = |change: &Value| !change["metadata"]["finalizers"].is_null();
+        match changes(&lab) {
+            Ok(changes) if !changes.iter().any(held) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })?;
     for host in HOSTS {
         lab.host(host)?.run(&["touch", "/run/rest"])?;
     }
