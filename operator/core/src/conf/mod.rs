@@ -15,6 +15,7 @@ mod config;
 mod document;
 pub mod edit;
 mod form;
+pub mod lint;
 mod patch;
 mod running;
 mod scan;
