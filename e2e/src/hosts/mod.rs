@@ -138,6 +138,7 @@ impl<'lab> Host<'lab> {
                 argv,
                 env: std::iter::empty().collect(),
                 log: self.lab.log(name),
+                outside: false,
             })
             .with_context(|| format!("could not power on {name}"))
     }

@@ -62,6 +62,10 @@ struct Enrol {
     /// The API server's address as the host reaches it; else the one in the kubeconfig.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// The name in the API server's certificate, where its address says another; else, for the
+    /// kubeconfig's own server, what the kubeconfig says.
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
     /// Write the file here (mode 0600) instead of to standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -72,6 +76,8 @@ impl Args {
     pub async fn run(self) -> anyhow::Result<()> {
         let Command::Host(Host::Enrol(enrol)) = self.command;
         let config = self.connection.config().await?;
+        let same_server = enrol.server.is_none();
+        let known_as = config.tls_server_name.clone().filter(|_| same_server);
         let server = enrol.server.unwrap_or_else(|| config.cluster_url.to_string());
         let namespace =
             self.connection.namespace.unwrap_or_else(|| config.default_namespace.clone());
@@ -81,6 +87,7 @@ impl Args {
             witness: enrol.witness,
             heartbeat_secs: enrol.heartbeat,
             server: server.trim_end_matches('/').to_owned(),
+            tls_server_name: enrol.tls_server_name.or(known_as),
         };
         let client = Client::try_from(config).context("no client for this kubeconfig")?;
         let bootstrap = enrol::enrol(&client, &request).await?;
