@@ -7,6 +7,7 @@ mod install;
 mod interruptions;
 mod lab;
 mod links;
+mod moves;
 mod refusals;
 mod rest;
 mod rules;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, undo_join};
 use super::probe::{holds, links_carry, parent_in_force, which};
+use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
 use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
@@ -179,11 +180,11 @@ impl GroupRun {
 
     fn spawn(&self, effect: Effect) {
         let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
-        let joins = pending.stage.joining.contains_key(&self.me);
+        let me = self.me;
         std::thread::spawn(move || {
             let Attempt { change, stage, attempt: _ } = pending.attempt;
             tracing::info!(change = change.0, stage, ?effect, "carrying out");
-            if let Some(event) = job(&jobs, &pending, (effect, joins)) {
+            if let Some(event) = job(&jobs, &pending, (effect, me)) {
                 let _ = jobs.answers.send((pending.attempt, event));
             }
         });
@@ -191,7 +192,7 @@ impl GroupRun {
 }
 
 /// One long effect. `None`: it answers by what is seen later.
-fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Option<Event> {
+fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
     let (host, stage, parent) = (&jobs.host, &pending.stage, pending.parent.as_deref());
     let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
     let silent = |done: Result<(), String>| {
@@ -201,8 +202,10 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Optio
         None
     };
     match effect {
-        Effect::RunChecks if joins => Some(Event::Checks(may_join(host, stage))),
-        Effect::RunChecks => Some(Event::Checks(checks(host, pending))),
+        Effect::RunChecks if stage.joining.contains_key(&me) => {
+            Some(Event::Checks(may_join(host, stage)))
+        }
+        Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
         Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms))),
         Effect::WriteBack { over_parent } => {
             Some(Event::WrittenBack(write_back(host, stage, parent, over_parent)))
@@ -222,7 +225,7 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Optio
 
 /// The checks before a stage, on a member. What is in force must be what the plan starts from, on every
 /// host: a file that a person changed is a reason to plan again, however well all hosts agree on it.
-fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
+fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
     let stage = &pending.stage;
     let expects = pending.expects.as_ref();
     let seen = Observation::take(host);
@@ -233,7 +236,10 @@ fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
         return Err("/etc/pve/corosync.conf was changed just before the stage".to_owned());
     }
     match stage.course {
-        Course::Write => host.corosync.check(&stage.config.text),
+        Course::Write => {
+            host.corosync.check(&stage.config.text)?;
+            new_addresses_answer(host, stage, pending.parent.as_deref(), me)
+        }
         Course::Start | Course::Local => Ok(()),
     }
 }
