@@ -77,6 +77,12 @@ impl GroupRun {
             course: stage.course,
             group: stage.group.keys().copied().collect(),
             joining: stage.joining.keys().copied().collect(),
+            names: stage
+                .group
+                .iter()
+                .chain(&stage.joining)
+                .map(|(id, name)| (*id, name.clone()))
+                .collect(),
             has_back: stage.back.is_some(),
             confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
             in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),

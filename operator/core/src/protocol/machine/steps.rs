@@ -66,7 +66,7 @@ impl Machine {
             self.enter(Phase::GaveUp { sentence });
         } else if self.now >= self.prepared_at + PREPARE_MS {
             let sentence = match self.tally.unprepared() {
-                Some(id) => format!("host {id} was not prepared in time"),
+                Some(id) => format!("{} was not prepared in time", self.setup.name(id)),
                 None => "nobody could write when all were prepared".to_owned(),
             };
             self.enter(Phase::GaveUp { sentence });

@@ -220,6 +220,7 @@ impl World {
             course: self.traits.course,
             group: (0..voters).map(id).collect(),
             joining: (voters..self.hosts.len()).map(id).collect(),
+            names: BTreeMap::new(),
             has_back: self.traits.has_back,
             confirm_timeout_ms: self.traits.timeout,
             in_force: host.sees.text.in_force(),
