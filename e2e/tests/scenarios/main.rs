@@ -12,3 +12,4 @@ mod refusals;
 mod rest;
 mod rules;
 mod support;
+mod undo;

@@ -46,6 +46,8 @@ pub struct Machine {
     said_at: u64,
     /// What was lost after the start, in words.
     lost: Option<String>,
+    /// What did not hold at the last look, in words.
+    unheld: Option<String>,
     /// /etc/pve stopped taking this host's writes after the start.
     lost_writable: bool,
     out: Vec<Effect>,
@@ -73,6 +75,7 @@ impl Machine {
             undoing: false,
             said_at: now_ms,
             lost: None,
+            unheld: None,
             lost_writable: false,
             out: Vec::new(),
             setup,
@@ -217,6 +220,7 @@ impl Machine {
     }
 
     fn probed(&mut self, result: &Result<(), String>) {
+        self.unheld = result.as_ref().err().cloned();
         if matches!(self.phase, Some(Phase::Going)) && result.is_ok() && self.view.quorate {
             self.enter(Phase::Holds);
         }

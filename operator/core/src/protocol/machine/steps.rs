@@ -111,7 +111,10 @@ impl Machine {
     }
 
     fn loss_or_deadline(&self) -> String {
-        let late = || "not everything held in time".to_owned();
+        let late = || match &self.unheld {
+            Some(why) => format!("{}: not in time: {why}", self.setup.name(self.setup.me)),
+            None => "not everything held in time".to_owned(),
+        };
         self.lost.clone().unwrap_or_else(late)
     }
 
