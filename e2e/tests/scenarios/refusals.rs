@@ -83,9 +83,9 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
     stranger["spec"]["nodes"].as_array_mut().context("no nodes")?.push(json!({"name": "n9"}));
     expect(&lab, &stranger, "HostMissing", "n9")?;
 
-    let mut token = with_links(&json!([link0]));
-    token["spec"]["totem"] = json!({"tokenMillis": 5000});
-    expect(&lab, &token, "NotSupported", "tokenMillis")?;
+    let mut mode = with_links(&json!([link0]));
+    mode["spec"]["totem"] = json!({"linkMode": "Active"});
+    expect(&lab, &mode, "NotSupported", "linkMode")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(changes(&lab)?.len() == count, "a change was made");

@@ -16,6 +16,7 @@ mod document;
 pub mod edit;
 mod form;
 pub mod lint;
+mod options;
 mod patch;
 mod running;
 mod scan;
@@ -24,10 +25,13 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
+pub use config::{
+    Config, Interface, Node, Quorum, QuorumDevice, default_port, token_growth_millis,
+};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
 pub use form::{Formation, NodeEntry, form};
-pub use running::{ChangedValues, changed_values, running_values};
+pub use options::{Cipher, Compression, Crypto, Hash, LinkOptions, TotemOptions};
+pub use running::{ChangedValues, changed_values, derived_pings, running_values};
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

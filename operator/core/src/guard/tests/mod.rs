@@ -61,11 +61,14 @@ fn edited(conf: &mut ConfText, change: impl FnOnce(&Document) -> Document) {
 }
 
 macro_rules! refuses {
-    ($world:expr, $refusal:pat, $spoil:expr) => {
+    ($world:expr, $refusal:pat $(if $guard:expr)?, $spoil:expr) => {
         let verdict = verdict(&$world, $spoil);
-        assert!(matches!(verdict, Err($refusal)), "{verdict:?}");
+        assert!(matches!(verdict, Err($refusal) $(if $guard)?), "{verdict:?}");
     };
 }
+
+// Below the macro that it uses.
+mod reloads;
 
 #[test]
 fn plans_as_the_planner_makes_them_are_proven() {
