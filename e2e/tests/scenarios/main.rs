@@ -12,4 +12,5 @@ mod refusals;
 mod rest;
 mod rules;
 mod support;
+mod totem;
 mod undo;

@@ -100,8 +100,8 @@ fn assert_addresses(lab: &Lab, links: &[Network]) -> Result<()> {
     let conf = file_in_force(lab)?;
     for host in lab.hosts() {
         for (link, network) in links.iter().enumerate() {
-            let line = format!("ring{link}_addr: {}\n", host.address(*network));
-            ensure!(conf.contains(&line), "no {line} in\n{conf}");
+            let wanted = format!("ring{link}_addr: {}\n", host.address(*network));
+            ensure!(conf.contains(&wanted), "no {wanted} in\n{conf}");
         }
     }
     let count = conf.matches("_addr: ").count();
