@@ -3,16 +3,16 @@
 //!
 //! Every function takes a document and returns a new one. Edits of nodes and links first read the
 //! document as a [`Config`]: what is not understood is not edited. None of them raises the
-//! version; that is [`set_version`], once per text.
+//! version; that is [`bump`] or [`set_version`], once per text.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use super::config::{Config, LinkOptions, Node};
 use super::document::{Document, Key, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key, interface_pairs};
+use super::owners::taken;
 use super::patch::{Pair, Patch};
-use super::values::{ConfError, check_writable, plain_number};
+use super::values::{ConfError, bad_value, check_writable, plain_number};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
 /// Why an edit was refused. The document is as it was.
@@ -90,6 +90,19 @@ pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Docume
     Err(ConfError::VersionsDisagree { corosync: version, pmxcfs }.into())
 }
 
+/// Raises `totem.config_version` by one. Refused as [`set_version`] is, and where what stands there
+/// is not a plain number or has no successor.
+pub fn bump(document: &Document) -> Result<Document, EditError> {
+    const KEY: &str = "config_version";
+    let totem = SectionPath::top("totem");
+    let value = document.value(&totem, KEY);
+    let value = value.ok_or_else(|| EditError::NoKey(totem, KEY.to_owned()))?;
+    let next = plain_number(value.bytes).and_then(|version| version.checked_add(1));
+    let next =
+        next.ok_or_else(|| bad_value(KEY, value, "a plain number of 64 bits, to be raised"))?;
+    set_version(document, ConfigVersion(next))
+}
+
 /// Sets a key in the section at a path: the value of the last line that has it, else a new line
 /// behind the section's last key.
 pub fn set(
@@ -101,10 +114,14 @@ pub fn set(
     check_key(key)?;
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
+    let place = key_in(&view, key);
+    if let Some(edited) = place.and_then(|place| document.with_value(place, value)) {
+        return Ok(edited);
+    }
     let mut splices = Patch::default();
-    match key_in(&view, key) {
+    match place {
         Some(place) => splices.replace_value(place, value),
-        None => splices.insert_keys(&view, &[pair(key, value)]),
+        None => splices.insert_key(&view, (key, value)),
     }
     applied(splices, document)
 }
@@ -152,8 +169,8 @@ pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document
     let value = votes.to_string();
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
-        (None, Some(id)) => splices.insert_behind(document, id, &[pair("quorum_votes", &value)]),
-        (None, None) => splices.insert_keys(&view, &[pair("quorum_votes", &value)]),
+        (None, Some(id)) => splices.insert_behind(document, id, ("quorum_votes", &value)),
+        (None, None) => splices.insert_key(&view, ("quorum_votes", &value)),
     }
     applied(splices, document)
 }
@@ -174,8 +191,8 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
             return Err(EditError::NoLink(*link));
         }
         check_writable(&address_key(*link), address).map_err(EditError::from)?;
-        check_free(&config, address)?;
     }
+    check_free(&config, entry.addresses.values().map(|address| (address.as_str(), entry.id)))?;
     let mut splices = Patch::default();
     splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
     applied(splices, document)
@@ -212,15 +229,14 @@ pub fn add_link(
     }
     let mut splices = Patch::default();
     let key = address_key(link);
+    check_free(&config, addresses.iter().map(|(id, address)| (address.as_str(), *id)))?;
     for (node, view) in node_views(document, &config)? {
         let missing = EditError::AddressMissing { node: node.id, link };
         let address = addresses.get(&node.id).ok_or(missing)?;
         check_writable(&key, address).map_err(EditError::from)?;
-        check_free(&config, address)?;
-        check_unique(addresses, node.id, address)?;
         match last_address(&view) {
-            Some(last) => splices.insert_behind(document, last, &[pair(&key, address)]),
-            None => splices.insert_keys(&view, &[pair(&key, address)]),
+            Some(last) => splices.insert_behind(document, last, (&key, address)),
+            None => splices.insert_key(&view, (&key, address)),
         }
     }
     if *options != LinkOptions::default() || !config.interfaces.is_empty() {
@@ -266,7 +282,7 @@ pub fn set_priority(
     match (priority, &view, place) {
         (Some(priority), _, Some(place)) => splices.replace_value(place, &priority.to_string()),
         (Some(priority), Some(view), None) => {
-            splices.insert_keys(view, &[pair(KEY, &priority.to_string())]);
+            splices.insert_key(view, (KEY, &priority.to_string()));
         }
         (Some(_), None, _) => {
             let options = LinkOptions { priority, ..LinkOptions::default() };
@@ -353,7 +369,7 @@ fn interface_view(
 fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
     let bytes = view.document().as_bytes();
     let matches = |place: &&Key| &bytes[place.name.clone()] == key.as_bytes();
-    view.section().keys.iter().rfind(matches)
+    view.places().iter().rfind(matches)
 }
 
 fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
@@ -362,14 +378,14 @@ fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
         let name = &bytes[key.name.clone()];
         name.starts_with(b"ring") && name.ends_with(b"_addr")
     };
-    view.section().keys.iter().rfind(is_address)
+    view.places().iter().rfind(is_address)
 }
 
 /// Takes every line of a key out; whether there was one.
 fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
-    for place in &view.section().keys {
+    for place in view.places() {
         if &bytes[place.name.clone()] == key.as_bytes() {
             splices.remove(place.span.clone());
             found = true;
@@ -390,34 +406,13 @@ fn check_key(key: &str) -> Result<(), EditError> {
     Err(EditError::BadKey(key.to_owned()))
 }
 
-fn check_free(config: &Config, address: &str) -> Result<(), EditError> {
-    let uses = |node: &&Node| node.addresses.values().any(|other| same_address(other, address));
-    match config.nodes.iter().find(uses) {
-        Some(node) => Err(EditError::AddressInUse { address: address.to_owned(), node: node.id }),
-        None => Ok(()),
-    }
-}
-
-fn check_unique(
-    addresses: &BTreeMap<NodeId, String>,
-    node: NodeId,
-    address: &str,
+/// Refuses new addresses that a node has already, or that two of them share.
+fn check_free<'a>(
+    config: &'a Config,
+    new: impl Iterator<Item = (&'a str, NodeId)>,
 ) -> Result<(), EditError> {
-    let taken = addresses.iter().find(|(id, other)| **id < node && same_address(other, address));
-    match taken {
-        Some((id, _)) => Err(EditError::AddressInUse { address: address.to_owned(), node: *id }),
+    match taken(config, new) {
+        Some((address, node)) => Err(EditError::AddressInUse { address: address.to_owned(), node }),
         None => Ok(()),
     }
-}
-
-/// Equal as addresses (`fd00::1` and `fd00:0::1`) or as text.
-fn same_address(one: &str, other: &str) -> bool {
-    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
-}
-
-fn pair(key: &str, value: &str) -> Pair {
-    (key.to_owned(), value.to_owned())
 }

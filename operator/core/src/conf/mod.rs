@@ -16,6 +16,7 @@ mod document;
 pub mod edit;
 mod form;
 pub mod lint;
+mod owners;
 mod patch;
 mod running;
 mod scan;

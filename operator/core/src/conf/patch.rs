@@ -2,9 +2,10 @@
 //!
 //! Owns the style of new lines: indentation and line end are those of the neighbours.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use super::document::{Document, Key, Section, SectionView};
+use super::document::{Document, Key, SectionView};
 
 /// Byte splices, collected first and applied in one pass.
 #[derive(Debug, Default)]
@@ -28,21 +29,18 @@ impl Patch {
         self.splices.push((span, Vec::new()));
     }
 
-    /// Adds keys behind a key of the section, in the style of that key's line.
-    pub(super) fn insert_behind(&mut self, document: &Document, key: &Key, pairs: &[Pair]) {
-        let bytes = document.as_bytes();
-        let style = Style::of_line(&bytes[key.span.clone()]);
-        self.insert(key.span.end, style.pairs(pairs));
+    /// Adds a key behind a key of the section, in the style of that key's line.
+    pub(super) fn insert_behind(&mut self, document: &Document, key: &Key, pair: (&str, &str)) {
+        let style = Style::of_line(&document.as_bytes()[key.span.clone()]);
+        self.insert(key.span.end, style.pairs(&[pair]));
     }
 
-    /// Adds keys behind the last key of a section, or at its beginning when it has none.
-    pub(super) fn insert_keys(&mut self, view: &SectionView<'_>, pairs: &[Pair]) {
-        let section = view.section();
-        if let Some(last) = section.keys.last() {
-            return self.insert_behind(view.document(), last, pairs);
+    /// Adds a key behind the last key of a section, or at its beginning when it has none.
+    pub(super) fn insert_key(&mut self, view: &SectionView<'_>, pair: (&str, &str)) {
+        if let Some(last) = view.places().last() {
+            return self.insert_behind(view.document(), last, pair);
         }
-        let style = Style::inside(view.document(), section);
-        self.insert(section.open.end, style.pairs(pairs));
+        self.insert(view.section().open.end, Style::inside(view).pairs(&[pair]));
     }
 
     /// Adds sections of one name at the end of a section: behind the last one of that name and in
@@ -57,16 +55,15 @@ impl Patch {
         let (at, style, inner) = if let Some(sibling) = parent.sections(name).next_back() {
             let section = sibling.section();
             let style = Style::of_line(&bytes[section.open.clone()]);
-            (section.close.end, style, Style::inside(document, section))
+            (section.close.end, style, Style::inside(&sibling))
         } else {
-            let section = parent.section();
-            let style = Style::inside(document, section);
-            (section.close.start, style.clone(), style.deeper(unit(document)))
+            let style = Style::inside(parent);
+            (parent.section().close.start, style.clone(), style.deeper(unit(document)))
         };
         for pairs in sections {
-            let mut text = style.line(&format!("{name} {{"));
+            let mut text = style.line(&[name, " {"]);
             text.extend(inner.pairs(pairs));
-            text.extend(style.line("}"));
+            text.extend(style.line(&["}"]));
             self.insert(at, text);
         }
     }
@@ -93,39 +90,47 @@ impl Patch {
 
 /// How a new line looks.
 #[derive(Debug, Clone)]
-struct Style {
-    indentation: Vec<u8>,
-    line_end: &'static [u8],
+struct Style<'d> {
+    indentation: Cow<'d, [u8]>,
+    line_end: &'static str,
 }
 
-impl Style {
+impl<'d> Style<'d> {
     /// The style of an existing line.
-    fn of_line(line: &[u8]) -> Self {
-        let indentation = line.iter().copied().take_while(|byte| matches!(byte, b' ' | b'\t'));
-        let line_end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-        Self { indentation: indentation.collect(), line_end }
+    fn of_line(line: &'d [u8]) -> Self {
+        let blank = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let line_end = if line.ends_with(b"\r\n") { "\r\n" } else { "\n" };
+        Self { indentation: Cow::Borrowed(&line[..blank]), line_end }
     }
 
     /// The style of the lines directly inside a section.
-    fn inside(document: &Document, section: &Section) -> Self {
-        let bytes = document.as_bytes();
-        match section.keys.last() {
-            Some(key) => Self::of_line(&bytes[key.span.clone()]),
-            None => Self::of_line(&bytes[section.open.clone()]).deeper(unit(document)),
+    fn inside(view: &SectionView<'d>) -> Self {
+        let document = view.document();
+        let line = |span: &Range<usize>| Self::of_line(&document.as_bytes()[span.clone()]);
+        match view.places().last() {
+            Some(key) => line(&key.span),
+            None => line(&view.section().open).deeper(unit(document)),
         }
     }
 
     fn deeper(&self, unit: &[u8]) -> Self {
-        let indentation = [&self.indentation, unit].concat();
+        let indentation = Cow::Owned([&self.indentation, unit].concat());
         Self { indentation, line_end: self.line_end }
     }
 
-    fn line(&self, text: &str) -> Vec<u8> {
-        [&self.indentation, text.as_bytes(), self.line_end].concat()
+    fn line(&self, words: &[&str]) -> Vec<u8> {
+        let mut line = self.indentation.to_vec();
+        for word in words.iter().chain(&[self.line_end]) {
+            line.extend_from_slice(word.as_bytes());
+        }
+        line
     }
 
-    fn pairs(&self, pairs: &[Pair]) -> Vec<u8> {
-        pairs.iter().flat_map(|(key, value)| self.line(&format!("{key}: {value}"))).collect()
+    fn pairs<S: AsRef<str>>(&self, pairs: &[(S, S)]) -> Vec<u8> {
+        pairs
+            .iter()
+            .flat_map(|(key, value)| self.line(&[key.as_ref(), ": ", value.as_ref()]))
+            .collect()
     }
 }
 
@@ -133,7 +138,7 @@ impl Style {
 /// Proxmox VE writes.
 fn unit(document: &Document) -> &[u8] {
     let bytes = document.as_bytes();
-    let first = document.root().all_sections().find_map(|view| view.section().keys.first());
+    let first = document.root().all_sections().find_map(|view| view.places().first());
     let blank = |line: &[u8]| line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     match first.map(|key| &bytes[key.span.start..key.span.start + blank(&bytes[key.span.clone()])])
     {

@@ -107,10 +107,7 @@ pub enum ConfError {
 pub fn first_version_for_pmxcfs(bytes: &[u8]) -> Option<ConfigVersion> {
     const KEY: &[u8] = b"config_version";
     let spaces = |at: usize| at + bytes[at..].iter().take_while(|b| is_regex_space(**b)).count();
-    (0..bytes.len().saturating_sub(KEY.len())).find_map(|at| {
-        if !bytes[at..].starts_with(KEY) {
-            return None;
-        }
+    memchr::memmem::find_iter(bytes, KEY).find_map(|at| {
         let colon = spaces(at + KEY.len());
         if bytes.get(colon) != Some(&b':') {
             return None;
@@ -143,9 +140,9 @@ impl Document {
 /// A number written in plain decimal: no sign, no leading zero. Anything else in `config_version`
 /// aborts every running corosync that reloads the file (corosync.md 1 item 10).
 pub(super) fn plain_number(bytes: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
+    let digits =
+        bytes.iter().all(u8::is_ascii_digit) && (bytes.len() == 1 || !bytes.starts_with(b"0"));
+    if digits { std::str::from_utf8(bytes).ok()?.parse().ok() } else { None }
 }
 
 /// Whether corosync and Proxmox VE read the same value: no white space, no `#` (corosync keeps it,
@@ -163,6 +160,11 @@ pub(super) fn check_writable(key: &str, value: &str) -> Result<(), ConfError> {
     Err(ConfError::Unwritable { key: key.to_owned(), value: value.to_owned() })
 }
 
+/// A value whose form is that of a checked name or number.
+pub(super) fn from_text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -177,9 +179,15 @@ impl SectionView<'_> {
 
     /// A plain number of the wanted size.
     pub(super) fn number<N: TryFrom<u64>>(&self, key: &str) -> Result<Option<N>, ConfError> {
-        let bits = 8 * size_of::<N>();
-        let expected = format!("a plain unsigned number of {bits} bits");
-        self.parsed(key, &expected, |bytes| N::try_from(plain_number(bytes)?).ok())
+        let expected = const {
+            match size_of::<N>() {
+                1 => "a plain unsigned number of 8 bits",
+                2 => "a plain unsigned number of 16 bits",
+                4 => "a plain unsigned number of 32 bits",
+                _ => "a plain unsigned number of 64 bits",
+            }
+        };
+        self.parsed(key, expected, |bytes| N::try_from(plain_number(bytes)?).ok())
     }
 
     /// A value in the form that `parse` takes.

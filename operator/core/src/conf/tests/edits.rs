@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{by_hand, changed_lines, entry, formed, link, node_id, three_nodes};
 use crate::conf::edit::{
-    add_link, add_node, append_section, remove_link, remove_node, remove_section, set,
+    add_link, add_node, append_section, bump, remove_link, remove_node, remove_section, set,
     set_priority, set_version, set_votes, unset,
 };
 use crate::conf::{Config, Document, EditError, LinkOptions, SectionPath};
@@ -228,4 +228,32 @@ fn new_lines_end_as_their_neighbours_do() {
     let new = add_link(&old, link(1), &addresses(&[1, 2, 3]), &LinkOptions::default()).unwrap();
     let new = add_node(&new, &entry("n4", 4, &[0, 1])).unwrap();
     assert!(super::as_text(&new).split_inclusive('\n').all(|line| line.ends_with("\r\n")));
+}
+
+#[test]
+fn the_version_is_raised_by_exactly_one() {
+    let old = by_hand();
+    assert_edit(
+        &old,
+        bump(&old),
+        &["-4:\"\\tconfig_version :  41 \\n\"", "+4:\"\\tconfig_version :  42 \\n\""],
+    );
+    let totem = |line: &str| Document::parse(format!("totem {{\n{line}\n}}\n").as_bytes());
+    assert_refused(bump(&totem("version: 2")), "section `totem` has no key `config_version`");
+    let last = totem("config_version: 18446744073709551615");
+    assert_refused(
+        bump(&last),
+        "line 2: `config_version` is `18446744073709551615`, but takes a plain number of 64 bits, to \
+         be raised",
+    );
+    assert!(bump(&totem("config_version: 4a")).is_err(), "it would abort every corosync");
+    assert!(bump(&totem("# config_version: 9\nconfig_version: 4")).is_err(), "pmxcfs takes 9");
+}
+
+#[test]
+fn a_node_has_an_address_once() {
+    let old = add_link(&by_hand(), link(1), &addresses(&[1, 2]), &LinkOptions::default()).unwrap();
+    let mut twice = entry("n4", 4, &[0]);
+    twice.addresses.insert(link(1), twice.addresses[&link(0)].clone());
+    assert_refused(add_node(&old, &twice), "address 10.50.0.4 is already used by node 4");
 }

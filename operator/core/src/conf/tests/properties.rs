@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::{entry, link, node_id};
 use crate::conf::edit::{
-    add_link, add_node, remove_link, remove_node, set_priority, set_version, set_votes,
+    add_link, add_node, remove_link, remove_node, set, set_priority, set_version, set_votes,
 };
-use crate::conf::{Config, Document, LinkOptions};
+use crate::conf::{Config, Document, LinkOptions, SectionPath};
 use crate::ids::ConfigVersion;
 
 /// Bytes that look like a configuration more often than chance would have it.
@@ -81,6 +81,18 @@ proptest! {
         let document = Document::parse(&bytes);
         prop_assert!(Config::read(&document).is_err());
         prop_assert!(document.problems().windows(2).all(|pair| pair[0].line <= pair[1].line));
+    }
+
+    #[test]
+    fn a_value_set_in_place_gives_the_document_that_its_bytes_give(
+        file in any_file(),
+        value in "x[!-~&&[^#{}]]{0,40}",
+        key in prop::sample::select(vec!["cluster_name", "config_version", "version", "new"]),
+    ) {
+        let edited = set(&file, &SectionPath::top("totem"), key, &value).unwrap();
+        prop_assert_eq!(&edited, &Document::parse(edited.as_bytes()));
+        let lines = (usize::from(key != "new"), 1);
+        prop_assert_eq!(super::changed_lines_of_bytes(file.as_bytes(), edited.as_bytes()), lines);
     }
 
     #[test]
