@@ -6,6 +6,7 @@
 //! - [`Config`]: the typed view, refused in words where a guess would be needed;
 //! - [`edit`]: document in, document out, every untouched line byte-identical;
 //! - [`form`]: the text of a new cluster, as Proxmox VE 9 writes it;
+//! - [`keys`]: every key there is, with what it takes and how a change of it takes effect;
 //! - [`running_values`] and [`changed_values`]: the cmap keys that prove that a text is in force.
 //!
 //! Never reads or writes a file, never asks a clock, never repairs what it does not understand.
@@ -15,6 +16,7 @@ mod config;
 mod document;
 pub mod edit;
 mod form;
+pub mod keys;
 pub mod lint;
 mod owners;
 mod patch;
