@@ -6,6 +6,8 @@
 //! - [`Config`]: the typed view, refused in words where a guess would be needed;
 //! - [`edit`]: document in, document out, every untouched line byte-identical;
 //! - [`form`]: the text of a new cluster, as Proxmox VE 9 writes it;
+//! - [`Dialect`], [`Overview`] and [`convert`](convert()): files of any dialect, which [`Config`] refuses,
+//!   shown and made fit for knet;
 //! - [`keys`]: every key there is, with what it takes and how a change of it takes effect;
 //! - [`running_values`] and [`changed_values`]: the cmap keys that prove that a text is in force.
 //!
@@ -13,24 +15,33 @@
 //! Corosync 2 and udp/udpu files are kept without loss but refused by [`Config::read`].
 
 mod config;
+mod convert;
+mod dialect;
 mod document;
 pub mod edit;
+mod effective;
 mod form;
 pub mod keys;
 pub mod lint;
+pub mod overview;
 mod owners;
 mod patch;
 mod running;
 mod scan;
+mod settings;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
+pub use convert::{ConvertError, Converted, Step, convert};
+pub use dialect::Dialect;
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
+pub use effective::{Crypto, Timers, Valued, Votes};
 pub use form::{Formation, NodeEntry, form};
+pub use overview::Overview;
 pub use running::{ChangedValues, changed_values, running_values};
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

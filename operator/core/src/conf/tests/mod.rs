@@ -3,6 +3,7 @@
 mod documents;
 mod edits;
 mod forming;
+mod overview;
 mod properties;
 mod reading;
 mod running;
