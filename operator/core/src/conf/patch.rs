@@ -5,11 +5,12 @@
 use std::ops::Range;
 
 use super::document::{Document, Key, Section, SectionView};
+use crate::text::{Splices, line_end};
 
 /// Byte splices, collected first and applied in one pass.
 #[derive(Debug, Default)]
 pub(super) struct Patch {
-    splices: Vec<(Range<usize>, Vec<u8>)>,
+    splices: Splices,
 }
 
 /// A `key: value` pair to be written.
@@ -20,19 +21,19 @@ impl Patch {
     pub(super) fn replace_value(&mut self, key: &Key, value: &str) {
         // PVE needs a space behind the colon; a key without value may have none to keep.
         let space = if key.value.is_empty() { " " } else { "" };
-        self.splices.push((key.value.clone(), format!("{space}{value}").into_bytes()));
+        self.splices.replace(key.value.clone(), format!("{space}{value}"));
     }
 
     /// Takes bytes out.
     pub(super) fn remove(&mut self, span: Range<usize>) {
-        self.splices.push((span, Vec::new()));
+        self.splices.remove(span);
     }
 
     /// Adds keys behind a key of the section, in the style of that key's line.
     pub(super) fn insert_behind(&mut self, document: &Document, key: &Key, pairs: &[Pair]) {
         let bytes = document.as_bytes();
         let style = Style::of_line(&bytes[key.span.clone()]);
-        self.insert(key.span.end, style.pairs(pairs));
+        self.splices.insert(key.span.end, style.pairs(pairs));
     }
 
     /// Adds keys behind the last key of a section, or at its beginning when it has none.
@@ -42,7 +43,7 @@ impl Patch {
             return self.insert_behind(view.document(), last, pairs);
         }
         let style = Style::inside(view.document(), section);
-        self.insert(section.open.end, style.pairs(pairs));
+        self.splices.insert(section.open.end, style.pairs(pairs));
     }
 
     /// Adds sections of one name at the end of a section: behind the last one of that name and in
@@ -67,27 +68,13 @@ impl Patch {
             let mut text = style.line(&format!("{name} {{"));
             text.extend(inner.pairs(pairs));
             text.extend(style.line("}"));
-            self.insert(at, text);
+            self.splices.insert(at, text);
         }
-    }
-
-    fn insert(&mut self, at: usize, text: Vec<u8>) {
-        self.splices.push((at..at, text));
     }
 
     /// The document with all splices made. They must not overlap.
-    pub(super) fn apply(mut self, document: &Document) -> Document {
-        let bytes = document.as_bytes();
-        self.splices.sort_by_key(|(span, _)| span.start);
-        let mut out = Vec::with_capacity(bytes.len() + 256);
-        let mut done = 0;
-        for (span, text) in &self.splices {
-            out.extend_from_slice(&bytes[done..span.start]);
-            out.extend_from_slice(text);
-            done = span.end;
-        }
-        out.extend_from_slice(&bytes[done..]);
-        Document::parse(&out)
+    pub(super) fn apply(self, document: &Document) -> Document {
+        Document::parse(&self.splices.apply(document.as_bytes()))
     }
 }
 
@@ -102,8 +89,7 @@ impl Style {
     /// The style of an existing line.
     fn of_line(line: &[u8]) -> Self {
         let indentation = line.iter().copied().take_while(|byte| matches!(byte, b' ' | b'\t'));
-        let line_end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-        Self { indentation: indentation.collect(), line_end }
+        Self { indentation: indentation.collect(), line_end: line_end(line) }
     }
 
     /// The style of the lines directly inside a section.

@@ -69,16 +69,6 @@ pub(super) enum Line {
     Bad(ProblemKind),
 }
 
-/// Splits bytes into lines, each with its terminator. Every byte belongs to exactly one line.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut start = 0;
-    bytes.split_inclusive(|byte| *byte == b'\n').map(move |line| {
-        let span = start..start + line.len();
-        start = span.end;
-        span
-    })
-}
-
 /// Takes one line, with its terminator, as corosync 3.1 takes it.
 pub(super) fn scan(line: &[u8]) -> Line {
     let Some(end) = c_text_end(line) else {
