@@ -17,3 +17,4 @@ pub mod observed;
 pub mod plan;
 pub mod protocol;
 pub mod quorum;
+mod text;

@@ -7,8 +7,9 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::scan::{Line, Problem, ProblemKind, is_storable, lines, scan};
+use super::scan::{Line, Problem, ProblemKind, is_storable, scan};
 use super::values::is_plain;
+use crate::text::lines;
 
 /// The shortest and longest name that cmap stores (measured with corosync 3.1.7).
 const SHORTEST_PATH: usize = 3;

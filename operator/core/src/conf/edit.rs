@@ -121,7 +121,7 @@ pub fn set(
     let mut splices = Patch::default();
     match place {
         Some(place) => splices.replace_value(place, value),
-        None => splices.insert_key(&view, (key, value)),
+        None => splices.insert_keys(&view, &[(key, value)]),
     }
     applied(splices, document)
 }
@@ -169,8 +169,10 @@ pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document
     let value = votes.to_string();
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
-        (None, Some(id)) => splices.insert_behind(document, id, ("quorum_votes", &value)),
-        (None, None) => splices.insert_key(&view, ("quorum_votes", &value)),
+        (None, Some(id)) => {
+            splices.insert_behind(document, id, &[("quorum_votes", value.as_str())])
+        }
+        (None, None) => splices.insert_keys(&view, &[("quorum_votes", value.as_str())]),
     }
     applied(splices, document)
 }
@@ -235,8 +237,8 @@ pub fn add_link(
         let address = addresses.get(&node.id).ok_or(missing)?;
         check_writable(&key, address).map_err(EditError::from)?;
         match last_address(&view) {
-            Some(last) => splices.insert_behind(document, last, (&key, address)),
-            None => splices.insert_key(&view, (&key, address)),
+            Some(last) => splices.insert_behind(document, last, &[(&key, address)]),
+            None => splices.insert_keys(&view, &[(&key, address)]),
         }
     }
     if *options != LinkOptions::default() || !config.interfaces.is_empty() {
@@ -282,7 +284,7 @@ pub fn set_priority(
     match (priority, &view, place) {
         (Some(priority), _, Some(place)) => splices.replace_value(place, &priority.to_string()),
         (Some(priority), Some(view), None) => {
-            splices.insert_key(view, (KEY, &priority.to_string()));
+            splices.insert_keys(view, &[(KEY, priority.to_string().as_str())]);
         }
         (Some(_), None, _) => {
             let options = LinkOptions { priority, ..LinkOptions::default() };

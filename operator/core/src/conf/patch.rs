@@ -6,11 +6,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::document::{Document, Key, SectionView};
+use crate::text::{Splices, line_end};
 
 /// Byte splices, collected first and applied in one pass.
 #[derive(Debug, Default)]
 pub(super) struct Patch {
-    splices: Vec<(Range<usize>, Vec<u8>)>,
+    splices: Splices,
 }
 
 /// A `key: value` pair to be written.
@@ -21,26 +22,31 @@ impl Patch {
     pub(super) fn replace_value(&mut self, key: &Key, value: &str) {
         // PVE needs a space behind the colon; a key without value may have none to keep.
         let space = if key.value.is_empty() { " " } else { "" };
-        self.splices.push((key.value.clone(), format!("{space}{value}").into_bytes()));
+        self.splices.replace(key.value.clone(), format!("{space}{value}"));
     }
 
     /// Takes bytes out.
     pub(super) fn remove(&mut self, span: Range<usize>) {
-        self.splices.push((span, Vec::new()));
+        self.splices.remove(span);
     }
 
-    /// Adds a key behind a key of the section, in the style of that key's line.
-    pub(super) fn insert_behind(&mut self, document: &Document, key: &Key, pair: (&str, &str)) {
+    /// Adds keys behind a key of the section, in the style of that key's line.
+    pub(super) fn insert_behind<S: AsRef<str>>(
+        &mut self,
+        document: &Document,
+        key: &Key,
+        pairs: &[(S, S)],
+    ) {
         let style = Style::of_line(&document.as_bytes()[key.span.clone()]);
-        self.insert(key.span.end, style.pairs(&[pair]));
+        self.splices.insert(key.span.end, style.pairs(pairs));
     }
 
-    /// Adds a key behind the last key of a section, or at its beginning when it has none.
-    pub(super) fn insert_key(&mut self, view: &SectionView<'_>, pair: (&str, &str)) {
+    /// Adds keys behind the last key of a section, or at its beginning when it has none.
+    pub(super) fn insert_keys<S: AsRef<str>>(&mut self, view: &SectionView<'_>, pairs: &[(S, S)]) {
         if let Some(last) = view.places().last() {
-            return self.insert_behind(view.document(), last, pair);
+            return self.insert_behind(view.document(), last, pairs);
         }
-        self.insert(view.section().open.end, Style::inside(view).pairs(&[pair]));
+        self.splices.insert(view.section().open.end, Style::inside(view).pairs(pairs));
     }
 
     /// Adds sections of one name at the end of a section: behind the last one of that name and in
@@ -64,27 +70,13 @@ impl Patch {
             let mut text = style.line(&[name, " {"]);
             text.extend(inner.pairs(pairs));
             text.extend(style.line(&["}"]));
-            self.insert(at, text);
+            self.splices.insert(at, text);
         }
-    }
-
-    fn insert(&mut self, at: usize, text: Vec<u8>) {
-        self.splices.push((at..at, text));
     }
 
     /// The document with all splices made. They must not overlap.
-    pub(super) fn apply(mut self, document: &Document) -> Document {
-        let bytes = document.as_bytes();
-        self.splices.sort_by_key(|(span, _)| span.start);
-        let mut out = Vec::with_capacity(bytes.len() + 256);
-        let mut done = 0;
-        for (span, text) in &self.splices {
-            out.extend_from_slice(&bytes[done..span.start]);
-            out.extend_from_slice(text);
-            done = span.end;
-        }
-        out.extend_from_slice(&bytes[done..]);
-        Document::parse(&out)
+    pub(super) fn apply(self, document: &Document) -> Document {
+        Document::parse(&self.splices.apply(document.as_bytes()))
     }
 }
 
@@ -92,15 +84,14 @@ impl Patch {
 #[derive(Debug, Clone)]
 struct Style<'d> {
     indentation: Cow<'d, [u8]>,
-    line_end: &'static str,
+    line_end: &'static [u8],
 }
 
 impl<'d> Style<'d> {
     /// The style of an existing line.
     fn of_line(line: &'d [u8]) -> Self {
         let blank = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        let line_end = if line.ends_with(b"\r\n") { "\r\n" } else { "\n" };
-        Self { indentation: Cow::Borrowed(&line[..blank]), line_end }
+        Self { indentation: Cow::Borrowed(&line[..blank]), line_end: line_end(line) }
     }
 
     /// The style of the lines directly inside a section.
@@ -120,9 +111,10 @@ impl<'d> Style<'d> {
 
     fn line(&self, words: &[&str]) -> Vec<u8> {
         let mut line = self.indentation.to_vec();
-        for word in words.iter().chain(&[self.line_end]) {
+        for word in words {
             line.extend_from_slice(word.as_bytes());
         }
+        line.extend_from_slice(self.line_end);
         line
     }
 

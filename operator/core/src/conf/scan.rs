@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 
 /// corosync reads lines with `fgets` into 512 bytes; a line that does not fit stops it, comments
 /// included.
@@ -69,18 +69,6 @@ pub(super) enum Line {
     Key { name: Range<usize>, value: Range<usize> },
     /// corosync stops here.
     Bad(ProblemKind),
-}
-
-/// Splits bytes into lines, each with its terminator. Every byte belongs to exactly one line.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut start = 0;
-    let ends = memchr_iter(b'\n', bytes).map(|at| at + 1);
-    let rest = (!bytes.is_empty() && !bytes.ends_with(b"\n")).then_some(bytes.len());
-    ends.chain(rest).map(move |end| {
-        let span = start..end;
-        start = end;
-        span
-    })
 }
 
 /// Takes one line, with its terminator, as corosync 3.1 takes it.

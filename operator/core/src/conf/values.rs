@@ -1,5 +1,7 @@
 //! Single values of corosync.conf, checked once, and what can be wrong with a file as a whole.
 
+use std::ops::Range;
+
 use super::document::{Document, SectionPath, SectionView, Value};
 use super::scan::Problem;
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
@@ -102,27 +104,26 @@ pub enum ConfError {
 }
 
 /// The `config_version` that pmxcfs compares: the first match of `config_version\s*:\s*(\d+)`
-/// anywhere in the text, comments included (pve.md 3.3). `None`: no match, or not a u64.
+/// anywhere in the text, comments included (pve.md 3.3); a number that does not fit counts as the
+/// largest. `None`: no match, and pmxcfs never hands the file out. Text that is not UTF-8 from
+/// beginning to end never matches (measured with `GRegex` of glib 2.74).
 #[must_use]
 pub fn first_version_for_pmxcfs(bytes: &[u8]) -> Option<ConfigVersion> {
-    const KEY: &[u8] = b"config_version";
-    let spaces = |at: usize| at + bytes[at..].iter().take_while(|b| is_regex_space(**b)).count();
-    memchr::memmem::find_iter(bytes, KEY).find_map(|at| {
-        let colon = spaces(at + KEY.len());
-        if bytes.get(colon) != Some(&b':') {
-            return None;
-        }
-        let start = spaces(colon + 1);
-        let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // No digits: the regex goes on searching. Too many: it has found its match, no number.
-        let text = std::str::from_utf8(&bytes[start..start + digits]).ok()?;
-        (digits > 0).then(|| text.parse().ok().map(ConfigVersion))
-    })?
+    let text = std::str::from_utf8(bytes).ok()?;
+    let digits = version_digits(text)?;
+    Some(ConfigVersion(text[digits].parse().unwrap_or(u64::MAX)))
 }
 
-/// PCRE's `\s`.
-const fn is_regex_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+/// Where the digits are that pmxcfs takes for the version.
+pub(super) fn version_digits(text: &str) -> Option<Range<usize>> {
+    const KEY: &str = "config_version";
+    memchr::memmem::find_iter(text.as_bytes(), KEY).find_map(|at| {
+        let behind = text[at + KEY.len()..].trim_start().strip_prefix(':')?.trim_start();
+        let start = text.len() - behind.len();
+        let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+        // Without digits the regex goes on searching.
+        (digits > 0).then_some(start..start + digits)
+    })
 }
 
 impl Document {

@@ -159,7 +159,7 @@ impl<'a> Steps<'a> {
 }
 
 fn keys<'a>(section: &SectionView<'a>) -> impl Iterator<Item = Entry<'a>> + use<'a> {
-    let places = section.section().keys.iter();
+    let places = section.places().iter();
     let entry = |(place, (name, value)): (&'a Key, (&'a [u8], Value<'a>))| {
         (place, text(name), text(value.bytes), value.line)
     };

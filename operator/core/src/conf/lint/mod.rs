@@ -6,6 +6,8 @@
 
 mod code;
 mod corosync3;
+mod pmxcfs;
+mod pve;
 mod report;
 mod syntax;
 
@@ -123,12 +125,15 @@ pub fn lint(document: &Document, readers: &[Reader]) -> Vec<Finding> {
 fn read(reader: Reader, document: &Document) -> Vec<Finding> {
     match reader {
         Reader::Corosync3 => corosync3::findings(document),
-        Reader::Corosync2 | Reader::Pve | Reader::Pmxcfs => Vec::new(),
+        Reader::Corosync2 => Vec::new(),
+        Reader::Pve => pve::findings(document),
+        Reader::Pmxcfs => pmxcfs::findings(document),
     }
 }
 
 /// Every code that some reader has, by name, each once.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
     let all = syntax::CODES.iter().copied().chain(corosync3::codes());
+    let all = all.chain(pve::CODES.iter().chain(pmxcfs::CODES).copied());
     all.map(|code| (code.name, code)).collect::<BTreeMap<_, _>>().into_values()
 }

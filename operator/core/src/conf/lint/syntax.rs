@@ -4,8 +4,8 @@
 
 use super::Code;
 use super::report::{Report, quoted};
-use crate::conf::scan::lines;
 use crate::conf::{Document, Problem, ProblemKind};
+use crate::text::lines;
 
 const MEASURED: &str = "measured on corosync 3.1.7; exec/coroparse.c:parse_section (pve.md 2.2)";
 
