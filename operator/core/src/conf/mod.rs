@@ -5,6 +5,7 @@
 //!   sees in them;
 //! - [`Config`]: the typed view, refused in words where a guess would be needed;
 //! - [`edit`]: document in, document out, every untouched line byte-identical;
+//! - [`carried`](carried()): addresses on a new network, made of those on an old one;
 //! - [`form`]: the text of a new cluster, as Proxmox VE 9 writes it;
 //! - [`Dialect`], [`Overview`] and [`convert`](convert()): files of any dialect, which [`Config`] refuses,
 //!   shown and made fit for knet;
@@ -14,6 +15,7 @@
 //! Never reads or writes a file, never asks a clock, never repairs what it does not understand.
 //! Corosync 2 and udp/udpu files are kept without loss but refused by [`Config::read`].
 
+mod carried;
 mod config;
 mod convert;
 mod dialect;
@@ -34,6 +36,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use carried::{CarryError, carried};
 pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
 pub use convert::{ConvertError, Converted, Step, convert};
 pub use dialect::Dialect;

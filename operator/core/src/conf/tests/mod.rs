@@ -1,5 +1,6 @@
 //! Tests of the document model.
 
+mod carried;
 mod documents;
 mod edits;
 mod forming;
