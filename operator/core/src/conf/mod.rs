@@ -17,6 +17,7 @@
 mod config;
 mod convert;
 mod dialect;
+pub mod diff;
 mod document;
 pub mod edit;
 mod effective;
@@ -36,6 +37,7 @@ mod tests;
 pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
 pub use convert::{ConvertError, Converted, Step, convert};
 pub use dialect::Dialect;
+pub use diff::{Diff, diff};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
 pub use effective::{Crypto, Timers, Valued, Votes};
