@@ -71,6 +71,7 @@ impl Settings {
 
     /// All sections, without recursion: a hostile file cannot nest us to death.
     fn take(&mut self, document: &Document) {
+        let mut unnamed = 0;
         let mut waiting = vec![(document.root(), String::new())];
         while let Some((view, path)) = waiting.pop() {
             let keys = keys_of(&view);
@@ -81,13 +82,13 @@ impl Settings {
                     self.interfaces.entry(link).or_default().extend(keys);
                 }
                 _ => {
-                    let label = self.label(&path, &keys);
+                    let label = label(&path, &keys, &mut unnamed);
                     let place = Place { section: path.clone(), label };
                     self.others.entry(place).or_default().extend(keys);
                 }
             }
-            // The last one comes off first.
-            for inner in view.all_sections().rev() {
+            // The last one comes off first. corosync stops at longer paths (`PathTooLong`).
+            for inner in view.all_sections().rev().filter(|_| path.len() < 255) {
                 let name = text(inner.name());
                 let path = if path.is_empty() { name } else { format!("{path}.{name}") };
                 waiting.push((inner, path));
@@ -102,20 +103,6 @@ impl Settings {
             u32::try_from(number).ok()
         };
         number("linknumber").or_else(|| number(older)).unwrap_or(0)
-    }
-
-    fn label(&self, path: &str, keys: &Keys) -> String {
-        match path {
-            "logging.logger_subsys" => {
-                keys.get("subsys").map(|subsys| subsys.value.clone()).unwrap_or_default()
-            }
-            // Each stands for itself; nothing names them.
-            "uidgid" => {
-                let before = self.others.keys().filter(|place| place.section == path);
-                before.count().to_string()
-            }
-            _ => String::new(),
-        }
     }
 
     /// A key outside nodes and interfaces.
@@ -144,9 +131,36 @@ impl Settings {
         self.nodes.iter().flat_map(|node| node.addresses().into_keys()).collect()
     }
 
+    /// Whether a number of 64 bits is none, which corosync ends at (corosync.md 1 item 10).
+    pub(super) fn aborts(&self) -> bool {
+        let is_bad = |(place, name, written): (&Place, &String, &Written)| {
+            let kind = find(&place.section, name).map(|key| key.kind);
+            let is_wide = matches!(kind, Some(Kind::Number(number)) if number.width == Width::U64);
+            is_wide && Width::U64.read(written.value.as_bytes()).is_none()
+        };
+        let others = self.others.iter();
+        let mut all = others.flat_map(|(place, keys)| keys.iter().map(move |(n, w)| (place, n, w)));
+        all.any(is_bad)
+    }
+
     /// Whether there is a device.
     pub(super) fn has_device(&self) -> bool {
         self.value("quorum.device", "model").is_some()
+    }
+}
+
+/// What tells sections of this path from each other.
+fn label(path: &str, keys: &Keys, unnamed: &mut usize) -> String {
+    match path {
+        "logging.logger_subsys" => {
+            keys.get("subsys").map(|subsys| subsys.value.clone()).unwrap_or_default()
+        }
+        // Each stands for itself; nothing names them.
+        "uidgid" => {
+            *unnamed += 1;
+            (*unnamed - 1).to_string()
+        }
+        _ => String::new(),
     }
 }
 

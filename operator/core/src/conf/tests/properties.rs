@@ -8,7 +8,7 @@ use super::{entry, link, node_id};
 use crate::conf::edit::{
     add_link, add_node, remove_link, remove_node, set, set_priority, set_version, set_votes,
 };
-use crate::conf::{Config, Document, LinkOptions, SectionPath};
+use crate::conf::{Config, Document, LinkOptions, Overview, SectionPath, convert, diff};
 use crate::ids::ConfigVersion;
 
 /// Bytes that look like a configuration more often than chance would have it.
@@ -122,4 +122,34 @@ proptest! {
         let read = Config::read(&preferred).unwrap();
         prop_assert_eq!(read.interfaces[&link(1)].options.priority, Some(priority));
     }
+}
+
+proptest! {
+    #[test]
+    fn any_two_files_can_be_compared_looked_at_and_converted(old in any_bytes(), new in any_bytes()) {
+        let (old, new) = (Document::parse(&old), Document::parse(&new));
+        prop_assert!(diff(&old, &old).changes.is_empty());
+        prop_assert_eq!(diff(&old, &new).changes.is_empty(), old == new);
+        let _ = Overview::of(&new);
+        if let Ok(converted) = convert(&new) {
+            prop_assert_eq!(converted.document.problems(), []);
+        }
+    }
+
+    #[test]
+    fn a_managed_file_converts_to_itself(document in any_file()) {
+        let converted = convert(&document).unwrap();
+        let numbered = Config::read(&document).unwrap().interfaces.len();
+        prop_assert_eq!(converted.document == document, converted.steps.is_empty());
+        prop_assert!(converted.steps.is_empty(), "{numbered} {:?}", converted.steps);
+    }
+}
+
+#[test]
+fn a_file_that_nests_without_end_is_looked_at_in_no_time() {
+    let deep = Document::parse("ab {\n".repeat(200_000).as_bytes());
+    let nodes =
+        Document::parse(format!("nodelist {{\n{}}}\n", "node {\n}\n".repeat(50_000)).as_bytes());
+    assert_eq!(Overview::of(&deep).nodes.len(), 0);
+    assert_eq!(diff(&deep, &nodes).reload, diff::Reload::Applied);
 }
