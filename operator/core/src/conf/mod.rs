@@ -41,7 +41,7 @@ pub use carried::{CarryError, carried};
 pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
 pub use convert::{ConvertError, Converted, Step, convert};
 pub use dialect::Dialect;
-pub use diff::{Diff, diff};
+pub use diff::{Change, Diff, Reload, What, diff};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
 pub use effective::{Crypto, Timers, Valued, Votes};
