@@ -3,13 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
+mod desk;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use pvecm_core::conf::edit::{
-    add_link, add_node, append_section, hold_token, remove_link, remove_node, set, set_addresses,
+    add_link, add_node, append_section, hold_token, remove_link, remove_node, set_addresses,
     set_priority, set_totem, set_version, set_votes,
 };
 use pvecm_core::conf::{
@@ -18,52 +17,7 @@ use pvecm_core::conf::{
 };
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 
-const COROSYNC: &str = "/usr/sbin/corosync";
-
-/// A directory with an authkey, gone when dropped.
-struct Desk(PathBuf);
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Desk {
-    /// `None`, with a word on stderr, where corosync is not installed.
-    fn new(name: &str) -> Option<Self> {
-        if !Path::new(COROSYNC).exists() {
-            eprintln!("skipped: {COROSYNC} is not installed");
-            return None;
-        }
-        let directory = std::env::temp_dir().join(format!("pvecm-{name}-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("authkey"), [7; 256]).unwrap();
-        Some(Self(directory))
-    }
-
-    /// Exit code and stderr of `corosync -t` on these bytes.
-    fn verdict(&self, bytes: &[u8]) -> (Option<i32>, String) {
-        let file = self.0.join("corosync.conf");
-        fs::write(&file, bytes).unwrap();
-        let output = Command::new(COROSYNC).arg("-c").arg(&file).arg("-t").output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
-    /// Asserts that corosync takes the document, given a key file and stderr for its messages.
-    #[track_caller]
-    fn accepts(&self, document: &Document) {
-        let key = self.0.join("authkey");
-        let totem = SectionPath::top("totem");
-        let document = set(document, &totem, "keyfile", key.to_str().unwrap()).unwrap();
-        let logging = SectionPath::top("logging");
-        let document = set(&document, &logging, "to_stderr", "yes").unwrap();
-        let document = set(&document, &logging, "to_syslog", "no").unwrap();
-        let (code, messages) = self.verdict(document.as_bytes());
-        let text = String::from_utf8_lossy(document.as_bytes()).into_owned();
-        assert_eq!(code, Some(0), "{messages}\n{text}");
-    }
-}
+use desk::Desk;
 
 fn link(number: u32) -> LinkNumber {
     LinkNumber::try_from(number).unwrap()

@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView};
 use super::options::{Crypto, LinkOptions, TotemOptions};
-use super::values::{ConfError, bad_value, first_version_for_pmxcfs, is_plain, plain_number, text};
+use super::values::{
+    ConfError, bad_value, first_version_for_pmxcfs, from_text, is_plain, plain_number, text,
+};
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
 
 /// corosync's default of `totem.token` since 3.1.0.
@@ -110,9 +112,8 @@ impl Config {
         let totem = single(document, "totem")?;
         refuse_other_transports(&totem)?;
         let version = read_version(document, &totem)?;
-        let name = |bytes: &[u8]| text(bytes).parse().ok();
         let expected = "a name of 1 to 15 letters, digits and inner dashes";
-        let cluster_name = totem.parsed("cluster_name", expected, name);
+        let cluster_name = totem.parsed("cluster_name", expected, from_text);
         Ok(Self {
             cluster_name: totem.required("cluster_name", cluster_name)?,
             version,
@@ -167,8 +168,14 @@ impl Config {
     /// The links that the nodes have addresses on.
     #[must_use]
     pub fn links(&self) -> BTreeSet<LinkNumber> {
-        self.nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect()
+        links(&self.nodes).collect()
     }
+}
+
+/// The links that any of the nodes has an address on, in order.
+fn links(nodes: &[Node]) -> impl Iterator<Item = LinkNumber> {
+    let used = |link: &LinkNumber| nodes.iter().any(|node| node.addresses.contains_key(link));
+    LinkNumber::all().filter(used)
 }
 
 /// The one top-level section of this name.
@@ -239,34 +246,36 @@ fn link_number(number: u64) -> Option<LinkNumber> {
 }
 
 fn read_nodes(nodelist: &SectionView<'_>) -> Result<Vec<Node>, ConfError> {
-    let mut nodes: Vec<Node> = Vec::new();
-    for section in nodelist.sections("node") {
-        let node = read_node(&section)?;
-        let line = node.line;
-        if nodes.iter().any(|other| other.id == node.id) {
-            return Err(ConfError::Twice { line, what: format!("nodeid {}", node.id) });
-        }
-        if nodes.iter().any(|other| other.name == node.name) {
-            return Err(ConfError::Twice { line, what: format!("node {}", node.name) });
-        }
-        nodes.push(node);
+    let nodes: Vec<Node> =
+        nodelist.sections("node").map(|section| read_node(&section)).collect::<Result<_, _>>()?;
+    if let Some(Node { line, id, .. }) = repeated(&nodes, |node| node.id) {
+        return Err(ConfError::Twice { line: *line, what: format!("nodeid {id}") });
     }
-    let links: BTreeSet<LinkNumber> =
-        nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect();
-    if links.is_empty() {
+    if let Some(Node { line, name, .. }) = repeated(&nodes, |node| node.name.as_str()) {
+        return Err(ConfError::Twice { line: *line, what: format!("node {name}") });
+    }
+    let all: Vec<LinkNumber> = links(&nodes).collect();
+    if all.is_empty() {
         return Err(ConfError::NoNodes);
     }
     for node in &nodes {
-        if let Some(link) = links.iter().find(|link| !node.addresses.contains_key(link)) {
+        if let Some(link) = all.iter().find(|link| !node.addresses.contains_key(link)) {
             return Err(ConfError::UnevenLinks { line: node.line, node: node.id, link: *link });
         }
     }
     Ok(nodes)
 }
 
+/// The first node with something that a node before it has as well.
+fn repeated<'a, T: Ord>(nodes: &'a [Node], of: impl Fn(&'a Node) -> T) -> Option<&'a Node> {
+    let mut all: Vec<(T, usize)> = nodes.iter().map(of).zip(0..).collect();
+    all.sort_unstable();
+    let twice = all.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1);
+    twice.min().map(|at| &nodes[at])
+}
+
 fn read_node(section: &SectionView<'_>) -> Result<Node, ConfError> {
-    let name = |bytes: &[u8]| text(bytes).parse().ok();
-    let name = section.parsed("name", "a node name as Proxmox VE takes it", name);
+    let name = section.parsed("name", "a node name as Proxmox VE takes it", from_text);
     let id =
         |bytes: &[u8]| NodeId::try_from(u32::from(u16::try_from(plain_number(bytes)?).ok()?)).ok();
     let id = section.parsed("nodeid", "a number from 1 to 65535", id);
@@ -282,20 +291,19 @@ fn read_node(section: &SectionView<'_>) -> Result<Node, ConfError> {
 fn read_addresses(section: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, String>, ConfError> {
     let mut addresses = BTreeMap::new();
     for (key, value) in section.keys() {
-        let key = text(key);
-        let Some(kind) = key.strip_suffix("_addr") else { continue };
+        let Some(kind) = key.strip_suffix(b"_addr") else { continue };
         let not_understood =
-            |why| Err(ConfError::NotUnderstood { line: value.line, what: key.clone(), why });
-        if kind.starts_with("link") {
+            |why| Err(ConfError::NotUnderstood { line: value.line, what: text(key), why });
+        if kind.starts_with(b"link") {
             // PVE matches (ring|link)N_addr, corosync only knows ringN_addr (pve.md 1.1).
             return not_understood("corosync ignores it, Proxmox VE takes it for an address");
         }
-        let Some(number) = kind.strip_prefix("ring") else { continue };
-        let Some(link) = plain_number(number.as_bytes()).and_then(link_number) else {
+        let Some(number) = kind.strip_prefix(b"ring") else { continue };
+        let Some(link) = plain_number(number).and_then(link_number) else {
             return not_understood("corosync has links 0 to 7");
         };
         if !is_plain(value.bytes) {
-            return Err(bad_value(&key, value, "an address or a host name"));
+            return Err(bad_value(&text(key), value, "an address or a host name"));
         }
         addresses.insert(link, text(value.bytes));
     }

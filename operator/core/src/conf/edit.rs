@@ -3,20 +3,19 @@
 //!
 //! Every function takes a document and returns a new one. Edits of nodes and links first read the
 //! document as a [`Config`]: what is not understood is not edited. None of them raises the
-//! version; that is [`set_version`], once per text.
+//! version; that is [`bump`] or [`set_version`], once per text.
 
 mod links;
 
 pub use links::{add_link, remove_link, set_addresses, set_link_options, set_priority};
 
-use std::net::IpAddr;
-
 use super::config::{Config, Node};
 use super::document::{Document, Key, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key};
 use super::options::TotemOptions;
+use super::owners::{taken, twice};
 use super::patch::{Pair, Patch};
-use super::values::{ConfError, check_writable};
+use super::values::{ConfError, bad_value, check_writable, plain_number};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
 /// Why an edit was refused. The document is as it was.
@@ -94,6 +93,19 @@ pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Docume
     Err(ConfError::VersionsDisagree { corosync: version, pmxcfs }.into())
 }
 
+/// Raises `totem.config_version` by one. Refused as [`set_version`] is, and where what stands there
+/// is not a plain number or has no successor.
+pub fn bump(document: &Document) -> Result<Document, EditError> {
+    const KEY: &str = "config_version";
+    let totem = SectionPath::top("totem");
+    let value = document.value(&totem, KEY);
+    let value = value.ok_or_else(|| EditError::NoKey(totem, KEY.to_owned()))?;
+    let next = plain_number(value.bytes).and_then(|version| version.checked_add(1));
+    let next =
+        next.ok_or_else(|| bad_value(KEY, value, "a plain number of 64 bits, to be raised"))?;
+    set_version(document, ConfigVersion(next))
+}
+
 /// Sets a key in the section at a path: the value of the last line that has it, else a new line
 /// behind the section's last key.
 pub fn set(
@@ -105,10 +117,14 @@ pub fn set(
     check_key(key)?;
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
+    let place = key_in(&view, key);
+    if let Some(edited) = place.and_then(|place| document.with_value(place, value)) {
+        return Ok(edited);
+    }
     let mut splices = Patch::default();
-    match key_in(&view, key) {
+    match place {
         Some(place) => splices.replace_value(place, value),
-        None => splices.insert_keys(&view, &[pair(key, value)]),
+        None => splices.insert_keys(&view, &[(key, value)]),
     }
     applied(splices, document)
 }
@@ -154,10 +170,11 @@ pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document
     let (_, view) = node_view(document, &config, id)?;
     let mut splices = Patch::default();
     let value = votes.to_string();
+    let pairs = [("quorum_votes", value.as_str())];
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
-        (None, Some(id)) => splices.insert_behind(document, id, &[pair("quorum_votes", &value)]),
-        (None, None) => splices.insert_keys(&view, &[pair("quorum_votes", &value)]),
+        (None, Some(id)) => splices.insert_behind(document, id, &pairs),
+        (None, None) => splices.insert_keys(&view, &pairs),
     }
     applied(splices, document)
 }
@@ -202,7 +219,10 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
             return Err(EditError::NoLink(*link));
         }
         check_writable(&address_key(*link), address).map_err(EditError::from)?;
-        check_free(&config, address)?;
+    }
+    check_free(&config, entry.addresses.values().map(|address| (address.as_str(), entry.id)))?;
+    if let Some(address) = twice(entry.addresses.values().map(String::as_str)) {
+        return Err(EditError::AddressInUse { address: address.to_owned(), node: entry.id });
     }
     let mut splices = Patch::default();
     splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
@@ -265,14 +285,14 @@ fn node_view<'c, 'd>(
 fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
     let bytes = view.document().as_bytes();
     let matches = |place: &&Key| &bytes[place.name.clone()] == key.as_bytes();
-    view.section().keys.iter().rfind(matches)
+    view.places().iter().rfind(matches)
 }
 
 /// Takes every line of a key out; whether there was one.
 fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
-    for place in &view.section().keys {
+    for place in view.places() {
         if &bytes[place.name.clone()] == key.as_bytes() {
             splices.remove(place.span.clone());
             found = true;
@@ -293,20 +313,13 @@ fn check_key(key: &str) -> Result<(), EditError> {
     Err(EditError::BadKey(key.to_owned()))
 }
 
-fn check_free(config: &Config, address: &str) -> Result<(), EditError> {
-    let wanted = spelling(address);
-    let uses = |node: &&Node| node.addresses.values().any(|other| spelling(other) == wanted);
-    match config.nodes.iter().find(uses) {
-        Some(node) => Err(EditError::AddressInUse { address: address.to_owned(), node: node.id }),
+/// Refuses new addresses that a node has already, or that two of them share.
+fn check_free<'a>(
+    config: &'a Config,
+    new: impl Iterator<Item = (&'a str, NodeId)>,
+) -> Result<(), EditError> {
+    match taken(config, new) {
+        Some((address, node)) => Err(EditError::AddressInUse { address: address.to_owned(), node }),
         None => Ok(()),
     }
-}
-
-/// What addresses are compared by: `fd00::1` and `fd00:0::1` are one, anything else is its text.
-fn spelling(address: &str) -> Result<IpAddr, &str> {
-    address.parse().map_err(|_| address)
-}
-
-fn pair(key: &str, value: &str) -> Pair {
-    (key.to_owned(), value.to_owned())
 }

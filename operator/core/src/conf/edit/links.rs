@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{EditError, applied, key_in, node_views, pair, remove_key, section, spelling, whole};
+use super::{EditError, applied, check_free, key_in, node_views, remove_key, section, whole};
 use crate::conf::config::Config;
 use crate::conf::document::{Document, Key, SectionPath, SectionView};
 use crate::conf::form::{address_key, interface_pairs};
@@ -32,11 +32,10 @@ pub fn add_link(
     let mut splices = Patch::default();
     let key = address_key(link);
     for (node, view) in node_views(document, &config)? {
-        let pairs: Vec<_> =
-            addresses.get(&node.id).map(|address| pair(&key, address)).into_iter().collect();
+        let Some(address) = addresses.get(&node.id) else { continue };
         match last_address(&view) {
-            Some(last) => splices.insert_behind(document, last, &pairs),
-            None => splices.insert_keys(&view, &pairs),
+            Some(last) => splices.insert_behind(document, last, &[(&key, address)]),
+            None => splices.insert_keys(&view, &[(&key, address)]),
         }
     }
     if *options != LinkOptions::default() || !config.interfaces.is_empty() {
@@ -135,28 +134,19 @@ pub fn set_addresses(
     applied(splices, document)
 }
 
-/// Every node is given one address that nobody else has. Its own on another link will do: the ports
-/// differ (corosync.md 6.1).
+/// Every node is given one address that nobody else has.
 fn check_addresses(
     config: &Config,
     link: LinkNumber,
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<(), EditError> {
     let key = address_key(link);
-    let taken = config
-        .nodes
-        .iter()
-        .flat_map(|node| node.addresses.values().map(|address| (spelling(address), node.id)));
-    let mut taken: BTreeMap<_, _> = taken.collect();
     for node in &config.nodes {
         let missing = EditError::AddressMissing { node: node.id, link };
         let address = addresses.get(&node.id).ok_or(missing)?;
         check_writable(&key, address).map_err(EditError::from)?;
-        if let Some(node) = taken.insert(spelling(address), node.id).filter(|id| *id != node.id) {
-            return Err(EditError::AddressInUse { address: address.clone(), node });
-        }
     }
-    Ok(())
+    check_free(config, addresses.iter().map(|(id, address)| (address.as_str(), *id)))
 }
 
 /// Adds the interface section of a link and, where these are the first ones, of all other links.
@@ -194,5 +184,5 @@ fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
         let name = &bytes[key.name.clone()];
         name.starts_with(b"ring") && name.ends_with(b"_addr")
     };
-    view.section().keys.iter().rfind(is_address)
+    view.places().iter().rfind(is_address)
 }

@@ -5,13 +5,21 @@
 //! host's addresses, names or keys, which `corosync -t` looks at as well.
 
 mod code;
+mod corosync3;
+mod pmxcfs;
+mod pve;
+mod report;
+mod syntax;
 
 pub use code::Code;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
+
+use super::Document;
 
 /// Somebody who reads corosync.conf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -103,4 +111,29 @@ pub struct Finding {
     pub line: Option<usize>,
     /// What, where, why and what to do, in one sentence of this file's own names and values.
     pub message: String,
+}
+
+/// What these readers make of a file, by line, then reader, then code.
+#[must_use]
+pub fn lint(document: &Document, readers: &[Reader]) -> Vec<Finding> {
+    let chosen = Reader::ALL.into_iter().filter(|reader| readers.contains(reader));
+    let mut findings: Vec<_> = chosen.flat_map(|reader| read(reader, document)).collect();
+    findings.sort_by_key(|found| (found.line, found.reader, found.code.name, found.effect));
+    findings
+}
+
+fn read(reader: Reader, document: &Document) -> Vec<Finding> {
+    match reader {
+        Reader::Corosync3 => corosync3::findings(document),
+        Reader::Corosync2 => Vec::new(),
+        Reader::Pve => pve::findings(document),
+        Reader::Pmxcfs => pmxcfs::findings(document),
+    }
+}
+
+/// Every code that some reader has, by name, each once.
+pub fn codes() -> impl Iterator<Item = &'static Code> {
+    let all = syntax::CODES.iter().copied().chain(corosync3::codes());
+    let all = all.chain(pve::CODES.iter().chain(pmxcfs::CODES).copied());
+    all.map(|code| (code.name, code)).collect::<BTreeMap<_, _>>().into_values()
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{as_text, by_hand, changed_lines, entry, formed, link, node_id, three_nodes};
 use crate::conf::edit::{
-    add_link, add_node, append_section, hold_token, remove_link, remove_node, remove_section, set,
-    set_addresses, set_priority, set_version, set_votes, unset,
+    add_link, add_node, append_section, bump, hold_token, remove_link, remove_node, remove_section,
+    set, set_addresses, set_priority, set_version, set_votes, unset,
 };
 use crate::conf::{Config, Document, EditError, Formation, LinkOptions, SectionPath};
 use crate::ids::{ConfigVersion, NodeId};
@@ -262,4 +262,32 @@ fn a_token_that_no_number_could_hold_is_left_alone() {
     let held = hold_token(&old, 1375).unwrap();
     assert_eq!(Config::read(&held).unwrap().totem.token_millis, Some(1000));
     assert_eq!(hold_token(&held, 1375).unwrap().to_bytes(), held.to_bytes());
+}
+
+#[test]
+fn the_version_is_raised_by_exactly_one() {
+    let old = by_hand();
+    assert_edit(
+        &old,
+        bump(&old),
+        &["-4:\"\\tconfig_version :  41 \\n\"", "+4:\"\\tconfig_version :  42 \\n\""],
+    );
+    let totem = |line: &str| Document::parse(format!("totem {{\n{line}\n}}\n").as_bytes());
+    assert_refused(bump(&totem("version: 2")), "section `totem` has no key `config_version`");
+    let last = totem("config_version: 18446744073709551615");
+    assert_refused(
+        bump(&last),
+        "line 2: `config_version` is `18446744073709551615`, but takes a plain number of 64 bits, to \
+         be raised",
+    );
+    assert!(bump(&totem("config_version: 4a")).is_err(), "it would abort every corosync");
+    assert!(bump(&totem("# config_version: 9\nconfig_version: 4")).is_err(), "pmxcfs takes 9");
+}
+
+#[test]
+fn a_node_has_an_address_once() {
+    let old = add_link(&by_hand(), link(1), &addresses(&[1, 2]), &LinkOptions::default()).unwrap();
+    let mut twice = entry("n4", 4, &[0]);
+    twice.addresses.insert(link(1), twice.addresses[&link(0)].clone());
+    assert_refused(add_node(&old, &twice), "address 10.50.0.4 is already used by node 4");
 }

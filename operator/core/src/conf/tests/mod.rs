@@ -1,8 +1,10 @@
 //! Tests of the document model.
 
+mod carried;
 mod documents;
 mod edits;
 mod forming;
+mod overview;
 mod properties;
 mod reading;
 mod running;

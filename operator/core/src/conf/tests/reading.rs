@@ -197,6 +197,8 @@ fn pmxcfs_takes_the_first_number_in_the_text() {
     assert_eq!(seen("# my_config_version:3\nconfig_version: 8"), Some(3));
     assert_eq!(seen("config_version"), None);
     assert_eq!(seen(""), None);
+    assert_eq!(seen("config_version: 18446744073709551616"), Some(u64::MAX));
+    assert_eq!(first_version_for_pmxcfs(b"# Z\xfcrich\nconfig_version: 7\n"), None);
 }
 
 #[test]
