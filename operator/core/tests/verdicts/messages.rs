@@ -253,8 +253,8 @@ pub const MESSAGES: &[Message] = &[
     ),
     ("nodeid: 2", "nodeid: 1", "Nodeid 1 appears twice in corosync.conf", "nodeid-twice"),
     (
-        "ring0_addr: 127.0.0.2",
-        "ring1_addr: 127.0.0.2",
+        "ring0_addr: 127.0.0.1",
+        "ring0_addr: 127.0.0.1\nring1_addr: 127.0.1.1",
         "Not all nodes have the same number of links",
         "links-uneven",
     ),
@@ -278,8 +278,9 @@ pub const MESSAGES: &[Message] = &[
     ),
     ("127.0.0.2", "fd00::2", "Nodes for link 0 have different IP families", "families-mixed"),
     (
-        "secauth: on",
-        "transport: udpu\ninterface {\nlinknumber: 1\nmcastport: 5500\n}",
+        "",
+        "totem {\ntransport: udpu\n}\nnodelist.node.0 {\nring1_addr: 127.0.1.1\n}\nnodelist.node.1 {\n\
+         ring1_addr: 127.0.1.2\n}\nnodelist.node.2 {\nring1_addr: 127.0.1.3\n}\n",
         "2 is too many configured interfaces for non-Knet transport.",
         "one-link-only",
     ),
