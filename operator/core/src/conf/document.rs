@@ -332,6 +332,12 @@ impl<'a> SectionView<'a> {
         self.section().line
     }
 
+    /// Whether the line that closes it was found; the file itself has none.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.section().close.is_empty()
+    }
+
     /// The sections directly inside, in file order.
     #[must_use]
     pub fn all_sections(&self) -> impl DoubleEndedIterator<Item = SectionView<'a>> + use<'a> {

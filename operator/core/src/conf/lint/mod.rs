@@ -5,11 +5,15 @@
 //! host's addresses, names or keys, which `corosync -t` looks at as well.
 
 mod code;
+mod corosync2;
 mod corosync3;
 mod pmxcfs;
 mod pve;
 mod report;
 mod syntax;
+
+#[cfg(test)]
+mod tests;
 
 pub use code::Code;
 
@@ -125,7 +129,7 @@ pub fn lint(document: &Document, readers: &[Reader]) -> Vec<Finding> {
 fn read(reader: Reader, document: &Document) -> Vec<Finding> {
     match reader {
         Reader::Corosync3 => corosync3::findings(document),
-        Reader::Corosync2 => Vec::new(),
+        Reader::Corosync2 => corosync2::findings(document),
         Reader::Pve => pve::findings(document),
         Reader::Pmxcfs => pmxcfs::findings(document),
     }
@@ -133,7 +137,7 @@ fn read(reader: Reader, document: &Document) -> Vec<Finding> {
 
 /// Every code that some reader has, by name, each once.
 pub fn codes() -> impl Iterator<Item = &'static Code> {
-    let all = syntax::CODES.iter().copied().chain(corosync3::codes());
+    let all = syntax::CODES.iter().chain(corosync2::CODES).copied().chain(corosync3::codes());
     let all = all.chain(pve::CODES.iter().chain(pmxcfs::CODES).copied());
     all.map(|code| (code.name, code)).collect::<BTreeMap<_, _>>().into_values()
 }

@@ -14,51 +14,55 @@ const VALIDATE: &str =
 static ONE_LINK_ONLY: Code = Code {
     name: "one-link-only",
     title: "udp and udpu have one link",
-    explanation: "corosync says `N is too many configured interfaces for non-Knet transport.` The redundant rings of \
-                  corosync 2 are gone: several links need knet.",
+    explanation: "corosync says `N is too many configured interfaces for non-Knet transport.` The \
+                  redundant rings of corosync 2 are gone: several links need knet.",
     source: "measured on corosync 3.1.7 (corosync.md 11)",
 };
 static KNET_ONLY_OPTION: Code = Code {
     name: "knet-only-option",
     title: "A link priority without knet",
-    explanation: "corosync says `Can only set link priority on knet transport type for interface N`.",
+    explanation: "corosync says `Can only set link priority on knet transport type for interface \
+                  N`.",
     source: VALIDATE,
 };
 static MULTICAST_ONLY_OPTION: Code = Code {
     name: "multicast-only-option",
     title: "A `ttl` without multicast",
-    explanation: "corosync says `Can only set ttl on multicast transport types for interface N`. Only udp sends \
-                  multicast; knet and udpu take no `ttl` other than 1.",
+    explanation: "corosync says `Can only set ttl on multicast transport types for interface N`. \
+                  Only udp sends multicast; knet and udpu take no `ttl` other than 1.",
     source: VALIDATE,
 };
 static PORT_MISSING: Code = Code {
     name: "port-missing",
     title: "A link's port is 0",
-    explanation: "corosync says `No multicast port specified for interface N` when the node has no address on that \
-                  link. Where it has, 0 stands for the default, 5405 plus the link's number.",
+    explanation: "corosync says `No multicast port specified for interface N` when the node has no \
+                  address on that link. Where it has, 0 stands for the default, 5405 plus the \
+                  link's number.",
     source: VALIDATE,
 };
 static MULTICAST_ADDRESS: Code = Code {
     name: "multicast-address",
     title: "The multicast address is missing or is none",
-    explanation: "With udp corosync says `No multicast address specified for interface N` (no `mcastaddr` and no \
-                  `cluster_name` to make one of), `mcastaddr is not a correct multicast address`, or `Multicast \
-                  address family does not match bind address family`. With every transport it says `failed to parse \
-                  mcast address` for a text that is no address.",
+    explanation: "With udp corosync says `No multicast address specified for interface N` (no \
+                  `mcastaddr` and no `cluster_name` to make one of), `mcastaddr is not a correct \
+                  multicast address`, or `Multicast address family does not match bind address \
+                  family`. With every transport it says `failed to parse mcast address` for a text \
+                  that is no address.",
     source: VALIDATE,
 };
 static BINDNETADDR_UNUSABLE: Code = Code {
     name: "bindnetaddr-unusable",
     title: "A `bindnetaddr` is no address",
-    explanation: "corosync says `failed to parse bindnet address 'A'` and does not start, although it takes the node's \
-                  own address of the nodelist wherever there is one.",
+    explanation: "corosync says `failed to parse bindnet address 'A'` and does not start, although \
+                  it takes the node's own address of the nodelist wherever there is one.",
     source: VALIDATE,
 };
 static ZERO_PRIORITY: Code = Code {
     name: "zero-priority",
     title: "Priority 0 is priority 1",
-    explanation: "The link with the higher number is preferred; corosync makes 1 of 0, so 0 does not put a link behind \
-                  one of priority 1, nor behind one without. Proxmox VE drops it.",
+    explanation: "The link with the higher number is preferred; corosync makes 1 of 0, so 0 does \
+                  not put a link behind one of priority 1, nor behind one without. Proxmox VE \
+                  drops it.",
     source: "measured on corosync 3.1.7 (corosync.md 5.3; pve.md 0.4)",
 };
 
@@ -109,20 +113,23 @@ fn judge_options(link: u32, facts: &Facts<'_, '_>, report: &mut Report) {
     let ttl = number("ttl").filter(|(ttl, _)| *ttl != 1);
     if let Some((ttl, at)) = ttl.filter(|_| facts.transport != Transport::Udp) {
         let message = format!(
-            "`ttl: {ttl}` on link {link}, but only transport udp has a ttl; corosync does not start; take it out"
+            "`ttl: {ttl}` on link {link}, but only transport udp has a ttl; corosync does not \
+             start; take it out"
         );
         report.refuses(&MULTICAST_ONLY_OPTION, at, message);
     }
     match number("knet_link_priority") {
         Some((0, at)) => {
             let message = format!(
-                "priority 0 of link {link} is 1 to corosync; to put the link behind others, raise theirs"
+                "priority 0 of link {link} is 1 to corosync; to put the link behind others, raise \
+                 theirs"
             );
             report.misreads(&ZERO_PRIORITY, at, message);
         }
         Some((priority, at)) if priority != 1 && facts.transport != Transport::Knet => {
             let message = format!(
-                "priority {priority} of link {link}, but transport {} has no priorities; corosync does not start; take it out",
+                "priority {priority} of link {link}, but transport {} has no priorities; corosync \
+                 does not start; take it out",
                 facts.transport.name()
             );
             report.refuses(&KNET_ONLY_OPTION, at, message);
@@ -132,7 +139,8 @@ fn judge_options(link: u32, facts: &Facts<'_, '_>, report: &mut Report) {
     if let Some((0, at)) = number("mcastport").filter(|_| !facts.nodes.links().contains_key(&link))
     {
         let message = format!(
-            "port 0 on link {link}, on which no node has an address; corosync does not start; take the section out"
+            "port 0 on link {link}, on which no node has an address; corosync does not start; take \
+             the section out"
         );
         report.refuses(&PORT_MISSING, at, message);
     }
@@ -155,7 +163,8 @@ fn unusable(
     let Some(entry) = facts.stored.get(&option(link, name)) else { return };
     if Host::read(entry.text).under(facts.ip_version).is_none() {
         let message = format!(
-            "`{name}` of link {link} is {}, no address that corosync can use; it does not start; write an address or take the key out",
+            "`{name}` of link {link} is {}, no address that corosync can use; it does not start; \
+             write an address or take the key out",
             quoted(entry.text)
         );
         report.refuses(code, Some(entry.line), message);
@@ -170,7 +179,8 @@ fn judge_multicast(link: u32, facts: &Facts<'_, '_>, report: &mut Report) {
     let Some(entry) = facts.stored.get(&option(link, "mcastaddr")) else {
         if facts.stored.text("totem.cluster_name").is_none() {
             let message = format!(
-                "transport udp without `mcastaddr` for link {link} and without `cluster_name` to make one of; corosync does not start; write the cluster's name"
+                "transport udp without `mcastaddr` for link {link} and without `cluster_name` to \
+                 make one of; corosync does not start; write the cluster's name"
             );
             report.refuses(&MULTICAST_ADDRESS, facts.stored.line("totem.transport"), message);
         }
@@ -189,7 +199,8 @@ fn judge_multicast(link: u32, facts: &Facts<'_, '_>, report: &mut Report) {
         Some(Host::V4(_) | Host::V6(_) | Host::Name | Host::Impossible) | None => return,
     };
     let message = format!(
-        "`mcastaddr` of link {link} is {}, {wrong}; corosync does not start; take it out, corosync makes one of the cluster's name",
+        "`mcastaddr` of link {link} is {}, {wrong}; corosync does not start; take it out, corosync \
+         makes one of the cluster's name",
         quoted(entry.text)
     );
     report.refuses(&MULTICAST_ADDRESS, Some(entry.line), message);

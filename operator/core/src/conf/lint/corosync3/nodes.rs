@@ -8,29 +8,29 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::stored::{Entry, Stored};
 
 /// The number of links that corosync has room for.
-pub(super) const LINKS: u32 = 8;
+pub(in super::super) const LINKS: u32 = 8;
 
 /// What the file says about one node.
 #[derive(Debug, Default)]
-pub(super) struct Node<'a> {
+pub(in super::super) struct Node<'a> {
     /// Its place in the nodelist, from 0.
-    pub(super) place: u32,
+    pub(in super::super) place: u32,
     /// The line that opens it.
-    pub(super) line: Option<usize>,
-    pub(super) id: Option<Entry<'a>>,
-    pub(super) name: Option<Entry<'a>>,
-    pub(super) votes: Option<Entry<'a>>,
+    pub(in super::super) line: Option<usize>,
+    pub(in super::super) id: Option<Entry<'a>>,
+    pub(in super::super) name: Option<Entry<'a>>,
+    pub(in super::super) votes: Option<Entry<'a>>,
     /// The addresses, each with its link as corosync scans it.
-    pub(super) addresses: Vec<(u32, Entry<'a>)>,
+    pub(in super::super) addresses: Vec<(u32, Entry<'a>)>,
 }
 
 impl Node<'_> {
-    pub(super) fn votes(&self) -> i128 {
+    pub(in super::super) fn votes(&self) -> i128 {
         self.votes.and_then(|votes| votes.number).unwrap_or(1)
     }
 
     /// How a person knows it: by its name, else by its place.
-    pub(super) fn called(&self) -> String {
+    pub(in super::super) fn called(&self) -> String {
         match &self.name {
             Some(name) => format!("node {}", super::quoted(name.text)),
             None => format!("the {}. node", self.place + 1),
@@ -40,16 +40,16 @@ impl Node<'_> {
 
 /// All nodes with what they have in common.
 #[derive(Debug)]
-pub(super) struct Nodes<'a> {
+pub(in super::super) struct Nodes<'a> {
     /// In the order of their places.
-    pub(super) all: Vec<Node<'a>>,
+    pub(in super::super) all: Vec<Node<'a>>,
     /// Whether corosync looks at the list at all: it does when the first node has a name or a
     /// `ring0_addr` (`exec/totemconfig.c:totem_config_read`).
-    pub(super) is_looked_at: bool,
+    pub(in super::super) is_looked_at: bool,
 }
 
 impl<'a> Nodes<'a> {
-    pub(super) fn read(stored: &Stored<'a>) -> Self {
+    pub(in super::super) fn read(stored: &Stored<'a>) -> Self {
         let mut nodes: BTreeMap<u32, Node<'a>> = BTreeMap::new();
         for (rest, entry) in stored.below("nodelist.node.") {
             let Some((place, key)) = rest.split_once('.') else { continue };
@@ -68,7 +68,7 @@ impl<'a> Nodes<'a> {
     }
 
     /// The links that nodes have addresses on, with the number of addresses.
-    pub(super) fn links(&self) -> BTreeMap<u32, usize> {
+    pub(in super::super) fn links(&self) -> BTreeMap<u32, usize> {
         let mut links = BTreeMap::new();
         for (link, _) in self.all.iter().flat_map(|node| &node.addresses) {
             *links.entry(*link).or_default() += 1;
@@ -76,7 +76,7 @@ impl<'a> Nodes<'a> {
         links
     }
 
-    pub(super) fn votes(&self) -> i128 {
+    pub(in super::super) fn votes(&self) -> i128 {
         self.all.iter().map(Node::votes).sum()
     }
 }
@@ -92,7 +92,7 @@ fn take<'a>(node: &mut Node<'a>, key: &str, entry: Entry<'a>) {
 
 /// The link in `ringN_addr` as `sscanf` with `%u` reads it: a sign and leading zeros are taken,
 /// too large a number wraps around.
-pub(super) fn address_link(key: &str) -> Option<u32> {
+pub(in super::super) fn address_link(key: &str) -> Option<u32> {
     let number = key.strip_prefix("ring")?.strip_suffix("_addr")?;
     let (negative, digits) = match number.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -108,7 +108,7 @@ pub(super) fn address_link(key: &str) -> Option<u32> {
 
 /// An address as `getaddrinfo` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
+pub(in super::super) enum Host {
     V4(Ipv4Addr),
     V6(Ipv6Addr),
     /// To be resolved on the host; what comes out is not in the text.
@@ -118,7 +118,7 @@ pub(super) enum Host {
 }
 
 impl Host {
-    pub(super) fn read(text: &[u8]) -> Self {
+    pub(in super::super) fn read(text: &[u8]) -> Self {
         let Ok(text) = std::str::from_utf8(text) else { return Self::Impossible };
         if let Some(address) = historic_v4(text) {
             return Self::V4(address);
@@ -132,7 +132,7 @@ impl Host {
     }
 
     /// What is left of it under `totem.ip_version`; `None`: corosync cannot parse it.
-    pub(super) fn under(self, version: IpVersion) -> Option<Self> {
+    pub(in super::super) fn under(self, version: IpVersion) -> Option<Self> {
         match (self, version) {
             (Self::V4(_), IpVersion::Only6) | (Self::Impossible, _) => None,
             (Self::V6(address), IpVersion::Only4) => address.to_ipv4_mapped().map(Self::V4),
@@ -140,14 +140,14 @@ impl Host {
         }
     }
 
-    pub(super) fn is_v6(self) -> bool {
+    pub(in super::super) fn is_v6(self) -> bool {
         matches!(self, Self::V6(_))
     }
 }
 
 /// What `totem.ip_version` allows. Which family is preferred matters for names alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IpVersion {
+pub(in super::super) enum IpVersion {
     Only4,
     Only6,
     Both,
@@ -190,7 +190,7 @@ fn historic_part(part: &str) -> Option<u32> {
 
 /// The links that some `totem.interface` entry configures, as corosync scans their names; with
 /// udp only those with a `bindnetaddr` (`exec/totemconfig.c:get_interface_params`).
-pub(super) fn interface_links(stored: &Stored<'_>, is_udp: bool) -> BTreeSet<u32> {
+pub(in super::super) fn interface_links(stored: &Stored<'_>, is_udp: bool) -> BTreeSet<u32> {
     let link = |(rest, _): (&str, &Entry<'_>)| {
         let (link, key) = rest.split_once('.')?;
         let counts = !link.is_empty() && !key.is_empty() && (!is_udp || key == "bindnetaddr");

@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use super::values;
+use super::dialect::Dialect;
+use super::{freed, values};
 use crate::conf::document::{Document, SectionView, Value};
-use crate::conf::keys::{self, Kind, Width};
+use crate::conf::keys::{Kind, Width};
 use crate::conf::lint::Code;
 use crate::conf::lint::report::{Report, quoted};
 
@@ -24,78 +25,93 @@ static FOREIGN_KEY: Code = Code {
 static LOGGER_WITHOUT_NAME: Code = Code {
     name: "logger-without-name",
     title: "A logger section does not say for whom it is",
-    explanation: "`logger_subsys` needs a `subsys`, `logging_daemon` a `name`. Without it corosync says `No subsys \
-                  key in logger_subsys directive` (or `No name key ...`) and refuses the file.",
+    explanation: "`logger_subsys` needs a `subsys`, `logging_daemon` a `name`. Without it corosync \
+                  says `No subsys key in logger_subsys directive` (or `No name key ...`) and \
+                  refuses the file.",
     source: PARSER,
 };
 static LOGGER_NAME: Code = Code {
     name: "logger-name",
     title: "A logger's name cannot be stored",
-    explanation: "The name becomes part of a cmap name: letters, digits and `._/:-`. For any other, such as \
-                  one with a comment behind it, corosync says `Can't store key` and refuses the file.",
+    explanation: "The name becomes part of a cmap name: letters, digits and `._/:-`. For any \
+                  other, such as one with a comment behind it, corosync says `Can't store key` and \
+                  refuses the file.",
     source: PARSER,
 };
 static NESTED_SECTION: Code = Code {
     name: "nested-section",
-    title: "A section stands inside a node, an interface or a logger",
-    explanation: "corosync 3.1.7 takes the end of the inner section for the end of the outer one: what \
-                  follows in a node belongs to the next node, and a logger is freed twice, which ends \
-                  corosync. 3.1.10 keeps the outer section open. No section belongs there.",
+    title: "A section stands inside a node",
+    explanation: "corosync 3.1.7 takes the end of the inner section for the end of the node: what \
+                  follows belongs to the next node. 3.1.10 keeps the node open. No section belongs \
+                  there; a brace may be missing above.",
     source: "exec/coroparse.c of 3.1.7 and 3.1.10; measured with `corosync -t` of 3.1.7",
 };
-
-pub(super) static CODES: &[&Code] =
+pub(in super::super) static CODES: &[&Code] =
     &[&FOREIGN_KEY, &LOGGER_WITHOUT_NAME, &LOGGER_NAME, &NESTED_SECTION];
+
+/// More sections inside each other than corosync's names have room for: a hostile file cannot nest
+/// us to death.
+pub(super) const DEEPEST: usize = 128;
 
 /// A value in cmap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
+pub(in super::super) struct Entry<'a> {
     /// As written.
-    pub(super) text: &'a [u8],
+    pub(in super::super) text: &'a [u8],
     /// The number, where corosync reads one.
-    pub(super) number: Option<i128>,
+    pub(in super::super) number: Option<i128>,
     /// The line, counted from 1.
-    pub(super) line: usize,
+    pub(in super::super) line: usize,
     /// Whether a finding stands against it already.
-    pub(super) faulty: bool,
+    pub(in super::super) faulty: bool,
+}
+
+/// Whether the parser itself dies of this, so that what follows in the file does not matter.
+pub(in super::super) fn is_abort(code: &Code) -> bool {
+    freed::is_abort(code) || values::is_abort(code)
 }
 
 /// All that corosync keeps.
 #[derive(Debug, Default)]
-pub(super) struct Stored<'a> {
+pub(in super::super) struct Stored<'a> {
     entries: BTreeMap<String, Entry<'a>>,
     /// The lines that open the nodes, by place.
     node_lines: BTreeMap<u32, usize>,
 }
 
 impl<'a> Stored<'a> {
-    /// Walks a document without problems of syntax.
-    pub(super) fn read(document: &'a Document, report: &mut Report) -> Self {
-        let mut walk = Walk { stored: Self::default(), report, node: 0 };
+    /// Walks a document. Of one with problems of syntax only what aborts before the first of them
+    /// is worth anything.
+    pub(in super::super) fn read(
+        document: &'a Document,
+        dialect: Dialect,
+        report: &mut Report,
+    ) -> Self {
+        let mut walk = Walk { stored: Self::default(), dialect, report, node: 0, depth: 0 };
         walk.section(&document.root(), "", Place::Plain);
         walk.stored
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Entry<'a>> {
+    pub(in super::super) fn get(&self, name: &str) -> Option<&Entry<'a>> {
         self.entries.get(name)
     }
 
     /// A value that corosync stored as text.
-    pub(super) fn text(&self, name: &str) -> Option<&'a [u8]> {
+    pub(in super::super) fn text(&self, name: &str) -> Option<&'a [u8]> {
         self.get(name).filter(|entry| entry.number.is_none()).map(|entry| entry.text)
     }
 
     /// A value that corosync stored as a number.
-    pub(super) fn number(&self, name: &str) -> Option<i128> {
+    pub(in super::super) fn number(&self, name: &str) -> Option<i128> {
         self.get(name)?.number
     }
 
-    pub(super) fn line(&self, name: &str) -> Option<usize> {
+    pub(in super::super) fn line(&self, name: &str) -> Option<usize> {
         self.get(name).map(|entry| entry.line)
     }
 
     /// The entries whose name begins so, with the rest of the name.
-    pub(super) fn below<'s>(
+    pub(in super::super) fn below<'s>(
         &'s self,
         start: &'s str,
     ) -> impl Iterator<Item = (&'s str, &'s Entry<'a>)> {
@@ -103,7 +119,7 @@ impl<'a> Stored<'a> {
         from.map_while(move |(name, entry)| Some((name.strip_prefix(start)?, entry)))
     }
 
-    pub(super) fn node_line(&self, place: u32) -> Option<usize> {
+    pub(in super::super) fn node_line(&self, place: u32) -> Option<usize> {
         self.node_lines.get(&place).copied()
     }
 }
@@ -143,13 +159,20 @@ impl Place {
 
 struct Walk<'a, 'r> {
     stored: Stored<'a>,
+    dialect: Dialect,
     report: &'r mut Report,
     /// The place of the node that is read or comes next.
     node: u32,
+    /// How many sections are around.
+    depth: usize,
 }
 
 impl<'a> Walk<'a, '_> {
     fn section(&mut self, section: &SectionView<'a>, path: &str, place: Place) {
+        if self.depth > DEEPEST {
+            return;
+        }
+        self.depth += 1;
         if path == "nodelist" {
             self.node = 0;
         }
@@ -161,6 +184,7 @@ impl<'a> Walk<'a, '_> {
                 self.statements(section, path, place);
             }
         }
+        self.depth -= 1;
     }
 
     /// Keys and sections in file order.
@@ -221,16 +245,16 @@ impl<'a> Walk<'a, '_> {
     /// Reads the value as the key wants it, and reports where that stops corosync.
     fn entry(&mut self, path: &str, name: &str, value: Value<'a>) -> Entry<'a> {
         let entry = Entry { text: value.bytes, number: None, line: value.line, faulty: false };
-        let Some(key) = keys::find(path, name) else { return entry };
+        if name == "ringnumber" && self.dialect == Dialect::Two {
+            return self.number((path, name), Width::U8, entry);
+        }
+        let Some(key) = self.dialect.key(path, name) else { return entry };
         match key.kind {
             Kind::Number(number) if number.width != Width::Text => {
-                let read = number.width.read(value.bytes);
-                if read.is_none() {
-                    values::refuse(&joined(path, name), number.width, value, self.report);
-                }
-                Entry { number: read, faulty: read.is_none(), ..entry }
+                self.number((path, name), number.width, entry)
             }
             Kind::OneOf(words) if values::is_word_checked_at_once(path, name) => {
+                let words = self.dialect.words(name, words);
                 let taken = words.iter().any(|word| word.as_bytes() == value.bytes);
                 if !taken {
                     values::refuse_word(&joined(path, name), words, value, self.report);
@@ -243,6 +267,15 @@ impl<'a> Walk<'a, '_> {
             | Kind::Address
             | Kind::Text(_) => entry,
         }
+    }
+
+    fn number(&mut self, (path, name): (&str, &str), width: Width, entry: Entry<'a>) -> Entry<'a> {
+        let number = width.read(entry.text);
+        if number.is_none() {
+            let value = Value { bytes: entry.text, line: entry.line };
+            values::refuse(&joined(path, name), width, value, self.report);
+        }
+        Entry { number, faulty: number.is_none(), ..entry }
     }
 
     fn uidgid(&mut self, name: &str, value: Value<'a>) {
@@ -262,8 +295,8 @@ impl<'a> Walk<'a, '_> {
         self.statements(section, path, Place::Node);
         if let Some(inner) = section.all_sections().next() {
             let message = format!(
-                "section {} inside a node: corosync 3.1.7 takes its end for the end of the node, and \
-                 what follows for the next one; take it out",
+                "section {} inside a node: corosync 3.1.7 takes its end for the end of the node, \
+                 and what follows for the next one; take it out",
                 quoted(inner.name())
             );
             self.report.misreads(&NESTED_SECTION, Some(inner.line()), message);
@@ -274,16 +307,18 @@ impl<'a> Walk<'a, '_> {
     /// The known keys go under the link that `linknumber` names last, wherever it stands.
     fn interface(&mut self, section: &SectionView<'a>, path: &str) {
         let mut link = 0;
-        let mut options = Vec::new();
+        let mut options = BTreeMap::new();
         for (name, value) in section.keys() {
-            let name = String::from_utf8_lossy(name);
-            let entry = self.entry("totem.interface", &name, value);
-            match name.as_ref() {
-                "linknumber" => link = entry.number.unwrap_or(link),
-                _ if is_link_option(&name) && path == "totem.interface" => {
-                    options.push((name, entry));
-                }
-                _ => self.store(joined(path, &name), entry),
+            let name = String::from_utf8_lossy(name).into_owned();
+            let entry = self.entry(path, &name, value);
+            if path != "totem.interface" {
+                self.store(joined(path, &name), entry);
+            } else if name == self.dialect.link_key() {
+                link = entry.number.unwrap_or(link);
+            } else if is_link_option(&name) {
+                options.insert(name, entry);
+            } else {
+                self.store(joined(path, &name), entry);
             }
         }
         for (name, entry) in options {
@@ -299,6 +334,9 @@ impl<'a> Walk<'a, '_> {
             let path = joined(path, &String::from_utf8_lossy(inner.name()));
             self.section(&inner, &path, Place::Interface.inside(&path));
             self.members(&inner, link);
+        }
+        if path == "totem.interface" && self.dialect == Dialect::Three {
+            freed::judge_interface(section, self.report);
         }
     }
 
@@ -340,13 +378,7 @@ impl<'a> Walk<'a, '_> {
             let entry = Entry { text: value.bytes, number: None, line: value.line, faulty: false };
             self.store(joined(&base, &name), entry);
         }
-        if let Some(inner) = section.all_sections().next() {
-            let message = format!(
-                "section {} inside a logger section ends corosync 3.1.7; take it out",
-                quoted(inner.name())
-            );
-            self.report.refuses(&NESTED_SECTION, Some(inner.line()), message);
-        }
+        freed::judge_logger(section, self.report);
     }
 }
 
