@@ -64,14 +64,14 @@ impl Timers {
 
 /// What the traffic between nodes is protected with; `none` where it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Crypto {
+pub struct Encryption {
     /// The cipher.
     pub cipher: String,
     /// The hash that signs each packet.
     pub hash: String,
 }
 
-impl Crypto {
+impl Encryption {
     /// As corosync works it out: `secauth` gives the defaults, the other keys overrule them. Only
     /// `on` counts in corosync 3, only `off` in corosync 2 (pve.md 2.4).
     pub(super) fn of(settings: &Settings) -> Self {
@@ -93,7 +93,7 @@ impl Crypto {
     }
 }
 
-impl fmt::Display for Crypto {
+impl fmt::Display for Encryption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.cipher.as_str(), self.hash.as_str()) {
             ("none", "none") => f.write_str("none"),

@@ -41,7 +41,7 @@ pub use dialect::Dialect;
 pub use diff::{Diff, diff};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
-pub use effective::{Crypto, Timers, Valued, Votes};
+pub use effective::{Encryption, Timers, Valued, Votes};
 pub use form::{Formation, NodeEntry, form};
 pub use overview::Overview;
 pub use running::{ChangedValues, changed_values, running_values};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::dialect::Dialect;
 use super::document::Document;
-use super::effective::{Crypto, Timers, Valued, Votes};
+use super::effective::{Encryption, Timers, Valued, Votes};
 use super::keys::{Kind, find, sections};
 use super::settings::{Keys, NodeSettings, Settings, read_number};
 
@@ -64,7 +64,7 @@ pub struct TotemView {
     /// `link_mode` of knet.
     pub link_mode: Option<Valued<String>>,
     /// What the traffic is protected with.
-    pub crypto: Crypto,
+    pub crypto: Encryption,
     /// The times that a failure is noticed by.
     #[serde(flatten)]
     pub timers: Timers,
@@ -170,7 +170,7 @@ fn totem(settings: &Settings, timers: Timers) -> TotemView {
         transport: word("transport", transport),
         ip_version: word("ip_version", ip_version),
         link_mode: (settings.dialect == Dialect::Knet).then(|| word("link_mode", "passive")),
-        crypto: Crypto::of(settings),
+        crypto: Encryption::of(settings),
         timers,
     }
 }

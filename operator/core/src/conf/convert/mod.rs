@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::config::Config;
 use super::dialect::Dialect;
 use super::document::{Document, SectionView};
-use super::effective::{Crypto, Timers};
+use super::effective::{Encryption, Timers};
 use super::scan::Problem;
 use super::settings::{NodeSettings, Settings};
 use steps::Steps;
@@ -259,7 +259,7 @@ fn remarks(old: &Settings, converted: &Document) -> Vec<String> {
     if consensus < token {
         say(format!("consensus, {consensus} ms, is shorter than the token, {token} ms"));
     }
-    let (before, after) = (Crypto::of(old), Crypto::of(&new));
+    let (before, after) = (Encryption::of(old), Encryption::of(&new));
     if after.is_plain() {
         say("the traffic stays unencrypted: `secauth: on` and the same /etc/corosync/authkey on all \
              nodes would change that"

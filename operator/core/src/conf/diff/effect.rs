@@ -1,7 +1,7 @@
 //! How each change takes effect, and whom it interrupts.
 
 use super::super::dialect::Dialect;
-use super::super::effective::{Crypto, Timers, Votes};
+use super::super::effective::{Encryption, Timers, Votes};
 use super::super::keys::{Kind, TakesEffect, Width, find};
 use super::words::parts;
 use super::{Change, Sides, What};
@@ -26,7 +26,7 @@ impl Context {
     pub(super) fn of(sides: &Sides<'_>) -> Self {
         let links = sides.new.links();
         let is_even = sides.new.nodes.iter().all(|node| node.addresses().len() == links.len());
-        let crypto = Crypto::of(sides.new);
+        let crypto = Encryption::of(sides.new);
         let timers = Timers::of(sides.old);
         Self {
             is_corosync2: sides.old.dialect == Dialect::Corosync2,
@@ -144,7 +144,7 @@ fn link(what: &What, context: &Context) -> Judgement {
     }
 }
 
-fn encryption(to: &Crypto, context: &Context) -> Judgement {
+fn encryption(to: &Encryption, context: &Context) -> Judgement {
     if context.is_unsigned {
         let text = "every node refuses the file: a cipher needs a hash other than none";
         return (TakesEffect::RefusesFile, text.to_owned());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::dialect::Dialect;
-use super::super::effective::Crypto;
+use super::super::effective::Encryption;
 use super::super::settings::{Keys, NodeSettings, Place, Settings};
 use super::effect::{self, Context};
 use super::{Change, Sides, What};
@@ -131,12 +131,12 @@ impl Found<'_> {
     /// With what the running transport would make of the new keys: a transport does not change
     /// at a reload, they do.
     fn encryption(&mut self, sides: &Sides<'_>) {
-        let from = Crypto::of(sides.old);
+        let from = Encryption::of(sides.old);
         let to = match (sides.old.dialect, sides.new.dialect) {
             (Dialect::Knet, Dialect::Udp | Dialect::Udpu) => {
-                Crypto::of(&Settings { dialect: Dialect::Knet, ..sides.new.clone() })
+                Encryption::of(&Settings { dialect: Dialect::Knet, ..sides.new.clone() })
             }
-            (_, _) => Crypto::of(sides.new),
+            (_, _) => Encryption::of(sides.new),
         };
         if from != to {
             self.push(What::EncryptionChanged { from, to });
@@ -147,7 +147,7 @@ impl Found<'_> {
         let (old, new) = (&sides.old.others, &sides.new.others);
         let none = Keys::new();
         let places: BTreeSet<&Place> = old.keys().chain(new.keys()).collect();
-        let encryption = Crypto::of(sides.old) != Crypto::of(sides.new);
+        let encryption = Encryption::of(sides.old) != Encryption::of(sides.new);
         let own = |place: &Place, key: &str| {
             place.section == "totem" && (key == "transport" || encryption && CRYPTO.contains(&key))
         };

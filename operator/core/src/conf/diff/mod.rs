@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::document::Document;
-use super::effective::{Crypto, Timers, Votes};
+use super::effective::{Encryption, Timers, Votes};
 use super::keys::TakesEffect;
 use super::settings::{NodeSettings, Settings};
 
@@ -106,9 +106,9 @@ pub enum What {
     /// What the traffic is protected with, as cipher and hash; several keys make it up.
     EncryptionChanged {
         /// The old one.
-        from: Crypto,
+        from: Encryption,
         /// The new one.
-        to: Crypto,
+        to: Encryption,
     },
     /// Any other key.
     Key {
