@@ -51,10 +51,8 @@ impl Dialect {
             || totem.iter().any(|totem| has(totem, &TOTEM_3))
             || interfaces()
                 .any(|section| has(&section, &["linknumber"]) || has_knet_keys(&section));
-        let members = || interfaces().any(|section| section.sections("member").next().is_some());
         let is_2 = totem.iter().any(|totem| has(totem, &TOTEM_2))
-            || interfaces().any(|section| has(&section, &INTERFACE_2))
-            || members();
+            || interfaces().any(|section| has(&section, &INTERFACE_2));
         match transport {
             _ if is_2 && !is_3 => Self::Corosync2,
             Some(b"udp") => Self::Udp,

@@ -9,6 +9,7 @@
 //! - [`form`]: the text of a new cluster, as Proxmox VE 9 writes it;
 //! - [`Dialect`], [`Overview`] and [`convert`](convert()): files of any dialect, which [`Config`] refuses,
 //!   shown and made fit for knet;
+//! - [`diff`](mod@diff): what a new text changes, and what a reload would do with it;
 //! - [`keys`]: every key there is, with what it takes and how a change of it takes effect;
 //! - [`running_values`] and [`changed_values`]: the cmap keys that prove that a text is in force.
 //!
