@@ -24,6 +24,11 @@ pub(crate) fn line_end(line: &[u8]) -> &'static [u8] {
     if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" }
 }
 
+/// White space as Perl's `\s` takes it in bytes, and so Proxmox VE.
+pub(crate) const fn is_perl_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+}
+
 /// Replacements of bytes, collected first and applied in one pass.
 #[derive(Debug, Default)]
 pub(crate) struct Splices(Vec<(Range<usize>, Vec<u8>)>);

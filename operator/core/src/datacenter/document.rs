@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::text::lines;
+use crate::text::{is_perl_space, lines};
 
 /// A datacenter.cfg, kept byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,18 +95,15 @@ impl Document {
 /// Takes one line as Proxmox VE takes it: a key ends at the first colon behind its first byte, and has no
 /// white space in it.
 fn scan(bytes: &[u8], span: Range<usize>) -> What {
-    let Some(start) = span.clone().find(|at| !is_space(bytes[*at])) else { return What::Blank };
-    let end = span.clone().rfind(|at| !is_space(bytes[*at])).map_or(start, |last| last + 1);
+    let Some(start) = span.clone().find(|at| !is_perl_space(bytes[*at])) else {
+        return What::Blank;
+    };
+    let end = span.clone().rfind(|at| !is_perl_space(bytes[*at])).map_or(start, |last| last + 1);
     if bytes[start] == b'#' {
         return if start == span.start { What::Description } else { What::Indented };
     }
-    let word = (start..end).find(|at| is_space(bytes[*at])).unwrap_or(end);
+    let word = (start..end).find(|at| is_perl_space(bytes[*at])).unwrap_or(end);
     let Some(colon) = (start + 1..word).find(|at| bytes[*at] == b':') else { return What::Ignored };
-    let value = (colon + 1..end).find(|at| !is_space(bytes[*at])).unwrap_or(end);
+    let value = (colon + 1..end).find(|at| !is_perl_space(bytes[*at])).unwrap_or(end);
     What::Key { name: start..colon, value: value..end }
-}
-
-/// Perl's `\s` over bytes.
-pub(super) fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }

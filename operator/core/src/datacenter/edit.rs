@@ -28,6 +28,9 @@ pub enum EditError {
         /// What is wrong with it.
         source: ValueError,
     },
+    /// The value is not UTF-8: what is not understood is not edited.
+    #[error("the value of `{0}` is not UTF-8")]
+    NotUtf8(&'static str),
     /// Proxmox VE takes networks of 8 to 32 bits, of 8 to 128 bits for IPv6.
     #[error("`{0}` is larger than any network that Proxmox VE takes: a mask has 8 bits at least")]
     NetworkTooLarge(IpNet),
@@ -39,7 +42,7 @@ pub fn set_type(
     traffic: Traffic,
     kind: TransferType,
 ) -> Result<Document, EditError> {
-    let mut pieces = pieces(document, traffic);
+    let mut pieces = pieces(document, traffic)?;
     let is_type = |piece: &String| matches!(one(piece), Piece::Bare(_) | Piece::Pair("type", _));
     match pieces.iter_mut().find(|piece| is_type(piece)) {
         Some(piece) if matches!(one(piece), Piece::Bare(_)) => kind.word().clone_into(piece),
@@ -59,7 +62,7 @@ pub fn set_network(
     if let Some(network) = network.filter(|network| !in_bounds(*network)) {
         return Err(EditError::NetworkTooLarge(network));
     }
-    let mut pieces = pieces(document, traffic);
+    let mut pieces = pieces(document, traffic)?;
     let at = pieces.iter().position(|piece| matches!(one(piece), Piece::Pair("network", _)));
     let new = network.map(|network| format!("network={network}"));
     match (at, new) {
@@ -86,11 +89,11 @@ pub fn remove(document: &Document, key: &str) -> Result<Document, EditError> {
 }
 
 /// The pieces of a value that say something.
-fn pieces(document: &Document, traffic: Traffic) -> Vec<String> {
-    let value = document.entry(traffic.key()).map(|entry| String::from_utf8_lossy(entry.value));
-    let value = value.unwrap_or_default();
+fn pieces(document: &Document, traffic: Traffic) -> Result<Vec<String>, EditError> {
+    let value = document.entry(traffic.key()).map_or(&b""[..], |entry| entry.value);
+    let value = str::from_utf8(value).map_err(|_| EditError::NotUtf8(traffic.key()))?;
     let told = value.split(',').filter(|piece| one(piece) != Piece::Blank);
-    told.map(str::to_owned).collect()
+    Ok(told.map(str::to_owned).collect())
 }
 
 /// A text without commas.
@@ -102,7 +105,10 @@ fn one(piece: &str) -> Piece<'_> {
 /// against it.
 fn write(document: &Document, traffic: Traffic, pieces: &[String]) -> Result<Document, EditError> {
     let value = pieces.join(",");
-    let known = |piece: &&String| !matches!(one(piece), Piece::Pair(key, _) if !matches!(key.trim_ascii(), "type" | "network"));
+    let known = |piece: &&String| match one(piece) {
+        Piece::Pair(key, _) => matches!(key.trim_ascii(), "type" | "network"),
+        Piece::Blank | Piece::Bare(_) | Piece::Malformed(_) => true,
+    };
     let judged: Vec<&str> = pieces.iter().filter(known).map(String::as_str).collect();
     if let Err(source) = Transfer::read(&judged.join(",")) {
         return Err(EditError::Value { key: traffic.key(), value, source });

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::document::is_space;
+use crate::text::is_perl_space;
 
 /// Why Proxmox VE takes a value for none, and its next write drops the key. The words in quotes are its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,11 +129,9 @@ impl Kind {
             Self::Number(least, f64::INFINITY) => format!("a number from {least} up"),
             Self::Number(least, most) => format!("a number from {least} to {most}"),
             Self::HttpUrl => "an address that begins with http://".to_owned(),
-            Self::Network => {
-                "a network such as 10.1.2.0/24, with a mask of 8 to 32 bits, or 8 to 128 \
-                              for IPv6"
-                    .to_owned()
-            }
+            Self::Network => "a network such as 10.1.2.0/24, with a mask of 8 to 32 bits, or 8 \
+                              to 128 for IPv6"
+                .to_owned(),
         }
     }
 }
@@ -210,7 +208,7 @@ pub(super) enum Piece<'a> {
 /// Takes a property string apart. Joined with commas, the pieces are the text again.
 pub(super) fn parts(text: &str) -> impl Iterator<Item = Piece<'_>> {
     text.split(',').map(|piece| match piece.split_once('=') {
-        _ if piece.bytes().all(is_space) => Piece::Blank,
+        _ if piece.bytes().all(is_perl_space) => Piece::Blank,
         None => Piece::Bare(piece),
         Some((key, value)) if key.is_empty() || value.is_empty() => Piece::Malformed(piece),
         Some((key, value)) => Piece::Pair(key, value),

@@ -93,6 +93,9 @@ fn keys_inside_a_value_that_a_later_version_may_know_are_kept() {
 fn a_value_that_is_not_understood_is_not_edited() {
     assert!(insecure("migration: secure,secure\n").ends_with("`type` is given twice"));
     assert!(insecure("migration: secure,network=\n").ends_with("is no `key=value`"));
+    let latin1 = Document::parse(b"migration: secure,later=\xfc\n");
+    let edited = text(set_type(&latin1, Traffic::Migration, TransferType::Insecure));
+    assert_eq!(edited, "refused: the value of `migration` is not UTF-8");
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn every_value_that_proxmox_ve_drops_is_refused_in_words() {
     // duplicate key in comma-separated list property: type
     assert_refused("secure,type=secure", "`type` is given twice");
     assert_refused("secure,secure", "`type` is given twice");
+    assert_refused("0,secure", "`type` is given twice");
     assert_refused("type=secure,secure", "`type` is given twice");
     assert_refused("secure,network=10.0.0.0/8,network=10.0.0.0/8", "`network` is given twice");
     // invalid key in comma-separated list property

@@ -22,7 +22,7 @@ pub(super) fn findings(document: &Document, tree: &Tree<'_>) -> Vec<Finding> {
     let values = first_of_line
         .values()
         .filter_map(|entry| value(entry, corosync.get(&entry.key.line).copied()));
-    let unclosed = tree.unclosed.iter().map(unclosed);
+    let unclosed = unclosed(&tree.unclosed);
     values.chain(unclosed).chain(tree.names_with_colon.iter().map(name_with_colon)).collect()
 }
 
@@ -80,13 +80,19 @@ fn value(entry: &Entry<'_>, corosync: Option<Key<'_>>) -> Option<Finding> {
     Some(finding(&codes::OTHER_VALUE, Effect::Misreads, key.line, message))
 }
 
-fn unclosed(name: &Word<'_>) -> Finding {
+/// One finding for the outermost section, whatever is open inside: everything behind it is misplaced.
+fn unclosed(open: &[Word<'_>]) -> Option<Finding> {
+    let name = open.first()?;
+    let count = match open.len() {
+        1 => String::new(),
+        more => format!(" ({more} closing braces are missing)"),
+    };
     let message = format!(
-        "the section `{}` is never closed: Proxmox VE takes everything behind it for a part of it and \
-         says nothing",
+        "the section `{}` is never closed{count}: Proxmox VE takes everything behind it for a part of it \
+         and says nothing",
         shown(name.text)
     );
-    finding(&codes::UNCLOSED, Effect::Misreads, name.line, message)
+    Some(finding(&codes::UNCLOSED, Effect::Misreads, name.line, message))
 }
 
 /// `totem: {` opens `totem` for corosync and `totem:` for Proxmox VE.

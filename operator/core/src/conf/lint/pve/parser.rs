@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::text::is_perl_space;
+
 /// Nobody reads more complaints than this about one file, and a hostile one must not fill the memory.
 const MOST_REFUSALS: usize = 50;
 
@@ -187,15 +189,10 @@ fn words(bytes: &[u8]) -> Vec<Word<'_>> {
     let lines = bytes.split(|byte| *byte == b'\n').enumerate();
     let words = lines.flat_map(|(at, line)| {
         let text = line.split(|byte| *byte == b'#').next().unwrap_or_default();
-        let words = text.split(|byte| is_space(*byte)).filter(|word| !word.is_empty());
+        let words = text.split(|byte| is_perl_space(*byte)).filter(|word| !word.is_empty());
         words.map(move |text| Word { text, line: at + 1 })
     });
     words.collect()
-}
-
-/// Perl's `\s` over bytes.
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
 struct Parser<'a> {

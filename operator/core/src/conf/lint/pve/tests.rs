@@ -247,6 +247,18 @@ fn a_missing_closing_brace_nests_the_rest_in_silence() {
 }
 
 #[test]
+fn of_many_missing_closing_braces_one_is_told() {
+    let text = "totem {\n".repeat(1000);
+    let found = told(&text);
+    assert_eq!(
+        found.last().unwrap(),
+        "1 misreads pve-unclosed-section: the section `totem` is never closed (1000 closing braces are \
+         missing): Proxmox VE takes everything behind it for a part of it and says nothing"
+    );
+    assert_eq!(found.len(), 2, "and that there is no nodelist");
+}
+
+#[test]
 fn a_colon_behind_a_sections_name_belongs_to_the_name() {
     let text = file(ENCRYPTED).replace("totem {", "totem: {");
     assert_told(
