@@ -21,7 +21,8 @@ fn a_spec_of_built_fields_names_nothing() {
         "nodes": [{ "name": "n1", "hostRef": { "name": "n1" }, "nodeId": 1, "votes": 1,
             "addresses": [{ "link": 0, "address": "10.0.0.1" }] }],
         "links": [{ "number": 0, "network": "10.0.0.0/24", "priority": 5 }],
-        "rollout": { "confirmTimeoutSeconds": 60, "paused": true },
+        "rollout": { "confirmTimeoutSeconds": 60, "paused": true, "approval": "Manual",
+            "maxRisk": "Outage" },
         "deletionPolicy": "Orphan",
     });
     assert_eq!(named(built), Vec::<String>::new());
@@ -55,8 +56,6 @@ fn each_field_that_is_not_built_is_named() {
         link("pingPrecision", json!(2048)),
         link("pongCount", json!(2)),
         link("port", json!(5405)),
-        rollout("approval", "Manual"),
-        rollout("maxRisk", "Outage"),
         rollout("highAvailability", "Disarm"),
         rollout("drift", "Report"),
         rollout("removal", "CleanReferences"),

@@ -6,11 +6,14 @@
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
 //! [`conf`] (corosync.conf), [`change`] (a plan and its stages), [`plan`](mod@plan) (how one is
-//! made), [`guard`](mod@guard) (how one is proven), [`protocol`] (how hosts agree on a stage).
+//! made), [`guard`](mod@guard) (how one is proven), [`approval`] (whether it may begin), [`explain`]
+//! (what each reason means), [`protocol`] (how hosts agree on a stage).
 
+pub mod approval;
 pub mod change;
 pub mod conf;
 pub mod desired;
+pub mod explain;
 pub mod guard;
 pub mod ids;
 pub mod observed;

@@ -15,6 +15,7 @@ mod form;
 mod ground;
 mod join;
 mod links;
+mod pages;
 mod report;
 mod votes;
 

@@ -1,0 +1,93 @@
+//! Pages: what a reason means, which outage stopping for it prevents, and what a person does about it.
+//!
+//! Owns their form. The texts stand beside the enums ([`crate::plan::Blocker`],
+//! [`crate::guard::Refusal`]): a variant without a page does not compile. A condition has the sentence
+//! about the very host or link; a page is what is always so.
+
+use serde::Serialize;
+
+/// What is to be known about one reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    /// The word that stands in the condition.
+    pub reason: &'static str,
+    /// What is the matter.
+    pub means: &'static str,
+    /// The outage that could follow if the operator went on; empty where it does not stop.
+    pub prevents: &'static str,
+    /// What a person does about it.
+    pub act: &'static str,
+}
+
+impl Page {
+    /// Every page of a guard or a blocker that has this reason: a few words are used by both.
+    pub fn of(reason: &str) -> impl Iterator<Item = &'static Self> {
+        let all = crate::plan::Blocker::PAGES.iter().chain(crate::guard::Refusal::PAGES);
+        all.filter(move |page| page.reason == reason)
+    }
+}
+
+/// Gives each variant of an enum its page. The generated match is exhaustive, and the list is made
+/// from the same table.
+macro_rules! pages {
+    ($of:ty: $($variant:ident { means: $means:literal, prevents: $prevents:literal, act: $act:literal })+) => {
+        impl $of {
+            /// The page of every variant.
+            pub const PAGES: &'static [$crate::explain::Page] = &[$($crate::explain::Page {
+                reason: stringify!($variant),
+                means: $means,
+                prevents: $prevents,
+                act: $act,
+            }),+];
+
+            /// The variant's name: the reason in the condition and the label of the metric.
+            #[must_use]
+            pub const fn reason(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => stringify!($variant),)+
+                }
+            }
+        }
+    };
+}
+pub(crate) use pages;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Refusal;
+    use crate::plan::Blocker;
+
+    #[test]
+    fn every_page_says_what_is_the_matter_which_outage_it_prevents_and_what_to_do() {
+        for page in Blocker::PAGES.iter().chain(Refusal::PAGES) {
+            for text in [page.means, page.prevents, page.act] {
+                assert!(text.ends_with('.') && text.len() > 20, "{}: `{text}`", page.reason);
+            }
+        }
+    }
+
+    /// A reason that nothing stops for in any test is one that nobody has proved.
+    #[test]
+    fn every_blocker_and_every_guard_has_a_test_that_it_stops() {
+        let tests = [
+            ("Blocker", Blocker::PAGES, include_str!("plan/tests/blockers.rs")),
+            ("Refusal", Refusal::PAGES, include_str!("guard/tests.rs")),
+        ];
+        for (kind, pages, text) in tests {
+            for Page { reason, .. } in pages {
+                let named = text.match_indices(&format!("{kind}::{reason}")).any(|(at, word)| {
+                    !text[at + word.len()..].starts_with(|next: char| next.is_alphanumeric())
+                });
+                assert!(named, "{kind}::{reason} stops nothing in any test");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_finds_its_pages() {
+        let found = |reason| Page::of(reason).count();
+        assert_eq!((found("HostsDisagree"), found("NotQuorate"), found("Nonsense")), (1, 2, 0));
+    }
+}
