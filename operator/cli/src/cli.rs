@@ -1,12 +1,14 @@
 //! The command line: commands, flags, and where they lead.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
+use crate::cluster::Verb;
 use crate::host::enrol;
 
 /// Proxmox VE clusters described by custom resources.
@@ -21,7 +23,7 @@ pub struct Args {
 
 /// Which API server and namespace to speak to, as kubectl has it.
 #[derive(Debug, ClapArgs)]
-struct Connection {
+pub struct Connection {
     /// The namespace of the hosts and clusters; else the one of the kubeconfig's context.
     #[arg(short, long, global = true)]
     namespace: Option<String>,
@@ -35,6 +37,8 @@ enum Command {
     /// The machines that run an agent.
     #[command(subcommand)]
     Host(Host),
+    #[command(flatten)]
+    Cluster(Verb),
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,14 +77,21 @@ struct Enrol {
 
 impl Args {
     /// Does what the command line says.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let Command::Host(Host::Enrol(enrol)) = self.command;
-        let config = self.connection.config().await?;
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Cluster(verb) => verb.run(&self.connection).await,
+            Command::Host(Host::Enrol(enrol)) => self.connection.enrol(enrol).await,
+        }
+    }
+}
+
+impl Connection {
+    async fn enrol(self, enrol: Enrol) -> anyhow::Result<ExitCode> {
+        let config = self.config().await?;
         let same_server = enrol.server.is_none();
         let known_as = config.tls_server_name.clone().filter(|_| same_server);
         let server = enrol.server.unwrap_or_else(|| config.cluster_url.to_string());
-        let namespace =
-            self.connection.namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = self.namespace.unwrap_or_else(|| config.default_namespace.clone());
         let request = enrol::Request {
             host: enrol.name.parse().context("no host can be enrolled under this name")?,
             namespace,
@@ -91,11 +102,18 @@ impl Args {
         };
         let client = Client::try_from(config).context("no client for this kubeconfig")?;
         let bootstrap = enrol::enrol(&client, &request).await?;
-        enrol::hand_over(&bootstrap, enrol.output.as_deref())
+        enrol::hand_over(&bootstrap, enrol.output.as_deref())?;
+        Ok(ExitCode::SUCCESS)
     }
-}
 
-impl Connection {
+    /// A client, and the namespace to work in.
+    pub async fn connect(&self) -> anyhow::Result<(Client, String)> {
+        let config = self.config().await?;
+        let namespace = self.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        Ok((Client::try_from(config).context("no client for this kubeconfig")?, namespace))
+    }
+
     async fn config(&self) -> anyhow::Result<Config> {
         let options =
             KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };

@@ -6,6 +6,9 @@
 
 use serde::Serialize;
 
+use crate::guard::Refusal;
+use crate::plan::Blocker;
+
 /// What is to be known about one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,10 +24,17 @@ pub struct Page {
 }
 
 impl Page {
-    /// Every page of a guard or a blocker that has this reason: a few words are used by both.
-    pub fn of(reason: &str) -> impl Iterator<Item = &'static Self> {
-        let all = crate::plan::Blocker::PAGES.iter().chain(crate::guard::Refusal::PAGES);
-        all.filter(move |page| page.reason == reason)
+    /// The page of a blocker, or of a guard where the sentence says that a plan is refused: a few
+    /// reasons are those of both.
+    #[must_use]
+    pub fn of(reason: &str, sentence: &str) -> Option<&'static Self> {
+        let (blockers, guards) = (Blocker::PAGES, Refusal::PAGES);
+        let (first, then) = if sentence.starts_with(Refusal::BEGINS) {
+            (guards, blockers)
+        } else {
+            (blockers, guards)
+        };
+        first.iter().chain(then).find(|page| page.reason == reason)
     }
 }
 
@@ -56,8 +66,6 @@ pub(crate) use pages;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::Refusal;
-    use crate::plan::Blocker;
 
     #[test]
     fn every_page_says_what_is_the_matter_which_outage_it_prevents_and_what_to_do() {
@@ -86,8 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_finds_its_pages() {
-        let found = |reason| Page::of(reason).count();
-        assert_eq!((found("HostsDisagree"), found("NotQuorate"), found("Nonsense")), (1, 2, 0));
+    fn a_reason_of_both_finds_the_page_that_the_sentence_is_about() {
+        let found = |sentence| Page::of("NotQuorate", sentence).unwrap();
+        assert!(Blocker::PAGES.contains(found("n2 is not quorate")));
+        let refusal = Refusal::NotQuorate { stage: 1, present: 1, expected: 2 };
+        assert!(Refusal::PAGES.contains(found(&refusal.sentence())));
+        assert_eq!(Page::of("Nonsense", ""), None);
     }
 }

@@ -274,8 +274,7 @@ fn held_back(seen: &Observation) -> Option<Verdict> {
 }
 
 fn refused(refusal: &Refusal) -> Verdict {
-    let sentence = format!("the plan is refused: {refusal}");
-    Verdict::new(Stand::Stalled, refusal.reason(), sentence)
+    Verdict::new(Stand::Stalled, refusal.reason(), refusal.sentence())
 }
 
 /// What is left to clear away behind changes that ended.

@@ -194,6 +194,15 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What a sentence about a refusal begins with: a few reasons are those of blockers as well.
+    pub const BEGINS: &str = "the plan is refused: ";
+
+    /// The refusal in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        format!("{}{self}", Self::BEGINS)
+    }
+
     /// Whether the world may become again what the plan was made for, so that waiting is enough.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
