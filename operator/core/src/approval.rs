@@ -56,12 +56,12 @@ impl From<MaxRisk> for Risk {
 }
 
 impl fmt::Display for Need {
-    /// The rest of a sentence that begins with the risk.
+    /// One clause.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Manual => f.write_str("and `rollout.approval` is Manual"),
-            Self::Above(max) => write!(f, "and `rollout.maxRisk` is {max:?}"),
-            Self::Always => f.write_str("which never begins by itself"),
+            Self::Manual => f.write_str("`rollout.approval` is Manual"),
+            Self::Above(max) => write!(f, "`rollout.maxRisk` is {max:?}"),
+            Self::Always => f.write_str("such a change never begins by itself"),
         }
     }
 }
@@ -133,7 +133,7 @@ pub fn sentence(
 ) -> String {
     let interruption = Interruption::of(stages);
     format!(
-        "{name} waits for approval: {summary}; its risk is {:?} {need}; {interruption}; approve it \
+        "{name} waits for approval: {summary}; its risk is {:?}, and {need}; {interruption}; approve it \
          with `{approve}`",
         interruption.risk
     )
@@ -218,7 +218,7 @@ mod tests {
         let stages = [stage(Risk::NodeRestart, &[1]), stage(Risk::NodeRestart, &[2])];
         let why = Need::Above(MaxRisk::Live);
         let said = sentence(("prod-7", "Change the link mode"), &stages, why, "approve prod-7");
-        let wanted = "prod-7 waits for approval: Change the link mode; its risk is NodeRestart and \
+        let wanted = "prod-7 waits for approval: Change the link mode; its risk is NodeRestart, and \
                       `rollout.maxRisk` is Live; corosync restarts on n1, n2, one host at a time, \
                       each without quorum for about 4 to 6 s and undone after 30 s; the others keep \
                       quorum; approve it with `approve prod-7`";

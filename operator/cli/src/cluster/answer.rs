@@ -10,6 +10,7 @@ use pvecm_core::guard::guard;
 use pvecm_core::ids::Digest;
 use pvecm_core::observed::ObservedCluster;
 use pvecm_core::plan::{Planned, State, plan};
+use pvecm_crds::ValidateError;
 use pvecm_crds::condition::reason;
 use serde::Serialize;
 
@@ -126,6 +127,21 @@ pub fn ask(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
     answer
 }
 
+impl Answer {
+    /// The answer for a spec that cannot be carried out whatever the hosts say.
+    pub fn invalid(cluster: String, why: &ValidateError) -> Self {
+        Self {
+            cluster,
+            reason: why.reason().to_owned(),
+            sentence: why.to_string(),
+            stopped: true,
+            plan: None,
+            waiting_for: Vec::new(),
+            not_known: Vec::new(),
+        }
+    }
+}
+
 impl Shown {
     /// Brings a plan into its form, with the differences from text to text.
     pub fn of(found: &Found<'_>, rollout: &Rollout, observed: &ObservedCluster) -> Self {
@@ -142,7 +158,7 @@ impl Shown {
             change: found.change.as_ref().map(|(name, _)| name.clone()),
             released: found.change.as_ref().map_or(0, |(_, released)| *released),
             risk,
-            waits: waits.map(|need| format!("its risk is {risk:?} {need}")),
+            waits: waits.map(|need| need.to_string()),
             interruption: Interruption::of(stages),
             stages: befores
                 .zip(stages)
@@ -224,8 +240,8 @@ fn shown_plan(plan: &Shown, diffs: bool) -> String {
         let total = plan.stages.len();
         let ShownStage { summary, risk, interruption, confirm_timeout_secs, .. } = stage;
         out.push_str(&format!(
-            "\nStage {number} of {total} ({risk:?}): {summary}\n  {interruption}; undone after \
-             {confirm_timeout_secs} s unless it holds on every host\n"
+            "\nStage {number} of {total} ({risk:?}): {summary}\n  {interruption}\n  it holds on \
+             every host within {confirm_timeout_secs} s, or the hosts undo it\n"
         ));
         if diffs {
             out.push_str(&stage.diff);

@@ -15,11 +15,10 @@ use pvecm_core::conf::{Config, Document, Node};
 use pvecm_core::desired::{DesiredCluster, DesiredNode};
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
-use pvecm_crds::{PveCluster, PveHost, convert, yaml};
+use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
 use serde_json::Value;
 
 use super::answer::{Answer, ask};
-use super::plan::wanted;
 
 /// The files to plan from.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +35,10 @@ pub fn answer(files: Files<'_>, hosts: Option<&Path>) -> anyhow::Result<Answer> 
         .with_context(|| format!("{} holds no PveCluster", files.spec.display()))?;
     let conf = files.conf.map(read).transpose()?;
     let facts = hosts.map(|path| facts(&read(path)?)).transpose()?.unwrap_or_default();
-    plan(&wanted(&cluster)?, conf.as_deref(), &facts)
+    match validate(&cluster) {
+        Ok(desired) => plan(&desired, conf.as_deref(), &facts),
+        Err(why) => Ok(Answer::invalid(cluster.name_any(), &why)),
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -207,7 +209,7 @@ quorum {
     fn spec(edit: impl FnOnce(&mut Value)) -> DesiredCluster {
         let mut cluster = fake::cluster();
         edit(&mut cluster);
-        wanted(&serde_json::from_value(cluster).unwrap()).unwrap()
+        validate(&serde_json::from_value(cluster).unwrap()).unwrap()
     }
 
     fn hosts() -> Facts {

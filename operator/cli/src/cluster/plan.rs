@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::ArgGroup;
+use kube::ResourceExt as _;
 use pvecm_core::change::Stage;
 use pvecm_core::desired::DesiredCluster;
 use pvecm_core::observed::ObservedCluster;
-use pvecm_crds::unsupported::not_supported;
-use pvecm_crds::{PveChange, PveCluster, convert};
+use pvecm_crds::{PveChange, convert, validate};
 
 use super::answer::{Answer, Found, Shown, ask, shown};
 use super::offline;
@@ -57,16 +56,12 @@ pub async fn run(args: Args, connection: &Connection) -> anyhow::Result<ExitCode
     Ok(if answer.stopped { refuse("nothing can be planned now") } else { ExitCode::SUCCESS })
 }
 
-/// What is wanted, or why it cannot be carried out whatever the hosts say.
-pub fn wanted(cluster: &PveCluster) -> anyhow::Result<DesiredCluster> {
-    let fields: Vec<_> = not_supported(cluster).iter().map(ToString::to_string).collect();
-    anyhow::ensure!(fields.is_empty(), "not supported yet: {}", fields.join(", "));
-    convert::desired(cluster).context("the spec cannot be carried out")
-}
-
 /// The open change if there is one, else what the planner says.
 fn online(picture: &Picture) -> anyhow::Result<Answer> {
-    let desired = wanted(&picture.cluster)?;
+    let desired = match validate(&picture.cluster) {
+        Ok(desired) => desired,
+        Err(why) => return Ok(Answer::invalid(picture.cluster.name_any(), &why)),
+    };
     let observed = picture.observed()?;
     match picture.open() {
         Some(change) => open(change, &desired, &observed),
@@ -81,7 +76,7 @@ fn open(
 ) -> anyhow::Result<Answer> {
     let (parent, stages) = convert::plan_stages(&change.spec.plan)?;
     let released = change.status.as_ref().map_or(0, |status| status.released_stage);
-    let name = change.metadata.name.clone().unwrap_or_default();
+    let name = change.name_any();
     let found = Found {
         change: Some((name, u32::try_from(released)?)),
         approved: change.spec.approved,
@@ -112,5 +107,53 @@ fn summary(change: &PveChange, stages: &[Stage]) -> String {
     match stages.len() {
         1 => format!("{}, in one stage", change.spec.plan.summary),
         several => format!("{}, in {several} stages", change.spec.plan.summary),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::fake;
+
+    fn picture(cluster: Value, changes: Vec<Value>) -> Picture {
+        let change = |change| serde_json::from_value(change).unwrap();
+        Picture {
+            cluster: serde_json::from_value(cluster).unwrap(),
+            hosts: BTreeMap::new(),
+            changes: changes.into_iter().map(change).collect(),
+        }
+    }
+
+    #[test]
+    fn a_change_that_waits_is_shown_with_its_risk_and_why_it_waits() {
+        let answer = online(&picture(fake::cluster(), vec![fake::change(7, "NodeRestart")]));
+        insta::assert_snapshot!(shown(&answer.unwrap(), true));
+    }
+
+    #[test]
+    fn a_change_for_an_older_spec_is_told_from_one_that_is_wanted() {
+        let mut edited = fake::cluster();
+        edited["metadata"]["generation"] = json!(2);
+        let answer = online(&picture(edited, vec![fake::change(7, "Live")])).unwrap();
+        assert!(answer.waiting_for[0].contains("older spec"), "{:?}", answer.waiting_for);
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_carried_out_is_an_answer_with_its_reason() {
+        let mut unbuilt = fake::cluster();
+        unbuilt["spec"]["migration"] = json!({"type": "Secure"});
+        let answer = online(&picture(unbuilt, Vec::new())).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("NotSupported", true));
+        assert!(answer.sentence.contains("spec.migration"));
+    }
+
+    #[test]
+    fn hosts_that_nobody_hears_stop_the_plan_as_they_stop_the_operator() {
+        let answer = online(&picture(fake::cluster(), Vec::new())).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("HostMissing", true));
     }
 }

@@ -13,13 +13,12 @@ use pvecm_core::guard::{Refusal, guard};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::Claim;
 use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
-use pvecm_crds::PveChange;
 use pvecm_crds::change::{Outcome, SealedFor};
 use pvecm_crds::condition::reason;
+use pvecm_crds::{PveChange, validate};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
-use super::validate::{ValidateError, validate};
 use super::{IN_FLIGHT, sealed};
 
 /// Changes that are kept per cluster.
@@ -111,13 +110,7 @@ fn standing(seen: &Observation) -> Verdict {
     match desired {
         None => Verdict::new(Stand::Settled, reason::AS_WANTED, "the cluster's object is gone"),
         Some(Ok(desired)) => next_change(seen, &desired),
-        Some(Err(why)) => {
-            let reason = match why {
-                ValidateError::NotSupported(_) => reason::NOT_SUPPORTED,
-                ValidateError::Invalid(_) => reason::INVALID_SPEC,
-            };
-            Verdict::new(Stand::Stalled, reason, why.to_string())
-        }
+        Some(Err(why)) => Verdict::new(Stand::Stalled, why.reason(), why.to_string()),
     }
 }
 

@@ -11,7 +11,6 @@ mod events;
 mod observe;
 mod report;
 mod sealed;
-mod validate;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
