@@ -77,3 +77,11 @@ pub struct PveChangeSpec {
     )]
     pub approved: bool,
 }
+
+impl PveChange {
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.status.as_ref()?.outcome
+    }
+}

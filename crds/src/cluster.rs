@@ -142,6 +142,17 @@ pub struct Node {
     pub addresses: Vec<LinkAddress>,
 }
 
+impl Node {
+    /// Name of the `PveHost` of this node: its own name in lower case unless the spec says otherwise.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match &self.host_ref {
+            Some(host) => host.name.clone(),
+            None => self.name.to_ascii_lowercase(),
+        }
+    }
+}
+
 /// A node's address on one link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

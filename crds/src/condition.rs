@@ -24,36 +24,106 @@ pub mod kind {
     pub const CONNECTED: &str = "Connected";
 }
 
-/// Reasons that more than one part uses.
+/// Makes the constant of each reason, and its page from the same table: no reason without one.
+macro_rules! reasons {
+    ($($name:ident = $reason:literal { means: $means:literal, act: $act:literal })+) => {
+        $(#[doc = $means] pub const $name: &str = $reason;)+
+        /// The page of every reason. None of them is a stop by a guard, so none prevents an outage.
+        pub const PAGES: &[Page] =
+            &[$(Page { reason: $reason, means: $means, prevents: "", act: $act }),+];
+    };
+}
+
+/// Reasons that are no guard's. Those of guards and blockers are named by `pvecm-core`.
 pub mod reason {
-    /// All is as wanted.
-    pub const AS_WANTED: &str = "AsWanted";
-    /// A change is being carried out.
-    pub const CHANGE_IN_PROGRESS: &str = "ChangeInProgress";
-    /// A change waits for `kubectl pvecm approve`.
-    pub const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
-    /// A host has not answered yet.
-    pub const WAITING_FOR_HOST: &str = "WaitingForHost";
-    /// The spec breaks a rule that the API server cannot check.
-    pub const INVALID_SPEC: &str = "InvalidSpec";
-    /// The spec uses a field whose behaviour is not built yet.
-    pub const NOT_SUPPORTED: &str = "NotSupported";
-    /// The API server failed or refused.
-    pub const API_ERROR: &str = "ApiError";
-    /// A defect of ours.
-    pub const INTERNAL_ERROR: &str = "InternalError";
-    /// The last change was undone.
-    pub const ROLLED_BACK: &str = "RolledBack";
-    /// The last change is neither in force nor undone.
-    pub const FAILED: &str = "Failed";
-    /// `spec.paused` or `spec.rollout.paused` is true.
-    pub const PAUSED: &str = "Paused";
-    /// The heartbeat is fresh.
-    pub const HEARTBEAT_FRESH: &str = "HeartbeatFresh";
-    /// The heartbeat is old.
-    pub const HEARTBEAT_STALE: &str = "HeartbeatStale";
-    /// No heartbeat was ever seen.
-    pub const NEVER_SEEN: &str = "NeverSeen";
-    /// Nothing is known yet.
-    pub const UNKNOWN: &str = "Unknown";
+    use pvecm_core::explain::Page;
+
+    reasons! {
+        AS_WANTED = "AsWanted" {
+            means: "All is as wanted.",
+            act: "Nothing."
+        }
+        CHANGE_IN_PROGRESS = "ChangeInProgress" {
+            means: "A change is being carried out.",
+            act: "Nothing: `kubectl pvecm history CLUSTER` shows how far it got."
+        }
+        WAITING_FOR_APPROVAL = "WaitingForApproval" {
+            means: "A change waits for a person's approval; no host has begun anything.",
+            act: "Read it with `kubectl pvecm plan CLUSTER --diff` and approve it with `kubectl pvecm approve CLUSTER`. Raising `rollout.maxRisk` in the spec lets it begin too; changing the spec back drops it."
+        }
+        WAITING_FOR_HOST = "WaitingForHost" {
+            means: "A stage is released, and a host has not answered yet.",
+            act: "Nothing for the length of `rollout.confirmTimeoutSeconds`: the hosts undo what does not hold. After that, look at the agent's log on the host that is named."
+        }
+        INVALID_SPEC = "InvalidSpec" {
+            means: "The spec breaks a rule that the API server cannot check.",
+            act: "Correct the field that the sentence names."
+        }
+        NOT_SUPPORTED = "NotSupported" {
+            means: "The spec uses a field whose behaviour is not built yet; it is not ignored in silence.",
+            act: "Take the field out."
+        }
+        API_ERROR = "ApiError" {
+            means: "The API server failed or refused the operator.",
+            act: "Nothing if it passes: it is tried again with growing pauses. If it stays, compare the operator's ClusterRole with the chart's."
+        }
+        INTERNAL_ERROR = "InternalError" {
+            means: "The operator met a defect of its own.",
+            act: "Report it with the operator's log. The cluster goes on as it is."
+        }
+        ROLLED_BACK = "RolledBack" {
+            means: "The last change was undone by the hosts; the text before it is in force again.",
+            act: "The sentence names the host and what did not hold there: mend that. It is tried again twice by itself, then when the spec changes or the change is deleted."
+        }
+        FAILED = "Failed" {
+            means: "The last change is neither in force nor undone: something else was in force than what the hosts wrote.",
+            act: "Compare corosync.conf on the hosts with `kubectl pvecm plan CLUSTER --diff`, put right what differs, then delete that PveChange."
+        }
+        PAUSED = "Paused" {
+            means: "Nothing new is started: `rollout.paused` of the cluster, or `spec.paused` of the host, is true.",
+            act: "`kubectl pvecm resume CLUSTER`, or set it to false where the spec comes from."
+        }
+        NOT_PAUSED = "NotPaused" {
+            means: "Changes are carried out.",
+            act: "Nothing."
+        }
+        HEARTBEAT_FRESH = "HeartbeatFresh" {
+            means: "The heartbeat is fresh.",
+            act: "Nothing."
+        }
+        HEARTBEAT_STALE = "HeartbeatStale" {
+            means: "The heartbeat of an agent is old.",
+            act: "See on that host that it is up, that `systemctl status pvecm-agent` is running and that it reaches the API server."
+        }
+        NEVER_SEEN = "NeverSeen" {
+            means: "No heartbeat was ever seen.",
+            act: "Enrol the hosts with `kubectl pvecm host enrol NAME` and start their agents."
+        }
+        UNKNOWN = "Unknown" {
+            means: "Nothing is known yet.",
+            act: "Nothing for a minute after the operator's start; then look at the agents."
+        }
+        NODE_UNHEALTHY = "NodeUnhealthy" {
+            means: "The spec is in force, but a node is not well: its agent is not heard, corosync does not run there, it is not quorate or cannot write /etc/pve.",
+            act: "Look at `systemctl status pvecm-agent corosync pve-cluster` on the node that is named."
+        }
+        NOT_FORMED = "NotFormed" {
+            means: "There is no cluster yet.",
+            act: "Nothing unless the cluster is stalled as well: then that reason says what is missing."
+        }
+        QUORATE = "Quorate" {
+            means: "The cluster has quorum.",
+            act: "Nothing."
+        }
+        EDITED_ELSEWHERE = "EditedElsewhere" {
+            means: "corosync.conf is not what the last change left: somebody edited it.",
+            act: "See the difference with `kubectl pvecm plan CLUSTER --diff`. What the spec manages is put back by an ordinary change, what it does not name stays; to keep the edit, write it into the spec."
+        }
+    }
+
+    /// The page of a reason that is no guard's.
+    #[must_use]
+    pub fn page(reason: &str) -> Option<&'static Page> {
+        PAGES.iter().find(|page| page.reason == reason)
+    }
 }

@@ -90,8 +90,8 @@ impl Used {
 
     fn rollout(&mut self, rollout: &Rollout) {
         let Rollout {
-            approval,
-            max_risk,
+            approval: _,
+            max_risk: _,
             high_availability,
             confirm_timeout_seconds: _,
             drift,
@@ -99,8 +99,6 @@ impl Used {
             paused: _,
         } = rollout;
         let default = Rollout::default();
-        self.note("spec.rollout.approval", *approval != default.approval);
-        self.note("spec.rollout.maxRisk", *max_risk != default.max_risk);
         self.note("spec.rollout.highAvailability", *high_availability != default.high_availability);
         self.note("spec.rollout.drift", *drift != default.drift);
         self.note("spec.rollout.removal", *removal != default.removal);

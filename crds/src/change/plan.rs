@@ -45,6 +45,10 @@ pub enum Risk {
     NodeRestart,
     /// The whole cluster is without quorum for a while.
     Outage,
+    /// Quorum is lost, and votes are taken from hosts that a person declared dead.
+    Recovery,
+    /// The cluster ends: its hosts are separated.
+    Dissolution,
 }
 
 /// One step that is safe for the whole cluster.

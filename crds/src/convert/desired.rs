@@ -8,10 +8,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use kube::ResourceExt as _;
 use pvecm_core::conf::LinkOptions;
-use pvecm_core::desired::{DesiredCluster, DesiredLink, DesiredNode, Rollout};
+use pvecm_core::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, MaxRisk, Rollout};
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
-use crate::cluster::{Link, LinkAddress, Node, PveCluster};
+use crate::cluster::{self, Link, LinkAddress, Node, PveCluster};
 
 /// A spec that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,14 +49,25 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
         nodes,
         links,
         totem,
-        rollout: Rollout {
-            confirm_timeout_secs: number(
-                "spec.rollout.confirmTimeoutSeconds",
-                spec.rollout.confirm_timeout_seconds,
-            )?,
-            paused: spec.rollout.paused,
-        },
+        rollout: rollout(&spec.rollout)?,
         generation: cluster.metadata.generation.unwrap_or_default(),
+    })
+}
+
+fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {
+    let timeout = wanted.confirm_timeout_seconds;
+    Ok(Rollout {
+        approval: match wanted.approval {
+            cluster::Approval::Automatic => Approval::Automatic,
+            cluster::Approval::Manual => Approval::Manual,
+        },
+        max_risk: match wanted.max_risk {
+            cluster::MaxRisk::Live => MaxRisk::Live,
+            cluster::MaxRisk::NodeRestart => MaxRisk::NodeRestart,
+            cluster::MaxRisk::Outage => MaxRisk::Outage,
+        },
+        confirm_timeout_secs: number("spec.rollout.confirmTimeoutSeconds", timeout)?,
+        paused: wanted.paused,
     })
 }
 
@@ -105,10 +116,6 @@ fn network(field: &str, text: &str) -> Result<IpNet, InvalidSpec> {
 
 fn node(node: &Node) -> Result<DesiredNode, InvalidSpec> {
     let field = format!("spec.nodes[{}]", node.name);
-    let host = match &node.host_ref {
-        Some(host) => host.name.clone(),
-        None => node.name.to_ascii_lowercase(),
-    };
     let node_id = node.node_id.map(|n| id::<NodeId>(&format!("{field}.nodeId"), n));
     let votes = node.votes.map(|votes| number(&format!("{field}.votes"), votes));
     Ok(DesiredNode {
@@ -116,7 +123,7 @@ fn node(node: &Node) -> Result<DesiredNode, InvalidSpec> {
             .name
             .parse()
             .map_err(|why: IdError| InvalidSpec::new(&field, why.to_string()))?,
-        host: host.parse().map_err(|why: IdError| {
+        host: node.host().parse().map_err(|why: IdError| {
             InvalidSpec::new(format!("{field}.hostRef"), why.to_string())
         })?,
         node_id: node_id.transpose()?,

@@ -221,7 +221,7 @@ macro_rules! same_variants {
     };
 }
 
-same_variants!(Risk, core::Risk: Live, NodeRestart, Outage);
+same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
 same_variants!(Course, core::Course: Local, Write, Start);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
+use crate::cluster::Verb;
 use crate::conf::Conf;
 use crate::host::enrol;
 
@@ -23,7 +24,7 @@ pub struct Args {
 
 /// Which API server and namespace to speak to, as kubectl has it.
 #[derive(Debug, ClapArgs)]
-struct Connection {
+pub struct Connection {
     /// The namespace of the hosts and clusters; else the one of the kubeconfig's context.
     #[arg(short, long, global = true)]
     namespace: Option<String>,
@@ -39,6 +40,8 @@ enum Command {
     Host(Host),
     #[command(subcommand)]
     Conf(Conf),
+    #[command(flatten)]
+    Cluster(Verb),
 }
 
 #[derive(Debug, Subcommand)]
@@ -80,22 +83,22 @@ impl Args {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Conf(conf) => Ok(conf.run()),
-            Command::Host(host) => online(self.connection.run(host)),
+            Command::Cluster(verb) => online(verb.run(&self.connection)),
+            Command::Host(Host::Enrol(enrol)) => online(self.connection.enrol(enrol)),
         }
     }
 }
 
 /// Carries out what speaks to an API server. Only these commands pay for a runtime and for TLS.
-fn online(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+fn online(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     // The provider is named here because a second one in the dependency tree would make the choice
     // ambiguous, and rustls then panics at the first connection.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)?;
-    Ok(ExitCode::SUCCESS)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 impl Connection {
-    async fn run(self, Host::Enrol(enrol): Host) -> anyhow::Result<()> {
+    async fn enrol(self, enrol: Enrol) -> anyhow::Result<ExitCode> {
         let config = self.config().await?;
         let same_server = enrol.server.is_none();
         let known_as = config.tls_server_name.clone().filter(|_| same_server);
@@ -111,7 +114,16 @@ impl Connection {
         };
         let client = Client::try_from(config).context("no client for this kubeconfig")?;
         let bootstrap = enrol::enrol(&client, &request).await?;
-        enrol::hand_over(&bootstrap, enrol.output.as_deref())
+        enrol::hand_over(&bootstrap, enrol.output.as_deref())?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A client, and the namespace to work in.
+    pub async fn connect(&self) -> anyhow::Result<(Client, String)> {
+        let config = self.config().await?;
+        let namespace = self.namespace.clone();
+        let namespace = namespace.unwrap_or_else(|| config.default_namespace.clone());
+        Ok((Client::try_from(config).context("no client for this kubeconfig")?, namespace))
     }
 
     async fn config(&self) -> anyhow::Result<Config> {

@@ -1,8 +1,11 @@
 //! `kubectl-pvecm`: what people type. Every write is made as field manager `pvecm`.
 
 mod cli;
+mod cluster;
 mod conf;
 mod host;
+mod output;
+mod unified;
 
 use std::process::ExitCode;
 

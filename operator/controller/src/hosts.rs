@@ -18,7 +18,6 @@ use crate::access::{AccessError, CONNECTED_MANAGER, MANAGER, Target};
 use crate::context::Context;
 use crate::heartbeat::Heard;
 use crate::keys::{ClusterKey, HostKey};
-use crate::reconcile::outcome_of;
 
 /// How soon a claim whose cluster is gone is looked at again while a change still runs.
 const CLAIM_AGAIN: Duration = Duration::from_secs(5);
@@ -113,7 +112,7 @@ async fn release_claim(
         .stores
         .changes(&cluster)
         .iter()
-        .any(|change| change.spec.cluster_ref.uid == claim.uid && outcome_of(change).is_none());
+        .any(|change| change.spec.cluster_ref.uid == claim.uid && change.outcome().is_none());
     if runs {
         return Ok(Some(CLAIM_AGAIN));
     }

@@ -25,7 +25,6 @@ use crate::access::Kind;
 use crate::heartbeat::Heartbeats;
 use crate::keys::{ClusterKey, HostKey};
 use crate::queue::Triggers;
-use crate::reconcile::host_of;
 
 /// A dead watch is noticed after so many seconds and five more; kube's own choice is 290.
 const WATCH_SECONDS: u32 = 30;
@@ -102,7 +101,7 @@ impl Stores {
         let name = host.name_any();
         let names = |cluster: &PveCluster| {
             cluster.namespace().as_deref() == Some(namespace.as_str())
-                && cluster.spec.nodes.iter().any(|node| host_of(node) == name)
+                && cluster.spec.nodes.iter().any(|node| node.host() == name)
         };
         let found = self.clusters.iter().flat_map(|store| store.state_filter(names));
         found.map(|cluster| ClusterKey::new(&namespace, &cluster.name_any())).collect()

@@ -49,6 +49,10 @@ pub enum Risk {
     NodeRestart,
     /// The whole cluster is without quorum for a while.
     Outage,
+    /// Quorum is lost, and votes are taken from hosts that a person declared dead.
+    Recovery,
+    /// The cluster ends: its hosts are separated.
+    Dissolution,
 }
 
 /// How the hosts go through a stage.
@@ -145,6 +149,12 @@ impl Stage {
         self.hosts().any(|h| h == host)
     }
 
+    /// The worst that any of these stages may do.
+    #[must_use]
+    pub fn worst(stages: &[Self]) -> Risk {
+        stages.iter().map(|stage| stage.risk).max().unwrap_or(Risk::Live)
+    }
+
     /// Every host that has a part in this stage, some perhaps twice.
     pub fn hosts(&self) -> impl Iterator<Item = &HostName> {
         self.group.values().chain(self.joining.values()).chain(self.actions.keys())
@@ -214,6 +224,6 @@ impl<State> Plan<State> {
     /// The worst that any stage may do.
     #[must_use]
     pub fn risk(&self) -> Risk {
-        self.stages.iter().map(|stage| stage.risk).max().unwrap_or(Risk::Live)
+        Stage::worst(&self.stages)
     }
 }

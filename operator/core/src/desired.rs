@@ -56,8 +56,35 @@ pub struct DesiredLink {
 /// How changes are rolled out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
+    /// Whether changes begin by themselves.
+    pub approval: Approval,
+    /// The riskiest change that begins by itself.
+    pub max_risk: MaxRisk,
     /// How long the hosts wait for what must still come before they undo a stage.
     pub confirm_timeout_secs: u32,
     /// Nothing new is started while this is true.
     pub paused: bool,
+}
+
+/// Whether changes begin by themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Approval {
+    /// Changes up to [`Rollout::max_risk`] do.
+    #[default]
+    Automatic,
+    /// Every change waits for a person.
+    Manual,
+}
+
+/// The riskiest change that begins by itself. What is riskier than an outage has no name here: a
+/// recovery and a dissolution always wait (design: "always waits for approval").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MaxRisk {
+    /// Nothing stops.
+    #[default]
+    Live,
+    /// corosync restarts host by host.
+    NodeRestart,
+    /// The whole cluster is without quorum for a while.
+    Outage,
 }

@@ -6,13 +6,16 @@
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
 //! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`change`] (a plan and its stages),
-//! [`plan`](mod@plan) (how one is made), [`guard`](mod@guard) (how one is proven), [`protocol`]
-//! (how hosts agree on a stage).
+//! [`plan`](mod@plan) (how one is made), [`guard`](mod@guard) (how one is proven), [`approval`]
+//! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
+//! stage).
 
+pub mod approval;
 pub mod change;
 pub mod conf;
 pub mod datacenter;
 pub mod desired;
+pub mod explain;
 pub mod guard;
 pub mod ids;
 pub mod observed;

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 const TOKEN_SECONDS: i64 = 90 * 24 * 3600;
 
 /// Flux strips fields whose manager begins with `kubectl`, so the plugin writes under its own name.
-const FIELD_MANAGER: &str = "pvecm";
+pub const FIELD_MANAGER: &str = "pvecm";
 
 /// What is to be enrolled, and how its agent is to start.
 #[derive(Debug)]

@@ -6,19 +6,20 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
-use pvecm_core::change::{Plan, Proven};
-use pvecm_core::guard::guard;
+use pvecm_core::approval::{self, Need, need};
+use pvecm_core::change::{Plan, Proven, Stage};
+use pvecm_core::desired::DesiredCluster;
+use pvecm_core::guard::{Refusal, guard};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::Claim;
-use pvecm_core::plan::{Class, Planned, State, plan};
-use pvecm_crds::PveChange;
+use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
 use pvecm_crds::change::{Outcome, SealedFor};
 use pvecm_crds::condition::reason;
+use pvecm_crds::{PveChange, validate};
 
-use super::drive::{Ending, Next, Standing, drive};
+use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
-use super::validate::{ValidateError, validate};
-use super::{IN_FLIGHT, outcome_of, sealed};
+use super::{IN_FLIGHT, sealed};
 
 /// Changes that are kept per cluster.
 const KEPT: usize = 20;
@@ -101,30 +102,28 @@ pub fn decide(seen: &Observation) -> Verdict {
 }
 
 fn standing(seen: &Observation) -> Verdict {
-    if let Some(verdict) = open_change(seen) {
-        return verdict;
+    let desired = seen.cluster.as_deref().map(validate);
+    if let Some((change, object)) = &seen.open {
+        let desired = desired.as_ref().and_then(|desired| desired.as_ref().ok());
+        return open_change(seen, (change, object), desired);
     }
-    let Some(cluster) = &seen.cluster else {
-        return Verdict::new(Stand::Settled, reason::AS_WANTED, "the cluster's object is gone");
-    };
-    let desired = match validate(cluster) {
-        Ok(desired) => desired,
-        Err(why) => {
-            let reason = match why {
-                ValidateError::NotSupported(_) => reason::NOT_SUPPORTED,
-                ValidateError::Invalid(_) => reason::INVALID_SPEC,
-            };
-            return Verdict::new(Stand::Stalled, reason, why.to_string());
-        }
-    };
-    let Planned { report, plan: proposed } = plan(&desired, &seen.view);
+    match desired {
+        None => Verdict::new(Stand::Settled, reason::AS_WANTED, "the cluster's object is gone"),
+        Some(Ok(desired)) => next_change(seen, &desired),
+        Some(Err(why)) => Verdict::new(Stand::Stalled, why.reason(), why.to_string()),
+    }
+}
+
+/// What the planner says, and what the guards say of it.
+fn next_change(seen: &Observation, desired: &DesiredCluster) -> Verdict {
+    let Planned { report, plan: proposed } = plan(desired, &seen.view);
     let (stand, reason) = match report.state {
-        State::Settled => (Stand::Settled, reason::AS_WANTED.to_owned()),
-        State::Proposing => (Stand::Working, reason::CHANGE_IN_PROGRESS.to_owned()),
-        State::Waiting => (Stand::Paused, reason::PAUSED.to_owned()),
+        State::Settled => (Stand::Settled, reason::AS_WANTED),
+        State::Proposing => (Stand::Working, reason::CHANGE_IN_PROGRESS),
+        State::Waiting => (Stand::Paused, reason::PAUSED),
         State::Blocked(blocker) => match blocker.class() {
-            Class::Waiting => (Stand::Waiting, format!("{blocker:?}")),
-            Class::Blocked | Class::Invalid => (Stand::Stalled, format!("{blocker:?}")),
+            Class::Waiting => (Stand::Waiting, blocker.reason()),
+            Class::Blocked | Class::Invalid => (Stand::Stalled, blocker.reason()),
         },
     };
     let mut verdict = Verdict::new(stand, reason, report.sentence);
@@ -137,48 +136,86 @@ fn standing(seen: &Observation) -> Verdict {
     if let Some(held) = held_back(seen) {
         return held;
     }
-    match guard(proposed, &desired, &seen.view) {
+    match guard(proposed, desired, &seen.view) {
         Ok(proven) => verdict.with(Effect::Create(Box::new(proven))),
         Err(refusal) => refused(&refusal),
     }
 }
 
 /// What an open change asks for.
-fn open_change(seen: &Observation) -> Option<Verdict> {
-    let (change, object) = seen.open.as_ref()?;
+fn open_change(
+    seen: &Observation,
+    (change, object): (&OpenChange, &PveChange),
+    desired: Option<&DesiredCluster>,
+) -> Verdict {
     let paused = seen.cluster.as_ref().is_some_and(|cluster| cluster.spec.rollout.paused);
     let generation = seen.cluster.as_ref().and_then(|cluster| cluster.metadata.generation);
-    let working =
-        |sentence: String| Verdict::new(Stand::Working, reason::CHANGE_IN_PROGRESS, sentence);
     if let Some(due) = sealed::due(change, object, &seen.hosts) {
-        let summary = object.spec.plan.summary.clone();
-        return Some(working(summary).with(Effect::Seal(due)));
+        return working(object.spec.plan.summary.clone()).with(Effect::Seal(due));
     }
     let hosts = &seen.view.hosts;
-    Some(match drive(change, Standing { hosts, generation, paused }) {
-        Next::Release(stage) => {
-            let index = usize::try_from(stage).unwrap_or(usize::MAX).saturating_sub(1);
-            let summary = change.stages.get(index).map(|stage| stage.summary.clone());
-            working(summary.unwrap_or_default()).with(Effect::Release(stage))
-        }
+    // A spec that is not understood allows nothing by itself.
+    let allowed = |desired: &DesiredCluster| need(Stage::worst(&change.stages), &desired.rollout);
+    let need = desired.map_or(Some(Need::Always), allowed);
+    match drive(change, Standing { hosts, generation, paused, need }) {
+        Next::Release(1) => begin(seen, (change, object), desired),
+        Next::Release(stage) => release(change, stage),
         Next::Finish(ending, why) => working(why.clone()).with(Effect::Finish(ending, why)),
+        Next::Ask(need) => {
+            let namespace = &seen.key.namespace;
+            let approve = format!("kubectl pvecm approve {} -n {namespace}", change.name);
+            let what = (change.name.as_str(), object.spec.plan.summary.as_str());
+            let sentence = approval::sentence(what, &change.stages, need, &approve);
+            Verdict::new(Stand::Waiting, reason::WAITING_FOR_APPROVAL, sentence)
+        }
         Next::Wait(why) if paused && change.released == 0 => {
             Verdict::new(Stand::Paused, reason::PAUSED, why)
         }
-        Next::Wait(why) if !change.may_begin => {
-            Verdict::new(Stand::Waiting, reason::WAITING_FOR_APPROVAL, why)
-        }
         Next::Wait(why) => {
-            let unheard = change.stages.iter().flat_map(pvecm_core::change::Stage::hosts);
+            let unheard = change.stages.iter().flat_map(Stage::hosts);
             let unheard = unheard.filter_map(|host| hosts.get(host)).any(|host| !host.connected);
             if unheard {
                 // Design: one host unreachable when a change is wanted is a stall that names it.
-                Verdict::new(Stand::Stalled, "HostNotConnected", why)
+                Verdict::new(Stand::Stalled, Blocker::HostNotConnected.reason(), why)
             } else {
                 Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why)
             }
         }
-    })
+    }
+}
+
+fn working(sentence: String) -> Verdict {
+    Verdict::new(Stand::Working, reason::CHANGE_IN_PROGRESS, sentence)
+}
+
+fn release(change: &OpenChange, stage: u32) -> Verdict {
+    let index = usize::try_from(stage).unwrap_or(usize::MAX).saturating_sub(1);
+    let summary = change.stages.get(index).map(|stage| stage.summary.clone());
+    working(summary.unwrap_or_default()).with(Effect::Release(stage))
+}
+
+/// The first release, after the guards have looked at the plan once more: since it was made it may
+/// have waited for approval for days, and a link that was to carry may be down by now.
+fn begin(
+    seen: &Observation,
+    (change, object): (&OpenChange, &PveChange),
+    desired: Option<&DesiredCluster>,
+) -> Verdict {
+    let Some(desired) = desired else {
+        let why = "the spec changed before it began".to_owned();
+        return working(why.clone()).with(Effect::Finish(Ending::Superseded, why));
+    };
+    let OpenChange { parent, generation, stages, .. } = change;
+    let summary = object.spec.plan.summary.clone();
+    let again = Plan::proposed(*parent, *generation, summary, stages.clone());
+    match guard(again, desired, &seen.view) {
+        Ok(_) => release(change, 1),
+        Err(refusal) if refusal.may_pass() => refused(&refusal),
+        Err(refusal) => {
+            let why = format!("no longer safe when it was to begin: {refusal}");
+            working(why.clone()).with(Effect::Finish(Ending::Superseded, why))
+        }
+    }
 }
 
 /// Hosts that nobody has claimed, and our own ones that should leave another text out.
@@ -205,13 +242,13 @@ fn held_back(seen: &Observation) -> Option<Verdict> {
     };
     let newest_first = seen.changes.iter().rev().map(AsRef::as_ref).filter(ours);
     let failures: Vec<&PveChange> = newest_first
-        .filter(|change| outcome_of(change) != Some(Outcome::Superseded))
-        .take_while(|change| outcome_of(change) != Some(Outcome::Succeeded))
+        .filter(|change| change.outcome() != Some(Outcome::Superseded))
+        .take_while(|change| change.outcome() != Some(Outcome::Succeeded))
         .collect();
     let last = failures.first()?;
     let why = last.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
     let name = last.name_any();
-    if outcome_of(last) == Some(Outcome::Failed) {
+    if last.outcome() == Some(Outcome::Failed) {
         let sentence = format!(
             "{name} failed: {why}; it is tried again when the spec changes or {name} is deleted"
         );
@@ -229,22 +266,19 @@ fn held_back(seen: &Observation) -> Option<Verdict> {
     Some(verdict)
 }
 
-fn refused(refusal: &pvecm_core::guard::Refusal) -> Verdict {
-    // The variant's name is the reason; what it carries is in the sentence.
-    let reason: String =
-        format!("{refusal:?}").chars().take_while(|c| c.is_alphanumeric()).collect();
-    Verdict::new(Stand::Stalled, reason, format!("the plan is refused: {refusal}"))
+fn refused(refusal: &Refusal) -> Verdict {
+    Verdict::new(Stand::Stalled, refusal.reason(), refusal.sentence())
 }
 
 /// What is left to clear away behind changes that ended.
 fn tidy(seen: &Observation) -> Option<Effect> {
-    let ended = |change: &&PveChange| outcome_of(change).is_some();
+    let ended = |change: &&PveChange| change.outcome().is_some();
     let held = |change: &PveChange| change.finalizers().iter().any(|name| name == IN_FLIGHT);
     let mut all = seen.changes.iter().map(AsRef::as_ref).filter(ended);
     if let Some(change) = all.find(|change| held(change)) {
         return Some(Effect::Unhold(change.name_any()));
     }
     let oldest = seen.changes.first().filter(|_| seen.changes.len() > KEPT)?;
-    (outcome_of(oldest).is_some() && oldest.metadata.deletion_timestamp.is_none())
+    (oldest.outcome().is_some() && oldest.metadata.deletion_timestamp.is_none())
         .then(|| Effect::Forget(oldest.name_any()))
 }

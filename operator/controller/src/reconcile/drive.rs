@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pvecm_core::approval::Need;
 use pvecm_core::change::{ConfText, Course, Parent, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::{Claim, HostView};
@@ -21,8 +22,8 @@ pub struct OpenChange {
     pub parent: Option<Parent>,
     /// Generation of the spec that asked for it.
     pub generation: i64,
-    /// Its risk needs no approval, or a person has approved it.
-    pub may_begin: bool,
+    /// A person has approved it.
+    pub approved: bool,
     /// Its stages, in order. Never empty.
     pub stages: Vec<Stage>,
     /// The highest released stage, counted from 1; 0 before the first.
@@ -40,6 +41,8 @@ pub struct Standing<'a> {
     pub generation: Option<i64>,
     /// Nothing new may start.
     pub paused: bool,
+    /// Why the change needs a person's approval; `None`: it needs none.
+    pub need: Option<Need>,
 }
 
 /// How a change ended.
@@ -62,6 +65,8 @@ pub enum Next {
     Release(u32),
     /// Write the outcome, with its reason.
     Finish(Ending, String),
+    /// Nothing until a person approves it.
+    Ask(Need),
     /// Nothing now, because of this.
     Wait(String),
 }
@@ -106,11 +111,14 @@ fn before(change: &OpenChange, standing: Standing<'_>) -> Next {
     if standing.generation != Some(change.generation) {
         return superseded("the spec changed before it began");
     }
-    if !change.may_begin {
-        return Next::Wait("waits for approval".to_owned());
-    }
     let parent = change.parent.map(|parent| parent.digest);
-    step(change, standing, parent)
+    let Some(need) = standing.need.filter(|_| !change.approved) else {
+        return step(change, standing, parent);
+    };
+    match outdated(change, standing.hosts, parent) {
+        Some(why) => superseded(why),
+        None => Next::Ask(need),
+    }
 }
 
 /// A stage is in force everywhere: go on, or end here.
@@ -130,10 +138,7 @@ fn step(change: &OpenChange, standing: Standing<'_>, parent: Option<Digest>) -> 
     let Some(stage) = next_stage(change) else {
         return Next::Finish(Ending::Failed, "it has no stages".to_owned());
     };
-    if let Some(parent) = parent
-        && replaced(stage, standing.hosts, parent)
-    {
-        let why = "another corosync.conf is in force on every host than this was made for";
+    if let Some(why) = outdated(change, standing.hosts, parent) {
         return Next::Finish(Ending::Superseded, why.to_owned());
     }
     if standing.paused {
@@ -175,6 +180,28 @@ fn unready(
         .into_iter()
         .any(|file| file.as_ref().map(|file| file.digest) != Some(parent));
     differs.then(|| format!("{host} has another corosync.conf than this stage was made for"))
+}
+
+/// Why the next stage is for a world that is no more. A change may wait for days for its approval:
+/// what was true when it was made is not when it begins.
+fn outdated(
+    change: &OpenChange,
+    hosts: &BTreeMap<HostName, HostView>,
+    parent: Option<Digest>,
+) -> Option<&'static str> {
+    let stage = next_stage(change)?;
+    let occupied = |view: &HostView| {
+        view.connected && (view.pmxcfs_file.is_some() || view.disk_file.is_some())
+    };
+    match parent {
+        Some(parent) => replaced(stage, hosts, parent)
+            .then_some("another corosync.conf is in force on every host than this was made for"),
+        None => stage
+            .hosts()
+            .filter_map(|host| hosts.get(host))
+            .any(occupied)
+            .then_some("a cluster was made meanwhile on a host that was to form one"),
+    }
 }
 
 /// Whether every member of a stage, and all in the same way, is past the text that it was made for:

@@ -11,16 +11,12 @@ mod events;
 mod observe;
 mod report;
 mod sealed;
-mod validate;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use pvecm_crds::PveChange;
-use pvecm_crds::change::Outcome;
-use pvecm_crds::cluster::Node;
 use pvecm_crds::condition::reason;
 
 use crate::access::AccessError;
@@ -147,21 +143,6 @@ async fn confess(key: &ClusterKey, panicked: bool, said: String, context: &Conte
     let Ok(seen) = observe(key, Sight::Stored, context).await else { return };
     let reported = report(&seen, &verdict, context).await;
     tracing::debug!(cluster = %key, ok = reported.is_ok(), "failure reported");
-}
-
-/// The name of the `PveHost` of a node: its own name in lower case unless the spec says otherwise.
-#[must_use]
-pub fn host_of(node: &Node) -> String {
-    match &node.host_ref {
-        Some(host) => host.name.clone(),
-        None => node.name.to_ascii_lowercase(),
-    }
-}
-
-/// How a change ended, if it has.
-#[must_use]
-pub fn outcome_of(change: &PveChange) -> Option<Outcome> {
-    change.status.as_ref()?.outcome
 }
 
 /// A sentence within the 1024 characters that the schema allows.

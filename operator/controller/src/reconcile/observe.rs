@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use kube::ResourceExt;
-use pvecm_core::ids::{ChangeNumber, ConfigVersion, Digest, HostName};
-use pvecm_core::observed::{HostView, ObservedCluster};
-use pvecm_crds::change::{ConfigText, Risk};
+use pvecm_core::ids::{ChangeNumber, Digest, HostName};
+use pvecm_core::observed::ObservedCluster;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
 use super::drive::OpenChange;
-use super::{host_of, outcome_of};
 use crate::access::AccessError;
 use crate::context::Context;
 use crate::heartbeat::Heard;
@@ -79,7 +77,7 @@ pub async fn observe(
     let cluster = read_cluster(key, sight, context).await?;
     let changes = read_changes(key, sight, context).await?;
     let uid = cluster.as_ref().and_then(|cluster| cluster.uid());
-    let open_object = changes.iter().find(|change| outcome_of(change).is_none()).cloned();
+    let open_object = changes.iter().find(|change| change.outcome().is_none()).cloned();
     let open = open_object.map(|object| open_change(&object, uid.as_deref()).map(|o| (o, object)));
     let open = open.transpose()?;
     let hosts = read_hosts(key, names(cluster.as_deref(), open.as_ref()), sight, context).await?;
@@ -88,12 +86,13 @@ pub async fn observe(
     });
     let heard: BTreeMap<_, _> = heard.collect();
     let view = view(&hosts, &heard, &changes, uid.as_deref())?;
-    let last = changes.iter().rev().find(|change| outcome_of(change).is_some());
+    let last = changes.iter().rev().find(|change| change.outcome().is_some());
     let outcome_age =
         last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));
     let in_force = in_force(&view).map(|digest| digest.to_string());
-    let known_digest =
-        in_force.clone().filter(|digest| texts(&changes).contains_key(digest.as_str()));
+    let known_digest = in_force.clone().filter(|digest| {
+        convert::texts(changes.iter().map(AsRef::as_ref)).contains_key(digest.as_str())
+    });
     let drifted = in_force.is_some_and(|digest| {
         last.is_some_and(|last| {
             of_cluster(last, uid.as_deref()) && !digests(last).contains(&digest)
@@ -146,7 +145,9 @@ fn names(
     cluster: Option<&PveCluster>,
     open: Option<&(OpenChange, Arc<PveChange>)>,
 ) -> BTreeSet<String> {
-    let wanted = cluster.into_iter().flat_map(|cluster| cluster.spec.nodes.iter().map(host_of));
+    let wanted = cluster
+        .into_iter()
+        .flat_map(|cluster| cluster.spec.nodes.iter().map(pvecm_crds::cluster::Node::host));
     let stages = open.into_iter().flat_map(|(change, _)| &change.stages);
     let working = stages.flat_map(|stage| stage.hosts().map(ToString::to_string));
     wanted.chain(working).collect()
@@ -195,7 +196,7 @@ fn open_change(object: &PveChange, uid: Option<&str>) -> Result<OpenChange, Obse
         number: ChangeNumber(u64::try_from(spec.number).map_err(|why| refused(&why))?),
         parent,
         generation: spec.plan.generation,
-        may_begin: spec.approved || spec.plan.risk == Risk::Live,
+        approved: spec.approved,
         stages,
         released: u32::try_from(released).map_err(|why| refused(&why))?,
         ending: foreign || object.metadata.deletion_timestamp.is_some(),
@@ -209,35 +210,15 @@ fn view(
     changes: &[Arc<PveChange>],
     uid: Option<&str>,
 ) -> Result<ObservedCluster, ObserveError> {
-    let texts = texts(changes);
-    let mut views: BTreeMap<HostName, HostView> = BTreeMap::new();
-    for (name, host) in hosts {
+    let hosts = hosts.iter().map(|(name, host)| {
         let connected = heard.get(name) == Some(&Heard::Fresh);
-        let mut view = convert::host_view(host, connected, uid.unwrap_or_default(), None)
-            .map_err(|why| not_understood("PveHost", &**host, why))?;
-        for file in view.pmxcfs_file.iter_mut().chain(&mut view.disk_file) {
-            let known = texts.get(file.digest.to_string().as_str());
-            file.text = file.text.take().or_else(|| known.map(|known| known.text.clone()));
-        }
-        views.insert(name.clone(), view);
-    }
-    let of_objects = changes.iter().map(|change| change.spec.number);
-    let ledgers = hosts.values().filter_map(|host| host.status.as_ref()?.ledger.as_ref());
-    let highest = of_objects.chain(ledgers.map(|ledger| ledger.highest_change)).max();
-    let reserved = texts.values().map(|text| text.version).max();
-    let number = |n: Option<i64>| u64::try_from(n.unwrap_or(0)).unwrap_or(0);
-    Ok(ObservedCluster {
-        hosts: views,
-        last_change: ChangeNumber(number(highest)),
-        reserved_version: ConfigVersion(number(reserved)),
+        (name, host.as_ref(), connected)
+    });
+    let changes: Vec<&PveChange> = changes.iter().map(AsRef::as_ref).collect();
+    convert::observed(hosts, &changes, uid.unwrap_or_default()).map_err(|error| {
+        let object = format!("PveHost {}", error.host);
+        ObserveError::NotUnderstood { object, why: error.why.to_string() }
     })
-}
-
-/// Every text that a kept change wrote or reserved, by digest.
-fn texts(changes: &[Arc<PveChange>]) -> BTreeMap<&str, &ConfigText> {
-    let stages = changes.iter().flat_map(|change| &change.spec.plan.stages);
-    let texts = stages.flat_map(|stage| [Some(&stage.config), stage.back.as_ref()]).flatten();
-    texts.map(|text| (text.digest.as_str(), text)).collect()
 }
 
 /// The digest of the text that a quorate host sees in /etc/pve.

@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::events::{Recorder, Reporter};
+use pvecm_crds::change::Outcome;
 use pvecm_crds::{PveChange, PveCluster, PveHost};
 use serde_json::{Value, json};
 
@@ -237,6 +238,78 @@ async fn a_paused_cluster_claims_and_creates_nothing() {
     assert_eq!(pass(&server).await, Vec::<String>::new());
 }
 
+/// Under manual approval, with the first change created and waiting.
+async fn waiting() -> Shared {
+    let server = world();
+    let mut wanted = cluster();
+    wanted["spec"]["rollout"] = json!({"approval": "Manual"});
+    server.lock().unwrap().put("pveclusters", wanted);
+    for _ in 0..3 {
+        pass(&server).await;
+    }
+    server
+}
+
+fn edit(server: &Shared, path: &str, edit: impl FnOnce(&mut Value)) {
+    edit(server.lock().unwrap().objects.get_mut(&format!("{GROUP}/{path}")).unwrap());
+}
+
+fn first_change(server: &Shared) -> pvecm_crds::PveChangeStatus {
+    object::<PveChange>(server, "pvechanges/prod-42").unwrap().status.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn under_manual_approval_a_change_is_created_and_waits_and_the_condition_says_how_to_go_on() {
+    let server = waiting().await;
+    assert_eq!(first_change(&server).released_stage, 0);
+    let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
+    let conditions = cluster.status.unwrap().conditions;
+    for kind in ["Ready", "Reconciling"] {
+        let found = conditions.iter().find(|c| c.type_ == kind).unwrap();
+        assert_eq!(found.reason, "WaitingForApproval", "{kind}");
+        for part in ["prod-42", "Live", "nobody is interrupted", "pvecm approve prod-42 -n pve"] {
+            assert!(found.message.contains(part), "no `{part}` in: {}", found.message);
+        }
+    }
+    assert_eq!(pass(&server).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_approved_change_begins() {
+    let server = waiting().await;
+    edit(&server, "pvechanges/prod-42", |change| change["spec"]["approved"] = json!(true));
+    pass(&server).await;
+    assert_eq!(first_change(&server).released_stage, 1);
+}
+
+#[tokio::test]
+async fn a_rollout_that_no_longer_asks_supersedes_what_waits_and_begins_anew_by_itself() {
+    let server = waiting().await;
+    edit(&server, "pveclusters/prod", |cluster| {
+        cluster["spec"]["rollout"]["approval"] = json!("Automatic");
+        cluster["metadata"]["generation"] = json!(2);
+    });
+    for _ in 0..4 {
+        pass(&server).await;
+    }
+    assert_eq!(first_change(&server).outcome, Some(Outcome::Superseded));
+    let next: PveChange = object(&server, "pvechanges/prod-43").unwrap();
+    assert_eq!(next.status.unwrap().released_stage, 1);
+}
+
+#[tokio::test]
+async fn an_approved_change_that_the_guards_would_no_longer_let_through_does_not_begin() {
+    let server = waiting().await;
+    edit(&server, "pvehosts/n1", |host| {
+        host["status"]["addresses"][0]["cidr"] = json!("10.0.0.9/24");
+    });
+    edit(&server, "pvechanges/prod-42", |change| change["spec"]["approved"] = json!(true));
+    pass(&server).await;
+    let status = first_change(&server);
+    assert_eq!((status.released_stage, status.outcome), (0, Some(Outcome::Superseded)));
+    assert!(status.message.unwrap().contains("10.0.0.1"));
+}
+
 #[tokio::test]
 async fn a_replica_without_the_lease_writes_nothing() {
     let server = world();
@@ -254,7 +327,7 @@ async fn the_change_of_a_deleted_cluster_ends_and_lets_go() {
     server.lock().unwrap().objects.remove(&format!("{GROUP}/pveclusters/prod"));
     pass(&server).await;
     let change: PveChange = object(&server, "pvechanges/prod-42").unwrap();
-    assert_eq!(outcome_of(&change), Some(Outcome::Superseded));
+    assert_eq!(change.outcome(), Some(Outcome::Superseded));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod actions;
 mod case;
 mod hosts;
 mod links;
+mod pages;
 mod refusal;
 mod texts;
 mod totem;

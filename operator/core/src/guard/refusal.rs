@@ -241,40 +241,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The variant's name: the reason in the condition and the label of the metric.
+    /// What a sentence about a refusal begins with: a few reasons are those of blockers as well.
+    pub const BEGINS: &str = "the plan is refused: ";
+
+    /// The refusal in one sentence.
     #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::EmptyPlan => "EmptyPlan",
-            Self::WrongGeneration { .. } => "WrongGeneration",
-            Self::ParentUnknown => "ParentUnknown",
-            Self::TextNotUnderstood { .. } => "TextNotUnderstood",
-            Self::WrongDigest { .. } => "WrongDigest",
-            Self::WrongVersion { .. } => "WrongVersion",
-            Self::OtherCluster { .. } => "OtherCluster",
-            Self::VersionNotAbove { .. } => "VersionNotAbove",
-            Self::OtherText { .. } => "OtherText",
-            Self::NoWayBack { .. } => "NoWayBack",
-            Self::WrongWayBack { .. } => "WrongWayBack",
-            Self::ViewNotSound { .. } => "ViewNotSound",
-            Self::WrongName { .. } => "WrongName",
-            Self::WrongGroup { .. } => "WrongGroup",
-            Self::MembersMove { .. } => "MembersMove",
-            Self::AddressNotOnHost { .. } => "AddressNotOnHost",
-            Self::AddressTwice { .. } => "AddressTwice",
-            Self::ArithmeticUnknown { .. } => "ArithmeticUnknown",
-            Self::NotQuorate { .. } => "NotQuorate",
-            Self::VotesMoveTooFar { .. } => "VotesMoveTooFar",
-            Self::AddressMoves { .. } => "AddressMoves",
-            Self::PortMoves { .. } => "PortMoves",
-            Self::SharedSocket { .. } => "SharedSocket",
-            Self::CryptoMoves { .. } => "CryptoMoves",
-            Self::TokenShrinks { .. } => "TokenShrinks",
-            Self::PingsLate { .. } => "PingsLate",
-            Self::NoVerifiedLink { .. } => "NoVerifiedLink",
-            Self::ActionMisplaced { .. } => "ActionMisplaced",
-            Self::WrongRecipient { .. } => "WrongRecipient",
-            Self::Unproven { .. } => "Unproven",
-        }
+    pub fn sentence(&self) -> String {
+        format!("{}{self}", Self::BEGINS)
+    }
+
+    /// Whether the world may become again what the plan was made for, so that waiting is enough.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::ViewNotSound { .. } | Self::NoVerifiedLink { .. })
     }
 }

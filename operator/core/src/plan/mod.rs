@@ -17,6 +17,7 @@ mod ground;
 mod join;
 mod links;
 mod moves;
+mod pages;
 mod report;
 mod totem;
 mod votes;

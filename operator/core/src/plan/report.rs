@@ -96,7 +96,7 @@ pub enum Blocker {
 impl fmt::Display for Blocker {
     /// The variant's name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        f.write_str(self.reason())
     }
 }
 

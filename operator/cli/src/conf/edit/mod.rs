@@ -4,20 +4,19 @@ mod flags;
 mod steps;
 mod write;
 
+use super::Verdict;
+use super::input::Input;
+use super::lint::{is_harm, line};
+use super::output::{self, Format};
+use crate::unified::unified_bytes;
 use anyhow::{Context as _, Result, bail};
 use clap::Args as ClapArgs;
+use flags::Steps;
 use pvecm_core::conf::Document;
 use pvecm_core::conf::edit::bump;
 use pvecm_core::conf::lint::{Finding, Reader, lint};
 use pvecm_core::ids::ConfigVersion;
 use serde::Serialize;
-use similar::TextDiff;
-
-use super::Verdict;
-use super::input::Input;
-use super::lint::{is_harm, line};
-use super::output::{self, Format};
-use flags::Steps;
 
 /// Change a file, and nothing in it but the lines that must change.
 ///
@@ -174,12 +173,6 @@ fn raised(old: &Document, new: Document) -> Result<Document> {
 
 /// The change as `diff -u` has it, byte for byte.
 fn unified(old: &Document, new: &Document, file: &Input) -> Vec<u8> {
-    let diff = TextDiff::from_lines(old.as_bytes(), new.as_bytes());
-    let mut text = Vec::new();
     let name = file.to_string();
-    diff.unified_diff()
-        .header(&name, &name)
-        .to_writer(&mut text)
-        .expect("writing to memory never fails");
-    text
+    unified_bytes((&name, old.as_bytes()), (&name, new.as_bytes()))
 }

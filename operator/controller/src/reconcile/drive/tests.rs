@@ -36,7 +36,7 @@ fn change(released: u32) -> OpenChange {
         number: ChangeNumber(9),
         parent: Some(Parent { version, digest }),
         generation: 3,
-        may_begin: true,
+        approved: false,
         stages: vec![stage(5, Course::Write), stage(7, Course::Write)],
         released,
         ending: false,
@@ -79,13 +79,15 @@ fn hosts(version: u64, applied: impl Into<Option<AppliedStage>>) -> Hosts {
 }
 
 fn at(change: &OpenChange, hosts: &Hosts) -> Next {
-    drive(change, Standing { hosts, generation: Some(3), paused: false })
+    drive(change, Standing { hosts, generation: Some(3), paused: false, need: None })
 }
 
 fn waits_for(next: &Next, word: &str) {
     match next {
         Next::Wait(sentence) => assert!(sentence.contains(word), "{sentence}"),
-        Next::Release(_) | Next::Finish(..) => panic!("{next:?} does not wait for {word}"),
+        Next::Release(_) | Next::Finish(..) | Next::Ask(_) => {
+            panic!("{next:?} does not wait for {word}")
+        }
     }
 }
 
@@ -126,21 +128,52 @@ fn one_host_with_another_file_holds_the_release_and_all_of_them_supersede_it() {
 #[test]
 fn a_changed_spec_supersedes_only_what_has_not_begun() {
     let hosts4 = hosts(4, None);
-    let standing = |hosts| Standing { hosts, generation: Some(4), paused: false };
+    let standing = |hosts| Standing { hosts, generation: Some(4), paused: false, need: None };
     ends(&drive(&change(0), standing(&hosts4)), Ending::Superseded);
     let hosts5 = hosts(5, Some(applied(1, StageResult::Confirmed)));
     assert_eq!(drive(&change(1), standing(&hosts5)), Next::Release(2));
 }
 
+fn asking(change: &OpenChange, hosts: &Hosts) -> Next {
+    let need = Some(Need::Manual);
+    drive(change, Standing { hosts, generation: Some(3), paused: false, need })
+}
+
 #[test]
-fn a_change_that_needs_approval_waits_for_it() {
-    let change = OpenChange { may_begin: false, ..change(0) };
-    waits_for(&at(&change, &hosts(4, None)), "approval");
+fn a_change_that_needs_approval_waits_for_it_and_begins_with_it() {
+    assert_eq!(asking(&change(0), &hosts(4, None)), Next::Ask(Need::Manual));
+    let approved = OpenChange { approved: true, ..change(0) };
+    assert_eq!(asking(&approved, &hosts(4, None)), Next::Release(1));
+}
+
+#[test]
+fn a_change_that_has_begun_is_not_asked_about_again() {
+    let held = hosts(5, Some(applied(1, StageResult::Confirmed)));
+    assert_eq!(asking(&change(1), &held), Next::Release(2));
+}
+
+#[test]
+fn a_waiting_change_for_another_file_than_the_one_in_force_is_superseded() {
+    ends(&asking(&change(0), &hosts(40, None)), Ending::Superseded);
+}
+
+#[test]
+fn a_waiting_formation_is_superseded_when_the_host_got_a_cluster_meanwhile() {
+    let forming = Stage {
+        group: BTreeMap::new(),
+        actions: BTreeMap::from([(host("n1"), Vec::new())]),
+        ..stage(1, Course::Local)
+    };
+    let change = OpenChange { parent: None, stages: vec![forming], ..change(0) };
+    ends(&asking(&change, &hosts(4, None)), Ending::Superseded);
+    let empty = HostView { pmxcfs_file: None, disk_file: None, ..view(0, None) };
+    let empty = Hosts::from([(host("n1"), empty)]);
+    assert_eq!(asking(&change, &empty), Next::Ask(Need::Manual));
 }
 
 #[test]
 fn a_pause_holds_the_next_stage_and_no_outcome() {
-    let standing = |hosts| Standing { hosts, generation: Some(3), paused: true };
+    let standing = |hosts| Standing { hosts, generation: Some(3), paused: true, need: None };
     let held = hosts(5, Some(applied(1, StageResult::Confirmed)));
     waits_for(&drive(&change(1), standing(&held)), "paused");
     let done = hosts(7, Some(applied(2, StageResult::Confirmed)));

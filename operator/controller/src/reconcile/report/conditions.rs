@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use pvecm_core::plan::Blocker;
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{LinkFault, NodeStatus};
 use pvecm_crds::condition::{kind, reason};
@@ -80,15 +81,15 @@ fn ready(facts: &Facts<'_>) -> Claim {
     let sick = facts.nodes.iter().find_map(|node| Some((node, node.message.as_ref()?)));
     if let Some((node, why)) = sick {
         let sentence = format!("{}: {why}", node.name);
-        return Claim::new(kind::READY, "False", "NodeUnhealthy", sentence);
+        return Claim::new(kind::READY, "False", reason::NODE_UNHEALTHY, sentence);
     }
     if let Some(node) = facts.nodes.iter().find(|node| !node.online) {
         let sentence = format!("{} is not in the membership", node.name);
-        return Claim::new(kind::READY, "False", "NodeUnhealthy", sentence);
+        return Claim::new(kind::READY, "False", reason::NODE_UNHEALTHY, sentence);
     }
     if let Some(LinkFault { number, from, to }) = facts.links.first() {
         let sentence = format!("link {number} from {from} to {to} is not connected");
-        return Claim::new(kind::READY, "False", "LinkNotConnected", sentence);
+        return Claim::new(kind::READY, "False", Blocker::LinkNotConnected.reason(), sentence);
     }
     Claim::new(kind::READY, "True", reason::AS_WANTED, &verdict.sentence)
 }
@@ -116,13 +117,18 @@ fn stalled(verdict: &Verdict) -> Claim {
 fn quorate(facts: &Facts<'_>) -> Claim {
     let heard = || facts.seen.view.hosts.values().filter(|view| view.connected);
     if heard().any(|view| view.quorate) {
-        Claim::new(kind::QUORATE, "True", "Quorate", "the cluster has quorum")
+        Claim::new(kind::QUORATE, "True", reason::QUORATE, "the cluster has quorum")
     } else if heard().next().is_none() {
         Claim::new(kind::QUORATE, "Unknown", reason::UNKNOWN, "no agent of this cluster is heard")
     } else if heard().all(|view| view.disk_file.is_none()) {
-        Claim::new(kind::QUORATE, "False", "NotFormed", "there is no cluster yet")
+        Claim::new(kind::QUORATE, "False", reason::NOT_FORMED, "there is no cluster yet")
     } else {
-        Claim::new(kind::QUORATE, "False", "NotQuorate", "no host that is heard is quorate")
+        Claim::new(
+            kind::QUORATE,
+            "False",
+            Blocker::NotQuorate.reason(),
+            "no host that is heard is quorate",
+        )
     }
 }
 
@@ -151,7 +157,7 @@ fn drifted(facts: &Facts<'_>) -> Claim {
     let Facts { seen, verdict, nodes: _, links: _ } = facts;
     if seen.open.is_none() && seen.drifted && verdict.stand != Stand::Settled {
         let sentence = "corosync.conf is not what the last change left, and differs from the spec";
-        Claim::new(kind::DRIFTED, "True", "EditedElsewhere", sentence)
+        Claim::new(kind::DRIFTED, "True", reason::EDITED_ELSEWHERE, sentence)
     } else {
         Claim::new(
             kind::DRIFTED,
@@ -167,6 +173,6 @@ fn paused(cluster: &PveCluster) -> Claim {
         let sentence = "`rollout.paused` is true: nothing new is started";
         Claim::new(kind::PAUSED, "True", reason::PAUSED, sentence)
     } else {
-        Claim::new(kind::PAUSED, "False", "NotPaused", "changes are carried out")
+        Claim::new(kind::PAUSED, "False", reason::NOT_PAUSED, "changes are carried out")
     }
 }

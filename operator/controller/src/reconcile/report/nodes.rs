@@ -8,7 +8,6 @@ use pvecm_core::observed::HostView;
 use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec, QuorumStatus};
 
 use super::Observation;
-use crate::reconcile::host_of;
 
 /// Every node of the file and of the spec, the spec's first.
 pub fn nodes(
@@ -17,7 +16,7 @@ pub fn nodes(
     seen: &Observation,
 ) -> Vec<NodeStatus> {
     let wanted = spec.nodes.iter().map(|node| {
-        let host = host_of(node).parse::<HostName>().ok();
+        let host = node.host().parse::<HostName>().ok();
         let view = host.and_then(|host| seen.view.hosts.get(&host));
         let listed =
             config.and_then(|config| config.nodes.iter().find(|n| n.name.as_str() == node.name));

@@ -78,7 +78,7 @@ fn plans_as_the_planner_makes_them_are_proven() {
 }
 
 #[test]
-fn an_empty_plan_or_one_for_another_spec_is_refused() {
+fn a_plan_that_does_nothing_or_what_nobody_wants_any_more_is_refused() {
     refuses!(adding(), Refusal::EmptyPlan, Vec::clear);
     let mut world = adding();
     let plan = proposed(&world);
@@ -88,7 +88,7 @@ fn an_empty_plan_or_one_for_another_spec_is_refused() {
 }
 
 #[test]
-fn a_plan_that_starts_from_a_text_that_nobody_has_is_refused() {
+fn overwriting_an_edit_that_nobody_here_has_seen_is_refused() {
     let mut plan = proposed(&adding());
     plan.parent.as_mut().unwrap().digest = Digest::of(b"other");
     let world = adding();
@@ -106,7 +106,7 @@ fn a_version_that_aborts_corosync_is_refused() {
 }
 
 #[test]
-fn a_text_under_a_wrong_name_is_refused() {
+fn a_text_that_hosts_would_take_for_another_one_is_refused() {
     refuses!(adding(), Refusal::WrongDigest { stage: 1 }, |stages| {
         stages[0].config.digest = Digest::of(b"other");
     });
@@ -116,7 +116,7 @@ fn a_text_under_a_wrong_name_is_refused() {
 }
 
 #[test]
-fn a_text_of_another_cluster_is_refused() {
+fn a_text_that_would_leave_every_member_alone_in_another_cluster_is_refused() {
     refuses!(adding(), Refusal::OtherCluster { stage: 1, .. }, |stages| {
         rewrite(&mut stages[0].config, |text| {
             text.replace("cluster_name: prod", "cluster_name: test")
@@ -125,7 +125,7 @@ fn a_text_of_another_cluster_is_refused() {
 }
 
 #[test]
-fn a_version_that_was_seen_or_reserved_is_refused() {
+fn a_version_that_members_would_ignore_is_refused() {
     let mut world = adding();
     let plan = proposed(&world);
     world.observed.reserved_version = ConfigVersion(8);
@@ -134,7 +134,7 @@ fn a_version_that_was_seen_or_reserved_is_refused() {
 }
 
 #[test]
-fn a_version_that_names_two_texts_is_refused() {
+fn two_texts_under_one_version_that_would_split_the_cluster_are_refused() {
     refuses!(
         swapping(),
         Refusal::VersionNotAbove { stage: 2, version: ConfigVersion(9) },
@@ -147,14 +147,14 @@ fn a_version_that_names_two_texts_is_refused() {
 }
 
 #[test]
-fn a_stage_that_writes_nothing_cannot_bring_another_text() {
+fn a_joiner_with_a_file_that_no_member_has_is_refused() {
     refuses!(joining(), Refusal::OtherText { stage: 1 }, |stages| {
         rewrite(&mut stages[0].config, |text| format!("{text}# more\n"));
     });
 }
 
 #[test]
-fn a_stage_that_cannot_be_undone_is_refused() {
+fn a_stage_that_could_cut_members_off_for_good_is_refused() {
     refuses!(adding(), Refusal::NoWayBack { stage: 1 }, |stages| stages[0].back = None);
     refuses!(adding(), Refusal::WrongWayBack { stage: 1 }, |stages| {
         rewrite(stages[0].back.as_mut().unwrap(), |text| format!("{text}# more\n"));
@@ -163,7 +163,7 @@ fn a_stage_that_cannot_be_undone_is_refused() {
 }
 
 #[test]
-fn an_unsound_view_is_refused() {
+fn a_change_that_would_lose_a_member_that_is_already_unwell_is_refused() {
     let spoils: [fn(&mut World); 10] = [
         |w| w.host(2).connected = false,
         |w| w.host(2).paused = true,
@@ -186,7 +186,7 @@ fn an_unsound_view_is_refused() {
 }
 
 #[test]
-fn a_joiner_or_founder_that_is_not_empty_is_refused() {
+fn overwriting_what_a_joiner_or_founder_already_holds_is_refused() {
     let mut world = joining();
     let plan = proposed(&world);
     world.host(2).guests.insert(100);
@@ -201,14 +201,14 @@ fn a_joiner_or_founder_that_is_not_empty_is_refused() {
 }
 
 #[test]
-fn a_node_under_another_name_than_its_host_is_refused() {
+fn a_name_under_which_pmxcfs_would_not_start_is_refused() {
     refuses!(adding(), Refusal::WrongName { stage: 1, .. }, |stages| {
         rewrite(&mut stages[0].config, |text| text.replace("name: n3", "name: x3"));
     });
 }
 
 #[test]
-fn a_group_without_a_member_is_refused() {
+fn confirming_without_a_member_that_may_be_cut_off_is_refused() {
     refuses!(adding(), Refusal::WrongGroup { stage: 1 }, |stages| {
         stages[0].group.remove(&id(3));
     });
@@ -216,7 +216,7 @@ fn a_group_without_a_member_is_refused() {
 }
 
 #[test]
-fn a_node_that_is_listed_and_never_started_is_refused() {
+fn votes_of_a_node_that_never_starts_are_refused() {
     refuses!(joining(), Refusal::MembersMove { stage: 2, .. }, |stages| {
         stages.truncate(2);
     });
@@ -234,14 +234,14 @@ fn a_member_that_vanishes_from_the_list_is_refused() {
 }
 
 #[test]
-fn an_address_that_no_card_has_is_refused() {
+fn an_address_on_which_a_node_would_run_alone_is_refused() {
     refuses!(adding(), Refusal::AddressNotOnHost { stage: 1, .. }, |stages| {
         rewrite(&mut stages[0].config, |text| text.replace("10.0.1.3", "10.0.1.99"));
     });
 }
 
 #[test]
-fn an_address_on_two_nodes_is_refused() {
+fn an_address_for_two_nodes_of_which_one_would_vanish_is_refused() {
     let mut world = adding();
     world.host(3).addresses.insert("10.0.2.2/24".parse().unwrap());
     refuses!(world, Refusal::AddressTwice { stage: 1, .. }, |stages| {
@@ -252,7 +252,7 @@ fn an_address_on_two_nodes_is_refused() {
 }
 
 #[test]
-fn votes_that_move_under_quorum_options_are_refused() {
+fn votes_that_move_under_another_majority_than_the_proved_one_are_refused() {
     refuses!(voting(), Refusal::ArithmeticUnknown { stage: 1 }, |stages| {
         stages.truncate(1);
         rewrite(&mut stages[0].config, |text| {
@@ -262,7 +262,7 @@ fn votes_that_move_under_quorum_options_are_refused() {
 }
 
 #[test]
-fn a_founder_left_with_half_the_votes_is_refused() {
+fn a_founder_left_read_only_with_half_the_votes_is_refused() {
     // As in `joining`, but the founder was formed with one vote and nobody lends it another.
     let mut world = World::new(2);
     world.install(&[(1, 1)], &[0]);
@@ -296,7 +296,7 @@ fn with_n2(parent: &str, version: ConfigVersion) -> String {
 }
 
 #[test]
-fn two_votes_in_one_stage_are_refused() {
+fn two_votes_in_one_stage_that_allow_two_majorities_are_refused() {
     refuses!(voting(), Refusal::VotesMoveTooFar { stage: 1 }, |stages| {
         let last = stages.pop().unwrap();
         rewrite(&mut stages[0].config, |_| {
@@ -306,7 +306,7 @@ fn two_votes_in_one_stage_are_refused() {
 }
 
 #[test]
-fn an_edited_address_of_a_link_that_stays_is_refused() {
+fn an_edited_address_that_a_reload_would_not_take_is_refused() {
     let mut world = adding();
     world.host(3).addresses.insert("10.0.0.33/24".parse().unwrap());
     refuses!(world, Refusal::AddressMoves { stage: 1, .. }, |stages| {
@@ -315,7 +315,7 @@ fn an_edited_address_of_a_link_that_stays_is_refused() {
 }
 
 #[test]
-fn removing_the_last_link_that_works_is_refused() {
+fn removing_the_last_link_that_works_between_two_members_is_refused() {
     // Link 1 goes; of link 0 one pair says that it is broken, and the plan does not know.
     let mut world = World::running(3, &[0, 1]);
     world.desired.links.pop();
@@ -343,7 +343,7 @@ fn removing_the_old_link_before_the_new_one_was_seen_connected_is_refused() {
 }
 
 #[test]
-fn actions_out_of_place_are_refused() {
+fn an_action_that_would_take_a_member_out_of_its_cluster_is_refused() {
     refuses!(adding(), Refusal::ActionMisplaced { stage: 1, .. }, |stages| {
         stages[0].actions.insert(host(2), vec![Action::FormCluster {}]);
     });
@@ -356,7 +356,7 @@ fn actions_out_of_place_are_refused() {
 }
 
 #[test]
-fn an_authkey_sealed_to_another_key_is_refused() {
+fn an_authkey_that_a_stranger_could_read_is_refused() {
     refuses!(joining(), Refusal::WrongRecipient { stage: 1, .. }, |stages| {
         let seal = Action::SealAuthkey { to: host(2), recipient: "age1other".to_owned() };
         stages[0].actions.insert(host(1), vec![seal]);
@@ -364,7 +364,7 @@ fn an_authkey_sealed_to_another_key_is_refused() {
 }
 
 #[test]
-fn a_change_without_proof_is_refused() {
+fn a_change_that_could_be_confirmed_on_the_old_value_is_refused() {
     let value = |probe: &Probe| matches!(probe, Probe::RunningValue { .. });
     refuses!(voting(), Refusal::Unproven { stage: 1, .. }, |stages| {
         stages[0].probes.retain(|probe| !value(probe));
@@ -381,7 +381,7 @@ fn a_change_without_proof_is_refused() {
 }
 
 #[test]
-fn two_nodes_in_one_stage_are_refused() {
+fn two_new_votes_at_once_that_could_take_quorum_are_refused() {
     let mut world = World::new(3);
     world.install(&[(1, 3)], &[0]);
     refuses!(world, Refusal::MembersMove { stage: 2, .. }, |stages| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Action, ConfText, Course, Plan, Stage};
 use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form};
-use crate::desired::{DesiredCluster, DesiredLink, DesiredNode, Rollout};
+use crate::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, MaxRisk, Rollout};
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 use crate::quorum::{expected, is_quorate};
@@ -47,7 +47,12 @@ impl World {
             nodes: (1..=nodes).map(node).collect(),
             links: vec![wanted_link(0, None)],
             totem: TotemOptions::default(),
-            rollout: Rollout { confirm_timeout_secs: 30, paused: false },
+            rollout: Rollout {
+                approval: Approval::Automatic,
+                max_risk: MaxRisk::Live,
+                confirm_timeout_secs: 30,
+                paused: false,
+            },
             generation: 1,
         };
         let hosts = (1..=nodes).map(|n| (host(n), empty_host(n))).collect();

@@ -1,8 +1,9 @@
 //! From the spec as it was written to what is wanted, once. Pure.
 
 use pvecm_core::desired::DesiredCluster;
-use pvecm_crds::unsupported::not_supported;
-use pvecm_crds::{PveCluster, convert};
+
+use crate::condition::reason;
+use crate::{PveCluster, convert, not_supported};
 
 /// Why a spec cannot be carried out, whatever the hosts say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +14,17 @@ pub enum ValidateError {
     /// It breaks a rule that the API server cannot check.
     #[error("{0}")]
     Invalid(String),
+}
+
+impl ValidateError {
+    /// The reason in the condition.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NotSupported(_) => reason::NOT_SUPPORTED,
+            Self::Invalid(_) => reason::INVALID_SPEC,
+        }
+    }
 }
 
 /// Checks and parses a spec.

@@ -1,0 +1,281 @@
+//! Planning from files: no API server, no hosts.
+//!
+//! The world is taken to be well: the given corosync.conf is in force on every node that it lists, all
+//! of them quorate and connected. What was taken for granted, and what nobody could know, is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::Context as _;
+use ipnet::IpNet;
+use kube::ResourceExt as _;
+use pvecm_core::change::ConfText;
+use pvecm_core::conf::{Config, Document, Node};
+use pvecm_core::desired::{DesiredCluster, DesiredNode};
+use pvecm_core::ids::{HostName, NodeId};
+use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
+use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
+use serde_json::Value;
+
+use super::answer::{Answer, ask};
+
+/// The files to plan from.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The `PveCluster` that is wanted.
+    pub spec: &'a Path,
+    /// The file in force; `None`: there is no cluster yet.
+    pub conf: Option<&'a Path>,
+}
+
+/// Plans from files. `hosts` are `PveHost`s, from which names, addresses, guests and keys are taken.
+pub fn answer(files: Files<'_>, hosts: Option<&Path>) -> anyhow::Result<Answer> {
+    let cluster: PveCluster = yaml::read(&read(files.spec)?)
+        .with_context(|| format!("{} holds no PveCluster", files.spec.display()))?;
+    let conf = files.conf.map(read).transpose()?;
+    let facts = hosts.map(|path| facts(&read(path)?)).transpose()?.unwrap_or_default();
+    match validate(&cluster) {
+        Ok(desired) => plan(&desired, conf.as_deref(), &facts),
+        Err(why) => Ok(Answer::invalid(cluster.name_any(), &why)),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What is known of hosts, by name.
+type Facts = BTreeMap<HostName, HostView>;
+
+/// One `PveHost`, or a list of them.
+fn facts(text: &str) -> anyhow::Result<Facts> {
+    let value: Value = yaml::read(text).context("the file of the hosts is not understood")?;
+    let items = match value.get("items") {
+        Some(items) => serde_json::from_value(items.clone()),
+        None => serde_json::from_value(value).map(|host| vec![host]),
+    };
+    let hosts: Vec<PveHost> = items.context("the file of the hosts holds no PveHosts")?;
+    let view = |host: PveHost| {
+        let view = convert::host_view(&host, true, "", None)?;
+        Ok((host.name_any().parse()?, view))
+    };
+    hosts.into_iter().map(view).collect()
+}
+
+fn plan(desired: &DesiredCluster, conf: Option<&str>, facts: &Facts) -> anyhow::Result<Answer> {
+    let config = conf.map(|text| Config::read(&Document::parse(text.as_bytes()))).transpose();
+    let config = config.context("corosync.conf is not understood")?;
+    let in_force = config.as_ref().zip(conf).map(|(config, text)| {
+        let members = config.nodes.iter().map(|node| node.id).collect();
+        InForce { config, conf: ConfText::new(config.version, text.to_owned()), members }
+    });
+    let view = |node: &DesiredNode| {
+        let view = view(node, in_force.as_ref(), facts.get(&node.host));
+        (node.host.clone(), view)
+    };
+    let hosts = desired.nodes.iter().map(view).collect();
+    let mut answer = ask(desired, &ObservedCluster { hosts, ..ObservedCluster::default() });
+    answer.not_known = not_known(desired, in_force.as_ref(), facts);
+    Ok(answer)
+}
+
+/// The file in force.
+struct InForce<'a> {
+    config: &'a Config,
+    conf: ConfText,
+    members: BTreeSet<NodeId>,
+}
+
+/// A host that is well: its facts where there are some, else what the spec and the file say of it.
+fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostView>) -> HostView {
+    let listed = |in_force: &InForce<'_>| listed(in_force.config, node).is_some();
+    let member = in_force.filter(|in_force| listed(in_force));
+    let file = member.map(|in_force| FileView::from(&in_force.conf));
+    let stated = in_force.and_then(|in_force| listed_addresses(in_force.config, node));
+    let stated = stated.into_iter().flatten().chain(node.addresses.values());
+    let assumed = stated.filter_map(|address| Some(IpNet::from(address.parse::<IpAddr>().ok()?)));
+    let said = facts.map(|facts| facts.hostname.clone()).filter(|name| !name.is_empty());
+    HostView {
+        connected: true,
+        claim: Claim::Ours,
+        paused: facts.is_some_and(|facts| facts.paused),
+        witness: facts.is_some_and(|facts| facts.witness),
+        hostname: said.unwrap_or_else(|| node.name.to_string()),
+        sealing_key: facts
+            .and_then(|facts| facts.sealing_key.clone())
+            .or_else(|| Some("(the host's own key)".to_owned())),
+        addresses: facts.map_or_else(|| assumed.collect(), |facts| facts.addresses.clone()),
+        guests: facts.map(|facts| facts.guests.clone()).unwrap_or_default(),
+        pmxcfs_file: file.clone(),
+        disk_file: file,
+        running_version: member.map(|in_force| in_force.conf.version),
+        pmxcfs_writable: true,
+        quorate: member.is_some(),
+        ring: member.map(|_| "assumed".to_owned()),
+        members: member.map(|in_force| in_force.members.clone()).unwrap_or_default(),
+        link_faults: BTreeSet::new(),
+        applied: None,
+    }
+}
+
+fn listed<'a>(config: &'a Config, node: &DesiredNode) -> Option<&'a Node> {
+    config.nodes.iter().find(|listed| listed.name == node.name)
+}
+
+fn listed_addresses<'a>(
+    config: &'a Config,
+    node: &DesiredNode,
+) -> Option<impl Iterator<Item = &'a String>> {
+    Some(listed(config, node)?.addresses.values())
+}
+
+/// What was taken for granted, in sentences.
+fn not_known(
+    desired: &DesiredCluster,
+    in_force: Option<&InForce<'_>>,
+    facts: &Facts,
+) -> Vec<String> {
+    let names = |nodes: Vec<&DesiredNode>| -> String {
+        nodes.iter().map(|node| node.host.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let without = desired.nodes.iter().filter(|node| !facts.contains_key(&node.host));
+    let without: Vec<_> = without.collect();
+    let mut said = Vec::new();
+    if !without.is_empty() {
+        said.push(format!(
+            "the addresses, guests and keys of {}: only those of the spec and of corosync.conf count",
+            names(without)
+        ));
+    }
+    said.push(match in_force {
+        Some(_) => {
+            "whether every member runs this corosync.conf, is quorate and has all its links \
+                    connected: it is taken for granted"
+                .to_owned()
+        }
+        None => "whether a cluster runs on these hosts: without --conf it is taken that none does"
+            .to_owned(),
+    });
+    said.push(
+        "config_versions that earlier changes reserved: the numbers may be higher".to_owned(),
+    );
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::answer::shown;
+    use crate::cluster::fake;
+
+    const CONF: &str = "\
+totem {
+  cluster_name: prod
+  config_version: 7
+  interface {
+    linknumber: 0
+  }
+  transport: knet
+  version: 2
+}
+nodelist {
+  node {
+    name: n1
+    nodeid: 1
+    quorum_votes: 1
+    ring0_addr: 10.0.0.1
+  }
+  node {
+    name: n2
+    nodeid: 2
+    quorum_votes: 1
+    ring0_addr: 10.0.0.2
+  }
+  node {
+    name: n3
+    nodeid: 3
+    quorum_votes: 1
+    ring0_addr: 10.0.0.3
+  }
+}
+quorum {
+  provider: corosync_votequorum
+}
+";
+
+    fn spec(edit: impl FnOnce(&mut Value)) -> DesiredCluster {
+        let mut cluster = fake::cluster();
+        edit(&mut cluster);
+        validate(&serde_json::from_value(cluster).unwrap()).unwrap()
+    }
+
+    fn hosts() -> Facts {
+        let host = |n: u32| {
+            let addresses = [0, 1].map(|link| {
+                json!({"interface": format!("eth{link}"), "cidr": format!("10.0.{link}.{n}/24")})
+            });
+            json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
+                   "metadata": {"name": format!("n{n}")}, "spec": {},
+                   "status": {"addresses": addresses}})
+        };
+        let list = json!({"kind": "List", "items": [host(1), host(2), host(3)]});
+        facts(&list.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_plan_from_files_is_that_of_the_operator() {
+        let answer = plan(&spec(|_| ()), Some(CONF), &hosts()).unwrap();
+        insta::assert_snapshot!(shown(&answer, true));
+    }
+
+    #[test]
+    fn without_facts_a_network_gives_no_address_and_the_answer_says_what_it_does_not_know() {
+        let answer = plan(&spec(|_| ()), Some(CONF), &Facts::new()).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("AddressMissing", true));
+        assert!(answer.not_known[0].contains("n1, n2, n3"), "{:?}", answer.not_known);
+    }
+
+    #[test]
+    fn without_facts_addresses_of_the_spec_are_enough() {
+        let stated = spec(|cluster| {
+            cluster["spec"]["links"][1] = json!({"number": 1});
+            for n in 0..3 {
+                let address = format!("10.0.1.{}", n + 1);
+                cluster["spec"]["nodes"][n]["addresses"] = json!([{"link": 1, "address": address}]);
+            }
+        });
+        let answer = plan(&stated, Some(CONF), &Facts::new()).unwrap();
+        assert!(answer.plan.unwrap().stages[0].diff.contains("+    ring1_addr: 10.0.1.3"));
+    }
+
+    #[test]
+    fn without_a_file_in_force_a_cluster_is_formed() {
+        let answer = plan(&spec(|_| ()), None, &hosts()).unwrap();
+        let plan = answer.plan.unwrap();
+        assert!(plan.stages[0].diff.starts_with("--- /dev/null\n"), "{}", plan.stages[0].diff);
+        assert_eq!(answer.waiting_for, ["n2 joins", "n3 joins"]);
+    }
+
+    #[test]
+    fn a_pause_is_looked_past_and_approval_is_told() {
+        let careful = spec(|cluster| {
+            cluster["spec"]["rollout"] = json!({"paused": true, "approval": "Manual"});
+        });
+        let answer = plan(&careful, Some(CONF), &hosts()).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("Paused", false));
+        assert!(answer.plan.unwrap().waits.unwrap().contains("`rollout.approval` is Manual"));
+    }
+
+    #[test]
+    fn what_the_planner_refuses_has_no_plan_and_its_reason() {
+        let fewer = spec(|cluster| {
+            cluster["spec"]["nodes"].as_array_mut().unwrap().pop();
+        });
+        let answer = plan(&fewer, Some(CONF), &hosts()).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("RemovalNotSupported", true));
+        assert!(answer.plan.is_none());
+    }
+}

@@ -1,0 +1,159 @@
+//! `kubectl pvecm plan`: what the operator does next, on a cluster or on files.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ArgGroup;
+use kube::ResourceExt as _;
+use pvecm_core::change::Stage;
+use pvecm_core::desired::DesiredCluster;
+use pvecm_core::observed::ObservedCluster;
+use pvecm_crds::{PveChange, convert, validate};
+
+use super::answer::{Answer, Found, Shown, ask, shown};
+use super::offline;
+use super::read::{self, Picture};
+use crate::cli::Connection;
+use crate::output::{Format, print, refuse};
+
+/// What `plan` is told.
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("of").required(true).args(["cluster", "file"]))]
+pub struct Args {
+    /// The `PveCluster`.
+    cluster: Option<String>,
+    /// Work offline: a file with the `PveCluster` that is wanted.
+    #[arg(short, long, value_name = "SPEC")]
+    file: Option<PathBuf>,
+    /// Offline: the corosync.conf in force; without it there is no cluster yet.
+    #[arg(long, value_name = "FILE", requires = "file")]
+    conf: Option<PathBuf>,
+    /// Offline: what is known of the hosts, as `kubectl get pvehosts -o yaml` prints it.
+    #[arg(long, value_name = "FILE", requires = "file")]
+    hosts: Option<PathBuf>,
+    /// Show what each stage changes in corosync.conf.
+    #[arg(long)]
+    diff: bool,
+    /// Print data instead of text; differences are always in it.
+    #[arg(short, long)]
+    output: Option<Format>,
+}
+
+/// Plans and prints. Refused, as an exit code, when something stops the operator.
+pub async fn run(args: Args, connection: &Connection) -> anyhow::Result<ExitCode> {
+    let answer = match (&args.cluster, &args.file) {
+        (Some(cluster), _) => {
+            let (client, namespace) = connection.connect().await?;
+            online(&read::picture(&client, &namespace, cluster).await?)?
+        }
+        (None, Some(file)) => {
+            let files = offline::Files { spec: file, conf: args.conf.as_deref() };
+            offline::answer(files, args.hosts.as_deref())?
+        }
+        (None, None) => anyhow::bail!("name a cluster, or a file"),
+    };
+    print(args.output, &answer, |answer| shown(answer, args.diff))?;
+    Ok(if answer.stopped { refuse("nothing can be planned now") } else { ExitCode::SUCCESS })
+}
+
+/// The open change if there is one, else what the planner says.
+fn online(picture: &Picture) -> anyhow::Result<Answer> {
+    let desired = match validate(&picture.cluster) {
+        Ok(desired) => desired,
+        Err(why) => return Ok(Answer::invalid(picture.cluster.name_any(), &why)),
+    };
+    let observed = picture.observed()?;
+    match picture.open() {
+        Some(change) => open(change, &desired, &observed),
+        None => Ok(ask(&desired, &observed)),
+    }
+}
+
+fn open(
+    change: &PveChange,
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+) -> anyhow::Result<Answer> {
+    let (parent, stages) = convert::plan_stages(&change.spec.plan)?;
+    let released = change.status.as_ref().map_or(0, |status| status.released_stage);
+    let name = change.name_any();
+    let found = Found {
+        change: Some((name, u32::try_from(released)?)),
+        approved: change.spec.approved,
+        parent,
+        stages: &stages,
+    };
+    let plan = Shown::of(&found, &desired.rollout, observed);
+    let waits = plan.waits.is_some();
+    let outdated = change.spec.plan.generation != desired.generation && released == 0;
+    let gone = "this change is for an older spec: it ends unbegun and another one follows";
+    Ok(Answer {
+        cluster: desired.name.to_string(),
+        reason: reason(waits).to_owned(),
+        sentence: summary(change, &stages),
+        stopped: false,
+        plan: Some(plan),
+        waiting_for: outdated.then(|| gone.to_owned()).into_iter().collect(),
+        not_known: Vec::new(),
+    })
+}
+
+const fn reason(waits: bool) -> &'static str {
+    use pvecm_crds::condition::reason::{CHANGE_IN_PROGRESS, WAITING_FOR_APPROVAL};
+    if waits { WAITING_FOR_APPROVAL } else { CHANGE_IN_PROGRESS }
+}
+
+fn summary(change: &PveChange, stages: &[Stage]) -> String {
+    match stages.len() {
+        1 => format!("{}, in one stage", change.spec.plan.summary),
+        several => format!("{}, in {several} stages", change.spec.plan.summary),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::fake;
+
+    fn picture(cluster: Value, changes: Vec<Value>) -> Picture {
+        let change = |change| serde_json::from_value(change).unwrap();
+        Picture {
+            cluster: serde_json::from_value(cluster).unwrap(),
+            hosts: BTreeMap::new(),
+            changes: changes.into_iter().map(change).collect(),
+        }
+    }
+
+    #[test]
+    fn a_change_that_waits_is_shown_with_its_risk_and_why_it_waits() {
+        let answer = online(&picture(fake::cluster(), vec![fake::change(7, "NodeRestart")]));
+        insta::assert_snapshot!(shown(&answer.unwrap(), true));
+    }
+
+    #[test]
+    fn a_change_for_an_older_spec_is_told_from_one_that_is_wanted() {
+        let mut edited = fake::cluster();
+        edited["metadata"]["generation"] = json!(2);
+        let answer = online(&picture(edited, vec![fake::change(7, "Live")])).unwrap();
+        assert!(answer.waiting_for[0].contains("older spec"), "{:?}", answer.waiting_for);
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_carried_out_is_an_answer_with_its_reason() {
+        let mut unbuilt = fake::cluster();
+        unbuilt["spec"]["migration"] = json!({"type": "Secure"});
+        let answer = online(&picture(unbuilt, Vec::new())).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("NotSupported", true));
+        assert!(answer.sentence.contains("spec.migration"));
+    }
+
+    #[test]
+    fn hosts_that_nobody_hears_stop_the_plan_as_they_stop_the_operator() {
+        let answer = online(&picture(fake::cluster(), Vec::new())).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("HostMissing", true));
+    }
+}

@@ -1,0 +1,126 @@
+//! `kubectl pvecm status`: one screen.
+
+use std::process::ExitCode;
+
+use kube::ResourceExt as _;
+use pvecm_crds::PveCluster;
+use pvecm_crds::cluster::{LinkFault, NodeStatus, PveClusterStatus};
+use pvecm_crds::condition::kind;
+
+use super::read;
+use crate::cli::Connection;
+use crate::output::{Format, print, table};
+
+/// Prints the cluster's status.
+pub async fn run(
+    name: &str,
+    output: Option<Format>,
+    connection: &Connection,
+) -> anyhow::Result<ExitCode> {
+    let (client, namespace) = connection.connect().await?;
+    let cluster = read::cluster(&client, &namespace, name).await?;
+    match output {
+        None => print!("{}", shown(&cluster)),
+        Some(_) => print(output, &cluster.status, |_| String::new())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shown(cluster: &PveCluster) -> String {
+    let name = cluster.name_any();
+    let Some(status) = &cluster.status else {
+        return format!("{name}: the operator has said nothing of it yet\n");
+    };
+    let mut out = headline(&name, status);
+    out.push_str(&table(
+        ["NODE", "ID", "VOTES", "ONLINE", "ADDRESSES", "MESSAGE"],
+        &status.nodes.iter().map(row).collect::<Vec<_>>(),
+    ));
+    for LinkFault { number, from, to } in &status.links {
+        out.push_str(&format!("Link {number} from {from} to {to} is not connected\n"));
+    }
+    if let Some(change) = &status.change {
+        let (stage, stages) = (change.stage, change.stages);
+        out.push_str(&format!("Change {}, stage {stage}/{stages}\n", change.name));
+    }
+    if let Some(plan) = &status.plan {
+        out.push_str(&format!("Next: {}\n", plan.sentence));
+        for later in &plan.waiting {
+            out.push_str(&format!("Later: {later}\n"));
+        }
+    }
+    out
+}
+
+fn headline(name: &str, status: &PveClusterStatus) -> String {
+    let condition = |kind: &str| status.conditions.iter().find(|c| c.type_ == kind);
+    let ready = match condition(kind::READY) {
+        Some(ready) if ready.status == "True" => "Ready".to_owned(),
+        Some(ready) => format!("not Ready ({})", ready.reason),
+        None => "unknown".to_owned(),
+    };
+    let version = status.config_version.map_or("differs".to_owned(), |v| v.to_string());
+    let quorum = match &status.quorum {
+        Some(votes) => format!(
+            "{} of {} votes present, {} needed: {} more nodes may fail",
+            votes.present, votes.expected, votes.needed, votes.failures_survived
+        ),
+        None => "unknown".to_owned(),
+    };
+    format!("{name}: {ready}, config_version {version}\nQuorum: {quorum}\n")
+}
+
+fn row(node: &NodeStatus) -> [String; 6] {
+    let number = |value: Option<i64>| value.map_or("-".to_owned(), |value| value.to_string());
+    let addresses = node.addresses.iter().map(|a| format!("{}={}", a.link, a.address));
+    let NodeStatus { name, node_id, votes, online, addresses: _, message } = node;
+    [
+        name.clone(),
+        number(*node_id),
+        number(*votes),
+        if *online { "yes" } else { "no" }.to_owned(),
+        addresses.collect::<Vec<_>>().join(" "),
+        message.clone().unwrap_or_default(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fake;
+
+    #[test]
+    fn a_cluster_is_told_on_one_screen() {
+        let node = |n: u32, online: bool| {
+            json!({"name": format!("n{n}"), "nodeId": n, "votes": 1, "online": online,
+                   "addresses": [{"link": 0, "address": format!("10.0.0.{n}")}],
+                   "message": (!online).then_some("the agent is not heard")})
+        };
+        let mut cluster = fake::cluster();
+        cluster["status"] = json!({
+            "configVersion": 7,
+            "conditions": [{"type": "Ready", "status": "False", "reason": "HostNotConnected",
+                            "message": "...", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "nodes": [node(1, true), node(2, true), node(3, false)],
+            "quorum": {"present": 2, "expected": 3, "needed": 2, "failuresSurvived": 0},
+            "links": [{"number": 0, "from": "n1", "to": "n3"}],
+            "change": {"name": "prod-7", "stage": 1, "stages": 2, "sentence": "..."},
+            "plan": {"sentence": "the agent on n3 is not heard", "waiting": ["n4 joins"]},
+        });
+        let wanted = "\
+prod: not Ready (HostNotConnected), config_version 7
+Quorum: 2 of 3 votes present, 2 needed: 0 more nodes may fail
+NODE   ID   VOTES   ONLINE   ADDRESSES    MESSAGE
+n1     1    1       yes      0=10.0.0.1   \n\
+n2     2    1       yes      0=10.0.0.2   \n\
+n3     3    1       no       0=10.0.0.3   the agent is not heard
+Link 0 from n1 to n3 is not connected
+Change prod-7, stage 1/2
+Next: the agent on n3 is not heard
+Later: n4 joins
+";
+        assert_eq!(shown(&serde_json::from_value(cluster).unwrap()), wanted);
+    }
+}

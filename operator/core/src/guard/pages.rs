@@ -1,0 +1,157 @@
+//! The page of each guard. A refusal is mostly a defect of the planner: the guards do not trust it.
+
+use super::refusal::Refusal;
+use crate::explain::pages;
+
+pages! { Refusal:
+    EmptyPlan {
+        means: "The plan has no stage.",
+        prevents: "It would count as done at once, and what the spec wants would never happen.",
+        act: "Report it: this is a defect of the operator."
+    }
+    WrongGeneration {
+        means: "The plan was made for another state of the spec.",
+        prevents: "What nobody wants any more would be carried out.",
+        act: "Nothing: a plan for the present spec follows."
+    }
+    ParentUnknown {
+        means: "No host has the corosync.conf that the plan starts from.",
+        prevents: "An edit that somebody made meanwhile would be overwritten unseen.",
+        act: "Nothing: a plan for the file in force follows."
+    }
+    TextNotUnderstood {
+        means: "A stage's corosync.conf is not understood by all its readers.",
+        prevents: "One bad config_version ends corosync on every member at once; a line read in two ways splits the cluster.",
+        act: "Report it with the sentence: this is a defect of the operator."
+    }
+    WrongDigest {
+        means: "A stage's digest is not that of its text.",
+        prevents: "The hosts would take another text for the one that was proved.",
+        act: "Report it: this is a defect of the operator."
+    }
+    WrongVersion {
+        means: "A stage's text says another config_version than the one it is known under.",
+        prevents: "Members take the higher number: the file that nobody meant would win.",
+        act: "Report it: this is a defect of the operator."
+    }
+    OtherCluster {
+        means: "A stage's text names another cluster.",
+        prevents: "After the next restart the members would look for a cluster that does not exist, and each would be alone.",
+        act: "Report it: this is a defect of the operator."
+    }
+    VersionNotAbove {
+        means: "A stage's config_version was seen or reserved before.",
+        prevents: "Two texts under one number: members keep the one that they saw first, and the cluster splits by who saw which.",
+        act: "Nothing if it passes; else report it."
+    }
+    OtherText {
+        means: "A stage that writes nothing carries another text than the one in force.",
+        prevents: "A joining host would start with a file that no member has, and find nobody.",
+        act: "Report it: this is a defect of the operator."
+    }
+    NoWayBack {
+        means: "A stage has no text to undo it with.",
+        prevents: "A new link that does not work would stay, and the members cut off by it stay off.",
+        act: "Report it: this is a defect of the operator."
+    }
+    WrongWayBack {
+        means: "The text that undoes a stage is not the old one under a new number.",
+        prevents: "Undoing would be a second, unproved change in the worst moment.",
+        act: "Report it: this is a defect of the operator."
+    }
+    ViewNotSound {
+        means: "A host is not in the state that the plan starts from.",
+        prevents: "A member that is silent, without quorum or on another file is lost by the next change.",
+        act: "Bring the host that is named back into order; the plan is proved again by itself."
+    }
+    WrongName {
+        means: "A stage names a node that no host of the spec is named as.",
+        prevents: "Proxmox VE finds its entry by the host name: pmxcfs would not start on that host.",
+        act: "Report it: this is a defect of the operator."
+    }
+    WrongGroup {
+        means: "The hosts that confirm a stage are not the members of the text in force.",
+        prevents: "A member that nobody asks could be cut off while the change counts as confirmed.",
+        act: "Report it: this is a defect of the operator."
+    }
+    MembersMove {
+        means: "A stage lists a node that is no member at that time, or drops one.",
+        prevents: "Votes of nodes that do not run count against quorum: two at once can take it from all.",
+        act: "Report it: this is a defect of the operator."
+    }
+    AddressNotOnHost {
+        means: "A stage gives a node an address that its host does not have.",
+        prevents: "corosync logs no error for it: the node runs on alone, outside of the cluster.",
+        act: "Put the address back on the host, or change the spec."
+    }
+    AddressTwice {
+        means: "A stage gives two nodes one address.",
+        prevents: "corosync accepts it and silently loses one of the two.",
+        act: "Take the address from one of the hosts, or change the spec."
+    }
+    ArithmeticUnknown {
+        means: "Votes or members change while the file has quorum options besides the provider.",
+        prevents: "With two_node, a device or expected_votes the majority is another one than the one that was proved.",
+        act: "Take the option out by hand if it is not needed, or leave members and votes as they are."
+    }
+    NotQuorate {
+        means: "At some point of the plan the members that run would not hold a majority of the votes.",
+        prevents: "Every member would lose quorum and /etc/pve would be read-only, with nobody able to write the way back.",
+        act: "Give the change more votes to stand on: bring absent members back, or change votes first."
+    }
+    VotesMoveTooFar {
+        means: "A stage moves more than one vote.",
+        prevents: "While some members have the old list and some the new one, two parts could both hold a majority.",
+        act: "Report it: this is a defect of the operator."
+    }
+    AddressMoves {
+        means: "A stage edits an address of a link that stays.",
+        prevents: "corosync refuses that in a reload; members that restart would find no one under the new address.",
+        act: "Report it: this is a defect of the operator."
+    }
+    PortMoves {
+        means: "A stage edits the port of a link that stays.",
+        prevents: "corosync shows the new port and keeps the old socket; a member that restarts later listens where nobody sends and is alone.",
+        act: "Report it: this is a defect of the operator."
+    }
+    SharedSocket {
+        means: "A stage gives a node two links on one address and port.",
+        prevents: "corosync takes both for one socket without a word: what looks like two links fails as one.",
+        act: "Give the links different ports or networks in the spec; else report it."
+    }
+    CryptoMoves {
+        means: "A stage changes how traffic is encrypted, and the spec does not ask for it.",
+        prevents: "Dropped crypto keys take effect at once: the cluster would talk in the clear while everybody believes that it is encrypted.",
+        act: "Report it: this is a defect of the operator."
+    }
+    TokenShrinks {
+        means: "A stage shortens the token timeout in force, and the spec does not ask for it.",
+        prevents: "corosync counts nodes by their address on link 0: without it the timeout becomes shorter unseen, and a short stall loses members.",
+        act: "Report it: this is a defect of the operator."
+    }
+    PingsLate {
+        means: "A stage changes the token timeout, and no later one proves the ping times.",
+        prevents: "corosync derives ping times only at the next reload: links would be declared up or down by the old timeout.",
+        act: "Report it: this is a defect of the operator."
+    }
+    NoVerifiedLink {
+        means: "A stage leaves a pair of nodes without a link that is known to work.",
+        prevents: "The pair loses each other and the membership breaks; without any other link every member is alone.",
+        act: "Mend the link that stays; the plan is proved again by itself."
+    }
+    ActionMisplaced {
+        means: "A host is given an action that has no place in its stage.",
+        prevents: "A running member told to form a cluster would leave its own.",
+        act: "Report it: this is a defect of the operator."
+    }
+    WrongRecipient {
+        means: "The authkey for a joining host is not sealed to that host's own key.",
+        prevents: "Somebody else could read it and speak in the cluster network as a member.",
+        act: "If the host was installed anew, enrol it again; else find out who changed its key."
+    }
+    Unproven {
+        means: "A stage changes something that no probe looks at.",
+        prevents: "It would count as confirmed while a member runs on the old value.",
+        act: "Report it: this is a defect of the operator."
+    }
+}

@@ -1,0 +1,147 @@
+//! The page of each blocker. What hosts and corosync do is measured: corosync.md and pmxcfs.md.
+
+use super::report::Blocker;
+use crate::explain::pages;
+
+pages! { Blocker:
+    HostMissing {
+        means: "The spec names a machine of which there is no PveHost, so nobody speaks for it.",
+        prevents: "A machine that nobody hears may run the cluster already; a second one would be formed beside it, or a vote would be counted that nobody holds.",
+        act: "Enrol it with `kubectl pvecm host enrol NAME` and start the agent there, or correct the node's name or hostRef in the spec."
+    }
+    HostNotConnected {
+        means: "A host's agent has sent no heartbeat for a while.",
+        prevents: "A silent member misses the change, keeps the old corosync.conf and is cut off by it, or is the vote that was missing in the next failure.",
+        act: "See on that host that it is up, that `systemctl status pvecm-agent` is running and that it reaches the API server. Work goes on by itself once it is heard."
+    }
+    HostClaimed {
+        means: "A host obeys another PveCluster.",
+        prevents: "Two operators' plans on one machine overwrite each other's corosync.conf, and both clusters lose that member.",
+        act: "Take the host out of one of the two specs. The first claim holds until that PveCluster lets it go."
+    }
+    HostPaused {
+        means: "A host that has to act is paused: `spec.paused` of its PveHost is true.",
+        prevents: "A stage that a member does not take part in is confirmed by nobody and undone on all.",
+        act: "End the pause on the PveHost when the work on that machine is done."
+    }
+    HostIsWitness {
+        means: "The spec lists a host whose role is Witness as a node.",
+        prevents: "A machine that votes through a QDevice and as a member would count twice, and quorum would survive a split that it must not survive.",
+        act: "Take it out of `spec.nodes`, or enrol another machine."
+    }
+    NameMismatch {
+        means: "The machine calls itself differently than the spec calls the node.",
+        prevents: "Proxmox VE finds its own entry in corosync.conf by the host name: under another name pmxcfs does not start, and the host has no /etc/pve.",
+        act: "Correct the node's name in the spec, or point hostRef to the right PveHost. Never rename a machine that is a member."
+    }
+    SealingKeyMissing {
+        means: "A host that shall join has not published the key yet to which the cluster's authkey is encrypted.",
+        prevents: "The authkey in the clear would let anybody who reads the API into the cluster network.",
+        act: "Nothing: the agent publishes it with its first report. If it stays away, look at the agent's log on that host."
+    }
+    HostNotEmpty {
+        means: "A host that shall join has a corosync.conf already, or corosync runs there.",
+        prevents: "Joining would replace its configuration database: what it knows of another cluster, and the guests in it, would be gone.",
+        act: "If it is left over from an earlier cluster, separate the host from that one first; else take it out of the spec."
+    }
+    GuestsOnJoiner {
+        means: "A host that shall join has guests.",
+        prevents: "Joining replaces /etc/pve by the cluster's: the configuration of those guests would vanish, or two guests would have one id and one disk.",
+        act: "Back the guests up, remove them, let the host join and restore them, or move them elsewhere."
+    }
+    ForeignCluster {
+        means: "A host of this spec belongs to a cluster of another name.",
+        prevents: "Its corosync.conf would be replaced and the other cluster would lose a member.",
+        act: "Set `spec.clusterName` to the cluster's real name, or take the host out of the spec."
+    }
+    HostsDisagree {
+        means: "The corosync.conf in /etc/pve, the one on the disk and the running daemon are not the same on every member.",
+        prevents: "A reload makes every member read its own disk: with different files the cluster splits where it was whole.",
+        act: "Compare them on the host that is named. A member that only missed an update mends itself when /etc/pve is writable there; what somebody edited on a disk goes back to what /etc/pve has."
+    }
+    ConfigUnknown {
+        means: "No host has reported the text of the corosync.conf in force yet.",
+        prevents: "A plan made without it would overwrite keys that nobody here knows of.",
+        act: "Nothing: the agents send it within seconds. If it stays so, look at their logs."
+    }
+    ConfigNotUnderstood {
+        means: "The corosync.conf in force says something that not all its readers understand alike.",
+        prevents: "corosync, Proxmox VE and pmxcfs would each act on another meaning; a config_version that is no number ends corosync on every member at once.",
+        act: "Correct the line that the sentence names, in /etc/pve/corosync.conf, with a config_version one higher."
+    }
+    NotQuorate {
+        means: "A member does not run corosync, is not quorate or sees another membership than corosync.conf lists.",
+        prevents: "One further stop, or one vote moved, would take quorum from the rest.",
+        act: "Bring that member back: `systemctl status corosync pve-cluster` there, then its network. If it is gone for good, it has to be removed first."
+    }
+    ReadOnly {
+        means: "/etc/pve takes no writes on a member although it is quorate.",
+        prevents: "A change would reach some members and not this one, and it could not be undone through it.",
+        act: "See `systemctl status pve-cluster` and the free space on that host's root file system."
+    }
+    LinkNotConnected {
+        means: "A link that the change relies on is not connected between every pair of members.",
+        prevents: "The pair without it would lose each other in the middle of the change and the membership would break.",
+        act: "Mend the network of that link: cable, switch, VLAN, firewall (UDP 5405 and the link's number). Or take the link out of the spec."
+    }
+    LastLink {
+        means: "After the change some pair of members would have no working link.",
+        prevents: "Every member would find itself alone and without quorum within seconds.",
+        act: "Mend the links that stay first, or add another one."
+    }
+    AddressMissing {
+        means: "A node has no address for a link.",
+        prevents: "corosync refuses a list in which one node lacks a link that the others have, on every member.",
+        act: "Give the host an address inside the link's network, or state one under the node's `addresses`."
+    }
+    AddressAmbiguous {
+        means: "A host has more than one address in a link's network.",
+        prevents: "The wrong one, say a service address that moves between hosts, would cut the node off when it moves.",
+        act: "State the right one under the node's `addresses`, or narrow the link's network."
+    }
+    AddressNotOnHost {
+        means: "The spec states an address that no network card of that host has.",
+        prevents: "corosync logs no error for it: the node runs on alone, outside of the cluster.",
+        act: "Put the address on the host first, or correct the spec."
+    }
+    AddressTaken {
+        means: "Two nodes would have the same address.",
+        prevents: "corosync accepts it and silently loses one of the two.",
+        act: "Correct the address in the spec or on the host."
+    }
+    NodeIdTaken {
+        means: "The spec gives a node an id that another one has.",
+        prevents: "Of two members with one id one never gets in, and corosync says so on neither.",
+        act: "Choose another `nodeId`, or leave it out: the lowest free one is taken."
+    }
+    NoVotes {
+        means: "No node would have a vote.",
+        prevents: "Without votes there is no quorum, and every /etc/pve is read-only.",
+        act: "Give at least one node a vote."
+    }
+    VersionExhausted {
+        means: "A host has a config_version above which there is no room.",
+        prevents: "A version that starts again below is ignored by every member: change and undo would both be lost.",
+        act: "Find the host with that number and put its file right by hand."
+    }
+    RemovalNotSupported {
+        means: "The cluster has a member that the spec does not list, and removing members is not built yet.",
+        prevents: "A member that is only left out of the list would come back as a stale node with its own view of the votes.",
+        act: "List it, or remove it with `pvecm delnode` after it was powered off."
+    }
+    NoSpareLink {
+        means: "A link has to move, and nothing can carry meanwhile: all eight numbers are in use, and no other link is connected between every pair.",
+        prevents: "Without a second link the move would be a break: corosync takes no new address on a link that carries, and every member would be alone.",
+        act: "Mend another link, or take one out of the spec first: its number then carries while this one moves."
+    }
+    NodeIdChangeNotSupported {
+        means: "The spec wants another id for a member.",
+        prevents: "Under a new id the member is a new node to all others: it drops out until it restarts, and its old vote is counted for nobody.",
+        act: "Set `nodeId` to what it is, or leave it out."
+    }
+    QuorumOptionsNotSupported {
+        means: "The file's quorum section has options besides the provider, and the change touches votes or members.",
+        prevents: "With two_node, a device or expected_votes the majority is another one than the one that was proved.",
+        act: "Take the option out by hand if it is not needed, or leave members and votes as they are."
+    }
+}
