@@ -181,6 +181,60 @@ fn the_reader_of_corosync_3_and_corosync_agree_on_made_and_mangled_files() {
     );
 }
 
+/// Files at which the two once differed, or that only few chances make.
+fn once_different(key_file: &str) -> Vec<(&'static str, String)> {
+    let sound = SOUND.replace("KEY", key_file);
+    let with = |old: &str, new: &str| sound.replacen(old, new, 1);
+    let node = |at: u32, id: u32| {
+        format!("node {{\nname: pvecm-{at}\nnodeid: {id}\nring0_addr: 127.0.0.{}\n}}\n", at + 1)
+    };
+    let twelve = |last: u32| {
+        let nodes: String = (0..11).map(|at| node(at, at + 1)).collect();
+        format!("totem {{\nversion: 2\n}}\nnodelist {{\n{nodes}{}}}\n", node(11, last))
+    };
+    vec![
+        (
+            "a dropped ping key configures no link",
+            with(
+                "linknumber: 0",
+                "linknumber: 1\nknet_ping_timeout: 3700\nknet_ping_timeout: 4294967295",
+            ),
+        ),
+        ("a nodeid twice, seen among twelve nodes", twelve(1)),
+        ("a nodeid twice, overlooked among twelve nodes", twelve(6)),
+        (
+            "keys of a section inside an interface have no type",
+            with("linknumber: 0", "totem.interface {\nmcastport: 99999\n}"),
+        ),
+        (
+            "a mapped address is one of IPv4",
+            with("secauth: on", "ip_version: ipv4\nnodelist.node.1 {\nring0_addr: x\n}")
+                .replace("127.0.0.2", "::ffff:127.0.0.2"),
+        ),
+        (
+            "a forgotten brace behind knet_transport",
+            with("linknumber: 0\n  }", "knet_transport: udp\ninterface {\n}"),
+        ),
+        (
+            "a section inside a logger",
+            with("to_syslog: no", "logger_subsys {\nsubsys: A\nx {\n}\n}"),
+        ),
+        ("a section inside a node", with("nodeid: 2", "x {\n}\nnodeid: 2")),
+    ]
+}
+
+#[test]
+fn the_two_agree_on_files_at_which_they_once_differed() {
+    let Some(desk) = Desk::new("different") else { return };
+    let mut figures = Figures::default();
+    let files = once_different(&desk.key_file());
+    for (name, file) in &files {
+        figures.take(&desk, name, file.as_bytes());
+    }
+    assert!(figures.unexplained.is_empty(), "{}", figures.unexplained.join("\n=====\n"));
+    assert_eq!(figures.accepted + figures.refused, files.len(), "{:?}", figures.explained);
+}
+
 #[test]
 fn every_message_of_corosync_about_a_refused_file_has_a_finding() {
     let Some(desk) = Desk::new("messages") else { return };
