@@ -311,6 +311,26 @@ async fn an_approved_change_that_the_guards_would_no_longer_let_through_does_not
 }
 
 #[tokio::test]
+async fn an_approved_change_waits_while_a_host_is_not_what_it_was_made_for() {
+    let server = waiting().await;
+    edit(&server, "pvechanges/prod-42", |change| change["spec"]["approved"] = json!(true));
+    edit(&server, "pvehosts/n1", |host| host["status"]["running"] = json!({"configVersion": 0}));
+    pass(&server).await;
+    let status = first_change(&server);
+    assert_eq!((status.released_stage, status.outcome), (0, None));
+    let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
+    let conditions = cluster.status.unwrap().conditions;
+    let stalled = conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
+    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "ViewNotSound"));
+
+    edit(&server, "pvehosts/n1", |host| {
+        host["status"].as_object_mut().unwrap().remove("running");
+    });
+    pass(&server).await;
+    assert_eq!(first_change(&server).released_stage, 1);
+}
+
+#[tokio::test]
 async fn a_replica_without_the_lease_writes_nothing() {
     let server = world();
     let key = ClusterKey::new("pve", "prod");
