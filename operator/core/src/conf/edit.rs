@@ -170,7 +170,7 @@ pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
         (None, Some(id)) => {
-            splices.insert_behind(document, id, &[("quorum_votes", value.as_str())])
+            splices.insert_behind(document, id, &[("quorum_votes", value.as_str())]);
         }
         (None, None) => splices.insert_keys(&view, &[("quorum_votes", value.as_str())]),
     }
