@@ -64,9 +64,10 @@ fn entry(line: &str) -> Option<(String, f64)> {
 }
 
 fn table(ours: &Times, peers: &BTreeMap<String, Times>) -> Result<()> {
-    let names: Vec<&String> = peers.keys().collect();
     print!("{:>8} {:>10}", "us", "ours");
-    names.iter().for_each(|name| print!(" {name:>10}"));
+    for name in peers.keys() {
+        print!(" {name:>10}");
+    }
     println!(" {:>16}", "fastest / ours");
     for size in SIZES {
         let missing = || format!("nobody measured {size}");
@@ -76,7 +77,9 @@ fn table(ours: &Times, peers: &BTreeMap<String, Times>) -> Result<()> {
         let ratio = times.iter().copied().fold(f64::INFINITY, f64::min) / own;
         let short = if ratio < WANTED { " (10 are wanted)" } else { "" };
         print!("{size:>8} {own:>10.1}");
-        times.iter().for_each(|time| print!(" {time:>10.1}"));
+        for time in &times {
+            print!(" {time:>10.1}");
+        }
         println!(" {ratio:>16.1}{short}");
     }
     Ok(())

@@ -164,8 +164,12 @@ fn typed<T: Clone + Send + Sync + 'static>(
 fn take(steps: &mut Vec<Step>, word: Word) -> Result<(), Error> {
     let link = steps.iter_mut().rev().find_map(|step| match step {
         Step::AddLink(link) => Some(link),
-        Step::Set(_) | Step::Unset(_) | Step::RemoveLink(_) | Step::Priority(_) => None,
-        Step::AddNode(_) | Step::RemoveNode(_) => None,
+        Step::Set(_)
+        | Step::Unset(_)
+        | Step::RemoveLink(_)
+        | Step::Priority(_)
+        | Step::AddNode(_)
+        | Step::RemoveNode(_) => None,
     });
     match (word, link) {
         (Word::Step(step), _) => steps.push(step),
@@ -184,7 +188,7 @@ fn take(steps: &mut Vec<Step>, word: Word) -> Result<(), Error> {
 }
 
 fn misplaced(why: &str) -> Error {
-    Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n"))
+    Error::raw(ErrorKind::ArgumentConflict, why)
 }
 
 fn link(text: &str) -> Result<LinkNumber, String> {

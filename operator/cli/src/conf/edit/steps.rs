@@ -73,13 +73,12 @@ fn addresses(
 
 fn entry(document: &Document, node: &NewNode, notes: &mut Vec<String>) -> Result<NodeEntry> {
     let NewNode { name, id, votes, addresses } = node;
-    let id = match id {
-        Some(id) => *id,
-        None => {
-            let id = lowest_free(&Config::read(document)?)?;
-            notes.push(format!("node {name} gets nodeid {id}, the lowest free one"));
-            id
-        }
+    let id = if let Some(id) = id {
+        *id
+    } else {
+        let id = lowest_free(&Config::read(document)?)?;
+        notes.push(format!("node {name} gets nodeid {id}, the lowest free one"));
+        id
     };
     let mut by_link = BTreeMap::new();
     for (link, address) in addresses {
