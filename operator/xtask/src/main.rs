@@ -1,7 +1,9 @@
 //! `cargo xtask`: the one entry point for people and for continuous integration.
 
+mod bench;
 mod cargo;
 mod deny;
+mod fuzz;
 mod package;
 mod packages;
 mod step;
@@ -10,7 +12,7 @@ mod test;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// What this repository can do.
 #[derive(Debug, Parser)]
@@ -41,6 +43,20 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Look for inputs that the parsers do not bear.
+    Fuzz {
+        /// Which parser; else all of them, one after the other.
+        #[arg(value_parser = fuzz::TARGETS)]
+        target: Option<String>,
+        /// For how long each.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+    /// Measure, beside what others do the same with.
+    Bench {
+        /// What is measured.
+        what: Subject,
+    },
     /// Write the generated YAML anew: the CRDs and the kustomize base.
     Crds,
     /// Build the agent's Debian package and print its path.
@@ -49,6 +65,13 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+}
+
+/// What `bench` can measure.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Subject {
+    /// The model of corosync.conf beside pcs and crmsh, and the cold start of `conf lint`.
+    Conf,
 }
 
 fn main() -> Result<ExitCode> {
@@ -66,6 +89,11 @@ fn main() -> Result<ExitCode> {
             }
             cargo::lab(&arguments)
         }
+        Command::Fuzz { target, seconds } => {
+            packages::ensure()?;
+            fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Bench { what: Subject::Conf } => bench::conf().map(|()| ExitCode::SUCCESS),
         Command::Crds => {
             packages::ensure()?;
             cargo::generate()

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::step::step;
 
 /// Everything that is needed beyond Rust, Go and Debian's base system.
-const NEEDED: [&str; 22] = [
+const NEEDED: [&str; 23] = [
     // The agent, the recorder and the lab's stand-in for pmxcfs link to corosync's libraries.
     "libcfg-dev",
     "libcmap-dev",
@@ -15,6 +15,8 @@ const NEEDED: [&str; 22] = [
     "libquorum-dev",
     "libvotequorum-dev",
     "gcc",
+    // libFuzzer is written in C++.
+    "g++",
     "libc6-dev",
     "pkg-config",
     "make",
@@ -36,9 +38,15 @@ const NEEDED: [&str; 22] = [
     "dpkg",
 ];
 
-/// Installs what is missing. Does nothing, and needs no root, when all is there.
+/// Installs what everything needs.
 pub fn ensure() -> Result<()> {
-    let missing: Vec<&str> = NEEDED.into_iter().filter(|package| !is_installed(package)).collect();
+    install(&NEEDED)
+}
+
+/// Installs what is missing of these. Does nothing, and needs no root, when all is there.
+pub fn install(packages: &[&str]) -> Result<()> {
+    let missing: Vec<&str> =
+        packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: formatting, lints, dependencies, unit tests, scenarios, in this order, and one
-//! closing line that counts.
+//! `cargo xtask test`: formatting, lints, dependencies, unit tests, fuzzing, scenarios, in this order,
+//! and one closing line that counts.
 
 use std::io::{BufRead as _, BufReader, Write as _, stdout};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::step::step;
-use crate::{cargo, deny, packages};
+use crate::{cargo, deny, fuzz, packages};
 
 /// What the test runners counted.
 #[derive(Debug, Default, Clone, Copy)]
@@ -17,6 +17,9 @@ struct Count {
     failed: u64,
     ignored: u64,
 }
+
+/// For how long each parser is fuzzed: enough to find again what it found once.
+const FUZZ_SECONDS: u32 = 10;
 
 /// What cannot run where the API server's store is somebody else's.
 const NEED_OWN_STORE: [&str; 4] = [
@@ -39,6 +42,7 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
     let mut count = Count::default();
     let unit = ["test", "--workspace", "--exclude", "pvecm-e2e"];
     let units = step("unit tests", || count.add(&mut cargo::command(&unit)));
+    let fuzzed = fuzz::run(None, FUZZ_SECONDS);
     cargo::build_what_hosts_run()?;
     // One lab at a time: corosync's timers do not bear three systemds booting beside it on two cores.
     let mut scenarios =
@@ -58,7 +62,7 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
         println!("skipped {skipped} scenarios that only `cargo xtask test --all` runs");
     }
     println!("{} passed, {} failed", count.passed, count.failed);
-    units.and(scenarios)?;
+    units.and(fuzzed).and(scenarios)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,6 @@
 //! `conf show`: what a file makes of a cluster, defaults included.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 
 use anyhow::Result;
 use clap::Args as ClapArgs;
@@ -13,7 +13,7 @@ use super::output::{self, Format};
 
 /// Show what a file makes of a cluster: nodes, links, timers and votes, with the defaults that hold.
 ///
-/// Takes files of every dialect: corosync 3 with knet, udp or udpu, and corosync 2. Lines that corosync
+/// A star marks a value that the file does not write. Takes files of every dialect: corosync 3 with knet, udp or udpu, and corosync 2. Lines that corosync
 /// would stop at are named on standard error, passed over, and end with exit code 1.
 #[derive(Debug, ClapArgs)]
 pub struct Show {
@@ -131,12 +131,12 @@ fn rows(text: &mut String, title: &str, rows: &[Row]) {
     if rows.is_empty() {
         return;
     }
-    let _ = write!(text, "\n{title}\n");
-    for row in rows {
+    let cells = |row: &Row| {
         let mark = if row.line.is_none() { "*" } else { "" };
         let unknown = if row.is_known { "" } else { "  (nobody reads this key)" };
-        line(text, &format!("  {}", row.key), &format!("{}{mark}{unknown}", row.value));
-    }
+        vec![row.key.clone(), format!("{}{mark}{unknown}", row.value)]
+    };
+    push_table(text, title, &rows.iter().map(cells).collect::<Vec<_>>());
 }
 
 /// A value; those that the file does not write have a star.
@@ -149,7 +149,7 @@ fn line(text: &mut String, name: &str, value: &str) {
 }
 
 fn push_table(text: &mut String, title: &str, table: &[Vec<String>]) {
-    let _ = write!(text, "\n{title}\n");
+    *text += &format!("\n{title}\n");
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| table.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

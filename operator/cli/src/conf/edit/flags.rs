@@ -188,7 +188,7 @@ fn take(steps: &mut Vec<Step>, word: Word) -> Result<(), Error> {
 }
 
 fn misplaced(why: &str) -> Error {
-    Error::raw(ErrorKind::ArgumentConflict, format!("{why}\n"))
+    Error::raw(ErrorKind::ArgumentConflict, why)
 }
 
 fn link(text: &str) -> Result<LinkNumber, String> {

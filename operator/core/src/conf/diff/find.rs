@@ -1,6 +1,6 @@
 //! The changes, found by matching the two files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::dialect::Dialect;
 use super::super::effective::Encryption;
@@ -26,22 +26,24 @@ pub(super) fn changes(sides: &Sides<'_>) -> Vec<Change> {
     found.changes
 }
 
-/// A node of the old file with its counterpart: by id, else by name.
+/// A node of the old file with its counterpart: by id, else by name. Of nodes that share one, which
+/// corosync refuses only at a start, the first belongs to the first.
 fn matched<'a>(sides: &Sides<'a>) -> Vec<(&'a NodeSettings, &'a NodeSettings)> {
-    let by_id = |nodes: &'a [NodeSettings]| -> BTreeMap<u32, &'a NodeSettings> {
-        nodes.iter().filter_map(|node| Some((node.id()?, node))).collect()
+    let ids = |nodes: &'a [NodeSettings]| -> BTreeSet<u32> {
+        nodes.iter().filter_map(NodeSettings::id).collect()
     };
-    let (old_ids, new_ids) = (by_id(&sides.old.nodes), by_id(&sides.new.nodes));
+    let (old_ids, new_ids) = (ids(&sides.old.nodes), ids(&sides.new.nodes));
     // An id that is also on the other side belongs to another node there.
-    let free = |node: &NodeSettings, others: &BTreeMap<u32, &NodeSettings>| {
-        node.id().is_none_or(|id| !others.contains_key(&id))
-    };
-    let unmatched = sides.new.nodes.iter().filter(|node| free(node, &old_ids));
-    let by_label: BTreeMap<String, &NodeSettings> =
-        unmatched.map(|node| (node.label(), node)).collect();
-    let counterpart = |node: &NodeSettings| match node.id().and_then(|id| new_ids.get(&id)) {
-        Some(same) => Some(*same),
-        None => by_label.get(&node.label()).copied(),
+    let (mut by_id, mut by_label) = (BTreeMap::new(), BTreeMap::new());
+    for node in &sides.new.nodes {
+        match node.id().filter(|id| old_ids.contains(id)) {
+            Some(id) => by_id.entry(id).or_insert_with(VecDeque::new).push_back(node),
+            None => by_label.entry(node.label()).or_insert_with(VecDeque::new).push_back(node),
+        }
+    }
+    let mut counterpart = |node: &NodeSettings| match node.id().filter(|id| new_ids.contains(id)) {
+        Some(id) => by_id.get_mut(&id)?.pop_front(),
+        None => by_label.get_mut(&node.label())?.pop_front(),
     };
     sides.old.nodes.iter().filter_map(|node| Some((node, counterpart(node)?))).collect()
 }

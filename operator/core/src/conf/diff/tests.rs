@@ -148,6 +148,17 @@ fn a_node_is_itself_by_its_id_and_else_by_its_name() {
 }
 
 #[test]
+fn a_file_with_an_id_twice_does_not_differ_from_itself() {
+    let twice =
+        as_text(&cluster()).replace("nodeid: 2", "nodeid: 1").replace("name: n2", "name: n1");
+    let twice = Document::parse(twice.as_bytes());
+    assert_eq!(diff(&twice, &twice).changes, []);
+    let nameless = as_text(&twice).replace("    nodeid: 1\n", "").replace("    name: n1\n", "");
+    let nameless = Document::parse(nameless.replace("10.50.0.2", "10.50.0.1").as_bytes());
+    assert_eq!(diff(&nameless, &nameless).changes, []);
+}
+
+#[test]
 fn votes_are_told_with_what_is_expected_then() {
     let diff = diff(&cluster(), &edit::set_votes(&cluster(), node_id(1), 3).unwrap());
     assert_eq!(summaries(&diff), [("votes of n1: 1 -> 3", TakesEffect::Live)]);
