@@ -1,7 +1,9 @@
 //! Whatever dies in the middle of a change, the hosts end it well, and nobody loses quorum.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -25,12 +27,14 @@ const UNTIL_PENDING: &str =
 fn an_operator_killed_in_every_stage_still_ends_with_a_cluster() -> Result<()> {
     let lab = lab("opkill")?;
     apply_sample(&lab, "three-nodes.yaml")?;
+    let released = watch_releases(&lab)?;
     let mut killed = BTreeSet::new();
     wait_until(Duration::from_secs(180), "the cluster to be ready", || {
-        kill_in_new_stages(&lab, &mut killed).map_err(|error| format!("{error:#}"))?;
+        kill_in_new_stages(&lab, &released, &mut killed).map_err(|error| format!("{error:#}"))?;
         let ready = condition(&lab, "Ready").map_err(|error| format!("{error:#}"))?;
         if ready.0 == "True" { Ok(()) } else { Err(format!("{ready:?}, killed in {killed:?}")) }
     })?;
+    kill_in_new_stages(&lab, &released, &mut killed)?;
     let stages: BTreeSet<(i64, i64)> = changes(&lab)?.iter().flat_map(stages_of).collect();
     println!("operator killed in {} of {} stages", killed.len(), stages.len());
     ensure!(killed == stages, "killed only in {killed:?} of {stages:?}");
@@ -51,11 +55,34 @@ fn stages_of(change: &Value) -> Vec<(i64, i64)> {
     (1..=i64::try_from(count).unwrap_or(0)).map(|stage| (number, stage)).collect()
 }
 
-fn kill_in_new_stages(lab: &Lab, killed: &mut BTreeSet<(i64, i64)>) -> Result<()> {
-    for change in changes(lab)? {
-        let number = change["spec"]["number"].as_i64().unwrap_or_default();
-        let released = change["status"]["releasedStage"].as_i64().unwrap_or_default();
-        if released > 0 && killed.insert((number, released)) {
+/// Every release of a stage, as the API server tells it: a short stage is over before the next look.
+fn watch_releases(lab: &Lab) -> Result<Receiver<(i64, i64)>> {
+    let format = r#"jsonpath={.spec.number} {.status.releasedStage}{"\n"}"#;
+    let watch = ["get", "pvechanges", "--watch", "-o", format];
+    let mut kubectl = lab.control_plane()?.kubectl_command(&watch)?;
+    let mut kubectl = kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(kubectl.stdout.take().context("kubectl says nothing")?).lines();
+    let (tell, told) = channel();
+    // Ends with the lab: the watch breaks when the API server goes.
+    std::thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            let mut numbers = line.split(' ').map(str::parse);
+            if let (Some(Ok(number)), Some(Ok(stage))) = (numbers.next(), numbers.next()) {
+                let _nobody_waits = tell.send((number, stage));
+            }
+        }
+        let _ended = kubectl.wait();
+    });
+    Ok(told)
+}
+
+fn kill_in_new_stages(
+    lab: &Lab,
+    released: &Receiver<(i64, i64)>,
+    killed: &mut BTreeSet<(i64, i64)>,
+) -> Result<()> {
+    for (number, stage) in released.try_iter() {
+        if stage > 0 && killed.insert((number, stage)) {
             lab.operator()?.kill()?;
             lab.operator()?.start()?;
         }
