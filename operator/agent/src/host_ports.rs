@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::host::{RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd};
-use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Services};
+use crate::host::{RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads};
+use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Services, Workers};
 
 /// One host, real or not.
 #[derive(Clone)]
@@ -20,6 +20,8 @@ pub struct Host {
     pub machine: Arc<dyn Machine>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where jobs run.
+    pub workers: Arc<dyn Workers>,
 }
 
 impl std::fmt::Debug for Host {
@@ -39,6 +41,7 @@ impl Host {
             services: Arc::new(Systemd),
             machine: Arc::new(RealMachine),
             clock: Arc::new(RealClock::new()?),
+            workers: Arc::new(Threads),
         })
     }
 }

@@ -1,0 +1,260 @@
+//! One seed from its beginning to its end: a quiet start, wishes and faults, and the time after.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use pvecm_agent::ports::LedgerStore;
+use pvecm_agent::seal::SealingKey;
+
+use crate::api::{Kind, NAMESPACE};
+use crate::faults::Rates;
+use crate::setup::{CLUSTER, hosts};
+use crate::trace::Trace;
+use crate::wish::Wish;
+use crate::world::{Shared, World};
+use crate::{agent, operator};
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// So many hosts; `None`: the seed decides.
+    pub hosts: Option<usize>,
+    /// What goes wrong; `None`: the seed decides.
+    pub rates: Option<Rates>,
+    /// Keep every step in words.
+    pub words: bool,
+}
+
+/// What became of a seed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The first rule that was broken.
+    pub broken: Option<String>,
+    /// The number that all runs of this seed share.
+    pub hash: u64,
+    /// How many steps there were.
+    pub steps: u64,
+    /// The steps in words, if they were kept.
+    pub words: Vec<String>,
+    /// How many hosts.
+    pub hosts: usize,
+    /// Changes that were planned.
+    pub changes: usize,
+    /// How the cluster stood at the end.
+    pub end: String,
+    /// Milliseconds of the virtual clock.
+    pub millis: u64,
+}
+
+/// Runs a seed.
+#[must_use]
+pub fn run(seed: u64, options: Options) -> Report {
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without sockets needs nothing of the system");
+    let report = runtime.block_on(tell(seed, options));
+    drop(runtime);
+    report
+}
+
+/// Sealing keys, made once for the process: making them is the slowest thing here, and nothing
+/// depends on what they are.
+fn keys() -> Arc<Vec<Vec<u8>>> {
+    static KEYS: OnceLock<Arc<Vec<Vec<u8>>>> = OnceLock::new();
+    KEYS.get_or_init(|| Arc::new((0..64).map(|_| new_key()).collect())).clone()
+}
+
+fn new_key() -> Vec<u8> {
+    #[derive(Default)]
+    struct Kept(std::sync::Mutex<Vec<u8>>);
+    impl LedgerStore for Kept {
+        fn load(&self) -> std::io::Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+        fn save(&self, bytes: &[u8]) -> std::io::Result<()> {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.to_vec();
+            Ok(())
+        }
+    }
+    let kept = Kept::default();
+    let made = SealingKey::open(&kept);
+    debug_assert!(made.is_ok(), "a key is made without asking anybody");
+    kept.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+async fn tell(seed: u64, options: Options) -> Report {
+    let shared = Shared::new(seed, Rates::default(), Trace::new(options.words));
+    let (mut wish, rates) = shared.with(|world| begin(world, options));
+    let tasks = [
+        tokio::spawn(agent::keep_running(shared.clone(), keys())),
+        tokio::spawn(operator::keep_running(shared.clone())),
+    ];
+    let adopted = shared.with(|world| world.hosts.iter().any(|host| host.daemon.is_some()));
+    if adopted {
+        shared.with(|world| world.checks.at_rest = true);
+    }
+    pause(&shared, 20_000).await;
+    shared.with(|world| world.checks.at_rest = false);
+    shared.with(|world| world.rates = rates);
+    act(&shared, &mut wish).await;
+    shared.with(World::heal);
+    settle(&shared, &wish).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    shared.with(|world| report(world))
+}
+
+fn begin(world: &mut World, options: Options) -> (Wish, Rates) {
+    let drawn = hosts(world);
+    let count = options.hosts.unwrap_or(drawn);
+    let drawn = rates(world);
+    let rates = options.rates.unwrap_or(drawn);
+    let fresh = world.dice.chance(150);
+    let formed = if fresh { 0 } else { count - world.dice.index(2) };
+    let operators = if rates.rivals > 0 { 2 } else { 1 };
+    world.operators = (0..operators).map(|_| None).collect();
+    let wish = world.set_up(count, formed.min(count));
+    world.note("begins", 0, || format!("{count} hosts, {formed} formed, {rates:?}"));
+    (wish, rates)
+}
+
+/// A third of all seeds has no faults, a third has one kind, a third has all.
+fn rates(world: &mut World) -> Rates {
+    let all = Rates {
+        api: 40,
+        api_slow: 15,
+        agent_crash: 4,
+        operator_crash: 15,
+        hosts: 500,
+        person: 0,
+        rivals: 1,
+    };
+    match world.dice.below(9) {
+        0..3 => Rates::default(),
+        3 => Rates { api: all.api, api_slow: all.api_slow, ..Rates::default() },
+        4 => Rates { agent_crash: all.agent_crash, ..Rates::default() },
+        5 => Rates { operator_crash: all.operator_crash, rivals: 1, ..Rates::default() },
+        6 => Rates { hosts: all.hosts, ..Rates::default() },
+        _all => all,
+    }
+}
+
+async fn pause(shared: &Shared, millis: u64) {
+    let mut left = millis;
+    while left > 0 && shared.with(|world| world.checks.broken.is_none()) {
+        let now = left.min(1_000);
+        tokio::time::sleep(Duration::from_millis(now)).await;
+        left -= now;
+    }
+}
+
+/// The user wants one thing after the other, and things go wrong.
+async fn act(shared: &Shared, wish: &mut Wish) {
+    let steps = shared.with(|world| world.dice.between(2, 7));
+    for _ in 0..steps {
+        let fault = shared.with(|world| {
+            let chance = world.rates.hosts;
+            chance > 0 && world.dice.chance(chance)
+        });
+        if fault {
+            shared.with(World::fault);
+        } else {
+            shared.with(|world| {
+                let kind = wish.walk(&mut world.dice);
+                world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
+                world.want(wish);
+            });
+        }
+        let wait = shared.with(|world| world.dice.between(200, 15_000));
+        pause(shared, wait).await;
+        if shared.with(|world| world.checks.broken.is_some()) {
+            return;
+        }
+    }
+}
+
+/// After the faults everything comes to what is wanted, or stands still for a reason that stands; and
+/// then nobody writes anything.
+async fn settle(shared: &Shared, wish: &Wish) {
+    const BOUND_MS: u64 = 900_000;
+    const SILENT_MS: u64 = 30_000;
+    let begun = shared.with(|world| world.now());
+    loop {
+        pause(shared, 5_000).await;
+        let (done, late) = shared.with(|world| {
+            let done = world.checks.broken.is_some() || world.stands(wish).is_ok();
+            (done, world.now() > begun + BOUND_MS)
+        });
+        if done {
+            break;
+        }
+        if late {
+            return shared.with(|world| {
+                let why = world.stands(wish).err().unwrap_or_default();
+                let said = world.said();
+                world.broken(format!("not as wanted after {} s: {why}; {said}", BOUND_MS / 1000));
+            });
+        }
+    }
+    // What was just reached is still being reported.
+    pause(shared, 10_000).await;
+    let before = shared.with(|world| {
+        world.checks.at_rest = true;
+        world.api.writes
+    });
+    pause(shared, SILENT_MS).await;
+    shared.with(|world| {
+        let written = world.api.writes - before;
+        if written > 0 {
+            world.broken(format!("{written} writes to the API server at rest"));
+        }
+    });
+}
+
+fn report(world: &mut World) -> Report {
+    Report {
+        broken: world.checks.broken.clone(),
+        hash: world.trace.hash(),
+        steps: world.trace.steps(),
+        words: world.trace.words().to_vec(),
+        hosts: world.hosts.len(),
+        changes: world.api.all(Kind::Change).count(),
+        end: world.said(),
+        millis: world.now(),
+    }
+}
+
+impl World {
+    /// Whether every wanted host runs what is wanted, and the operator says so.
+    fn stands(&mut self, wish: &Wish) -> Result<(), String> {
+        for at in wish.nodes.keys() {
+            let host = &self.hosts[*at];
+            let Some(daemon) = &host.daemon else {
+                return Err(format!("corosync does not run on {}", host.name));
+            };
+            if !daemon.quorate || !host.writable() {
+                return Err(format!("{} is not quorate and writable", host.name));
+            }
+            let config = daemon.config().ok_or("a text is not understood")?;
+            wish.holds(config).map_err(|why| format!("on {}: {why}", host.name))?;
+        }
+        let ready = self.condition("Ready");
+        if ready.0 == "True" { Ok(()) } else { Err(format!("Ready is {}", ready.0)) }
+    }
+
+    fn condition(&self, kind: &str) -> (String, String) {
+        let object = self.api.get(Kind::Cluster, CLUSTER);
+        let conditions = object.and_then(|o| o.value["status"]["conditions"].as_array());
+        let found = conditions.and_then(|list| list.iter().find(|c| c["type"] == kind));
+        let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or("").to_owned();
+        (text("status"), format!("{}: {}", text("reason"), text("message")))
+    }
+
+    /// What the operator says of the cluster.
+    fn said(&self) -> String {
+        let (ready, why) = self.condition("Ready");
+        format!("{NAMESPACE}/{CLUSTER} Ready={ready} {why}")
+    }
+}
