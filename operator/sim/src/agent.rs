@@ -167,7 +167,7 @@ async fn listen(
     name: String,
     (at, wanted): (usize, mpsc::UnboundedSender<Wanted>),
 ) {
-    let mut news = shared.with(|world| world.api.news());
+    let news = shared.with(|world| world.api.news());
     let (mut host_known, mut changes_known) = (None, None);
     loop {
         let (wait, arrives) = shared.with(|world| way(world, at));
@@ -176,7 +176,6 @@ async fn listen(
             tokio::time::sleep(Duration::from_secs(1)).await;
             continue;
         }
-        news.mark_unchanged();
         let (host, changes) = shared.with(|world| (world.api.host(&name), world.api.changes()));
         if let Some(host) = host.filter(|host| host_known.as_ref() != Some(host)) {
             let _ = wanted.send(Wanted::Host(Box::new((*host).clone())));
@@ -186,9 +185,7 @@ async fn listen(
             let _ = wanted.send(Wanted::Changes(changes.clone()));
             changes_known = Some(changes);
         }
-        if news.changed().await.is_err() {
-            return;
-        }
+        news.notified().await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs seeds, several at once, and says what they showed.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,9 +45,13 @@ fn summary(seed: u64, report: &Report) -> String {
     let Report { broken, hash, steps, words: _, hosts, changes, end, millis } = report;
     let verdict = broken.as_deref().unwrap_or("ok");
     format!(
-        "seed {seed}: {hosts} hosts, {changes} changes, {steps} steps, {} s, {hash:016x}: {verdict} ({end})",
+        "seed {seed}: {hosts} hosts, {changes:?}, {steps} steps, {} s, {hash:016x}: {verdict} ({end})",
         millis / 1000
     )
+}
+
+fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn many(args: &Args) -> ExitCode {
@@ -54,6 +59,7 @@ fn many(args: &Args) -> ExitCode {
     let end = args.from + args.seeds;
     let broken: Mutex<Vec<(u64, Report)>> = Mutex::default();
     let steps = AtomicU64::new(0);
+    let changes: Mutex<BTreeMap<String, usize>> = Mutex::default();
     let begun = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
@@ -67,6 +73,9 @@ fn many(args: &Args) -> ExitCode {
                     let options = Options { hosts: args.hosts, ..Options::default() };
                     let report = run(seed, options);
                     steps.fetch_add(report.steps, Ordering::Relaxed);
+                    for (outcome, count) in &report.changes {
+                        *held(&changes).entry(outcome.clone()).or_default() += count;
+                    }
                     if report.broken.is_some() {
                         if args.first {
                             next.store(end, Ordering::Relaxed);

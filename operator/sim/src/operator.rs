@@ -174,7 +174,7 @@ where
 /// Hands what changed to the stores, as the watches do: late, and everything at last. Now and then a
 /// watch breaks and begins with a list again.
 async fn feed(shared: Shared, mut intakes: Vec<Intake>) {
-    let mut news = shared.with(|world| world.api.news());
+    let news = shared.with(|world| world.api.news());
     let mut known = 0;
     let Some(intake) = intakes.first_mut() else { return };
     loop {
@@ -184,7 +184,6 @@ async fn feed(shared: Shared, mut intakes: Vec<Intake>) {
             (wait, known == 0 || (world.rates.api > 0 && world.dice.chance(5)))
         });
         tokio::time::sleep(Duration::from_millis(wait)).await;
-        news.mark_unchanged();
         let (version, changed) =
             shared.with(|world| world.api.since(if relist { 0 } else { known }));
         known = version;
@@ -193,9 +192,7 @@ async fn feed(shared: Shared, mut intakes: Vec<Intake>) {
         } else {
             changed.into_iter().for_each(|(kind, name)| pass_on(&shared, intake, (kind, name)));
         }
-        if news.changed().await.is_err() {
-            return;
-        }
+        news.notified().await;
     }
 }
 

@@ -1,10 +1,12 @@
 //! One seed from its beginning to its end: a quiet start, wishes and faults, and the time after.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pvecm_agent::ports::LedgerStore;
 use pvecm_agent::seal::SealingKey;
+use pvecm_core::conf::Config;
 
 use crate::api::{Kind, NAMESPACE};
 use crate::faults::Rates;
@@ -38,8 +40,8 @@ pub struct Report {
     pub words: Vec<String>,
     /// How many hosts.
     pub hosts: usize,
-    /// Changes that were planned.
-    pub changes: usize,
+    /// How the changes ended.
+    pub changes: BTreeMap<String, usize>,
     /// How the cluster stood at the end.
     pub end: String,
     /// Milliseconds of the virtual clock.
@@ -101,7 +103,7 @@ async fn tell(seed: u64, options: Options) -> Report {
     shared.with(|world| world.rates = rates);
     act(&shared, &mut wish).await;
     shared.with(World::heal);
-    settle(&shared, &wish).await;
+    settle(&shared, &mut wish).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     shared.with(|world| report(world))
 }
@@ -176,28 +178,42 @@ async fn act(shared: &Shared, wish: &mut Wish) {
 }
 
 /// After the faults everything comes to what is wanted, or stands still for a reason that stands; and
-/// then nobody writes anything.
-async fn settle(shared: &Shared, wish: &Wish) {
+/// then nobody writes anything. A person gives what was undone too often another try.
+async fn settle(shared: &Shared, wish: &mut Wish) {
     const BOUND_MS: u64 = 900_000;
-    const SILENT_MS: u64 = 30_000;
     let begun = shared.with(|world| world.now());
+    let mut stalled = 0;
     loop {
         pause(shared, 5_000).await;
-        let (done, late) = shared.with(|world| {
-            let done = world.checks.broken.is_some() || world.stands(wish).is_ok();
-            (done, world.now() > begun + BOUND_MS)
+        let (state, reason, now) = shared.with(|world| {
+            let state = if world.checks.broken.is_some() { Ok(()) } else { world.stands(wish) };
+            (state, world.stalled(), world.now())
         });
-        if done {
-            break;
-        }
-        if late {
+        let Err(why) = state else { break };
+        if now > begun + BOUND_MS {
             return shared.with(|world| {
-                let why = world.stands(wish).err().unwrap_or_default();
                 let said = world.said();
                 world.broken(format!("not as wanted after {} s: {why}; {said}", BOUND_MS / 1000));
             });
         }
+        stalled = if reason.is_some_and(|r| AGAIN.contains(&r.as_str())) { stalled + 1 } else { 0 };
+        if stalled == 4 {
+            wish.confirm_timeout_secs += 1;
+            shared.with(|world| {
+                world.note("the user tries again", 0, String::new);
+                world.want(wish);
+            });
+        }
     }
+    silence(shared).await;
+}
+
+/// What a person lets go on by touching the spec.
+const AGAIN: [&str; 2] = ["RolledBack", "Failed"];
+
+/// At rest nobody writes anything but heartbeats.
+async fn silence(shared: &Shared) {
+    const SILENT_MS: u64 = 30_000;
     // What was just reached is still being reported.
     pause(shared, 10_000).await;
     let before = shared.with(|world| {
@@ -220,7 +236,7 @@ fn report(world: &mut World) -> Report {
         steps: world.trace.steps(),
         words: world.trace.words().to_vec(),
         hosts: world.hosts.len(),
-        changes: world.api.all(Kind::Change).count(),
+        changes: world.outcomes(),
         end: world.said(),
         millis: world.now(),
     }
@@ -229,6 +245,9 @@ fn report(world: &mut World) -> Report {
 impl World {
     /// Whether every wanted host runs what is wanted, and the operator says so.
     fn stands(&mut self, wish: &Wish) -> Result<(), String> {
+        if self.stalled().is_some_and(|reason| self.excused(&reason, wish)) {
+            return Ok(());
+        }
         for at in wish.nodes.keys() {
             let host = &self.hosts[*at];
             let Some(daemon) = &host.daemon else {
@@ -244,12 +263,41 @@ impl World {
         if ready.0 == "True" { Ok(()) } else { Err(format!("Ready is {}", ready.0)) }
     }
 
+    /// The reason of `Stalled`, while it is true.
+    fn stalled(&self) -> Option<String> {
+        let (status, why) = self.condition("Stalled");
+        let reason = why.split(':').next().unwrap_or_default();
+        (status == "True").then(|| reason.to_owned())
+    }
+
+    /// Whether what a guard says is so.
+    fn excused(&self, reason: &str, wish: &Wish) -> bool {
+        let running = self.hosts.iter().filter_map(|host| host.daemon.as_ref()?.config());
+        match reason {
+            "LinkZeroNotSupported" => {
+                let zero = |config: &Config| config.links().iter().any(|link| link.get() == 0);
+                !wish.links.contains_key(&0) && running.into_iter().all(zero)
+            }
+            _ => false,
+        }
+    }
+
     fn condition(&self, kind: &str) -> (String, String) {
         let object = self.api.get(Kind::Cluster, CLUSTER);
         let conditions = object.and_then(|o| o.value["status"]["conditions"].as_array());
         let found = conditions.and_then(|list| list.iter().find(|c| c["type"] == kind));
         let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or("").to_owned();
         (text("status"), format!("{}: {}", text("reason"), text("message")))
+    }
+
+    /// How often changes ended how.
+    fn outcomes(&self) -> BTreeMap<String, usize> {
+        let mut outcomes = BTreeMap::new();
+        for (_, change) in self.api.all(Kind::Change) {
+            let outcome = change.value["status"]["outcome"].as_str().unwrap_or("open");
+            *outcomes.entry(outcome.to_owned()).or_default() += 1;
+        }
+        outcomes
     }
 
     /// What the operator says of the cluster.

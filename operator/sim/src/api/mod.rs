@@ -11,7 +11,7 @@ use std::sync::Arc;
 use pvecm_crds::{PveChange, PveCluster, PveHost};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 pub use service::{Caller, service};
 
@@ -84,7 +84,7 @@ pub struct Server {
     graves: BTreeMap<String, Value>,
     log: Vec<(u64, Kind, String)>,
     version: u64,
-    news: watch::Sender<u64>,
+    news: Vec<Arc<Notify>>,
     /// Requests to write, heartbeats and the leader's lease aside.
     pub writes: u64,
 }
@@ -96,7 +96,7 @@ impl Default for Server {
             graves: BTreeMap::new(),
             log: Vec::new(),
             version: 0,
-            news: watch::Sender::new(0),
+            news: Vec::new(),
             writes: 0,
         }
     }
@@ -116,10 +116,14 @@ pub struct Write<'a> {
 }
 
 impl Server {
-    /// Turns whenever something changed.
+    /// Wakes its one owner whenever something changed. One each: whoever shares one is woken in an
+    /// order of chance.
     #[must_use]
-    pub fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+    pub fn news(&mut self) -> Arc<Notify> {
+        self.news.retain(|known| Arc::strong_count(known) > 1);
+        let own = Arc::new(Notify::new());
+        self.news.push(own.clone());
+        own
     }
 
     /// The objects that changed after a version, each once, with the newest version.
@@ -207,7 +211,7 @@ impl Server {
 
     fn moved(&mut self, kind: Kind, name: &str) {
         self.log.push((self.version, kind, name.to_owned()));
-        self.news.send_replace(self.version);
+        self.news.iter().for_each(|news| news.notify_one());
     }
 
     fn count(&mut self, kind: Kind) {

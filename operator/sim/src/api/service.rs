@@ -43,6 +43,10 @@ pub fn service(
             if writes {
                 caller.may_die();
             }
+            shared.with(|world| {
+                world
+                    .note("asks", 0, || format!("{} {:?} {:?}", call.method, call.kind, call.name));
+            });
             let (code, answer) = travel(shared, call).await;
             if writes {
                 caller.may_die();

@@ -119,7 +119,12 @@ impl World {
         let lowest = versions.keys().next().map_or(0, |id| id.get());
         self.note("ring", part[0], || format!("{ring}: {part:?}"));
         for at in part {
-            let Some(daemon) = &mut self.hosts[*at].daemon else { continue };
+            let host = &mut self.hosts[*at];
+            let Some(daemon) = &mut host.daemon else { continue };
+            // Who was level and quorate stays so; who comes has to catch up (facts/pmxcfs.md 1).
+            if daemon.quorate && host.synchronised == daemon.ring {
+                host.synchronised = ring;
+            }
             daemon.ring = ring;
             daemon.representative = lowest;
             daemon.members.clone_from(&members);
