@@ -1,6 +1,6 @@
 //! The rules, checked where the world changes. Owns the first that was broken; never stops anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::ids::Digest;
 
@@ -19,6 +19,8 @@ pub struct Checks {
     newest: i64,
     /// The text under each number that we wrote.
     numbers: BTreeMap<u64, Digest>,
+    /// Every text of ours that was written somewhere.
+    landed: BTreeSet<Digest>,
     /// The change whose stage has this text.
     texts: BTreeMap<Digest, i64>,
     /// What hosts said of a stage: change, stage, and whether it is confirmed.
@@ -48,13 +50,13 @@ impl Checks {
         }
     }
 
-    /// A text of ours is about to be in `place`. `highest` is the highest version anywhere before.
+    /// A text of ours is about to be in `place`. `over` is the version that is in /etc/pve there.
     pub fn written(
         &mut self,
         at: usize,
         bytes: &[u8],
         parsed: &Parsed,
-        (place, highest): (&str, u64),
+        (place, over): (&str, u64),
     ) -> Result<(), String> {
         self.host_wrote(at);
         let digest = Digest::of(bytes);
@@ -71,10 +73,18 @@ impl Checks {
             return Err(format!("a text of change {change} lands after one of {newest}"));
         }
         self.newest = change;
-        if version < highest && place == "/etc/pve" {
-            return Err(format!("version {version} is written, {highest} was seen before"));
+        if version < over && place == "/etc/pve" {
+            return Err(format!("version {version} is written over {over}"));
         }
+        self.landed.insert(digest);
         Ok(())
+    }
+
+    /// A change counts as in force: its last text was written.
+    pub fn succeeded(&mut self, name: &str, last: Option<Digest>) {
+        if last.is_some_and(|digest| !self.landed.contains(&digest)) {
+            self.fail(format!("{name} succeeded, and its last text was never written"));
+        }
     }
 
     /// A host says what became of a stage for good.

@@ -145,14 +145,5 @@ impl World {
             host.api_cut = false;
         }
         self.settle();
-        // Nothing but a person starts a corosync again that ended (facts/corosync.md 9.2).
-        self.later(8_000, |world| {
-            for at in 0..world.hosts.len() {
-                let host = &world.hosts[at];
-                if host.mode == Mode::Cluster && host.daemon.is_none() {
-                    let _refused = world.start_corosync(at);
-                }
-            }
-        });
     }
 }

@@ -69,6 +69,15 @@ impl crate::api::Caller for Caller {
             std::panic::resume_unwind(Box::new(Crash));
         }
     }
+
+    fn writes(&self) {
+        let identity = identity(self.life);
+        self.shared.with(|world| world.watch_leader(&identity));
+    }
+}
+
+fn identity(life: u64) -> String {
+    format!("operator-{life}")
 }
 
 fn start(shared: &Shared, index: usize) {
@@ -80,7 +89,7 @@ fn start(shared: &Shared, index: usize) {
     });
     let caller = Caller { shared: shared.clone(), index, life };
     let client = Client::new(service(shared.clone(), caller), crate::api::NAMESPACE);
-    let identity = format!("operator-{life}");
+    let identity = identity(life);
     let (mut claim, leadership) = Claim::new(client.clone(), "pve", identity.clone(), TIMES);
     let (cluster_queue, clusters) = Queue::new();
     let (host_queue, host_triggers) = Queue::new();

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use pvecm_agent::ports::LedgerStore;
 use pvecm_agent::seal::SealingKey;
-use pvecm_core::conf::Config;
 
-use crate::api::{Kind, NAMESPACE};
+use crate::api::Kind;
 use crate::faults::Rates;
-use crate::setup::{CLUSTER, hosts};
+use crate::setup::hosts;
 use crate::trace::Trace;
 use crate::wish::Wish;
 use crate::world::{Shared, World};
-use crate::{agent, operator};
+use crate::{agent, operator, person};
 
 /// What is asked of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -130,15 +129,16 @@ fn rates(world: &mut World) -> Rates {
         agent_crash: 4,
         operator_crash: 15,
         hosts: 500,
-        person: 0,
+        person: 150,
         rivals: 1,
     };
-    match world.dice.below(9) {
+    match world.dice.below(10) {
         0..3 => Rates::default(),
         3 => Rates { api: all.api, api_slow: all.api_slow, ..Rates::default() },
         4 => Rates { agent_crash: all.agent_crash, ..Rates::default() },
         5 => Rates { operator_crash: all.operator_crash, rivals: 1, ..Rates::default() },
         6 => Rates { hosts: all.hosts, ..Rates::default() },
+        7 => Rates { person: 400, ..Rates::default() },
         _all => all,
     }
 }
@@ -156,12 +156,14 @@ async fn pause(shared: &Shared, millis: u64) {
 async fn act(shared: &Shared, wish: &mut Wish) {
     let steps = shared.with(|world| world.dice.between(2, 7));
     for _ in 0..steps {
-        let fault = shared.with(|world| {
-            let chance = world.rates.hosts;
-            chance > 0 && world.dice.chance(chance)
+        let (fault, person) = shared.with(|world| {
+            let chances = (world.rates.hosts, world.rates.person);
+            (world.dice.chance(chances.0), world.dice.chance(chances.1))
         });
         if fault {
             shared.with(World::fault);
+        } else if person {
+            tokio::spawn(person::edit(shared.clone()));
         } else {
             shared.with(|world| {
                 let kind = wish.walk(&mut world.dice);
@@ -182,7 +184,7 @@ async fn act(shared: &Shared, wish: &mut Wish) {
 async fn settle(shared: &Shared, wish: &mut Wish) {
     const BOUND_MS: u64 = 900_000;
     let begun = shared.with(|world| world.now());
-    let mut stalled = 0;
+    let (mut stalled, mut round) = (0, 0);
     loop {
         pause(shared, 5_000).await;
         let (state, reason, now) = shared.with(|world| {
@@ -195,6 +197,10 @@ async fn settle(shared: &Shared, wish: &mut Wish) {
                 let said = world.said();
                 world.broken(format!("not as wanted after {} s: {why}; {said}", BOUND_MS / 1000));
             });
+        }
+        round += 1;
+        if round % 6 == 2 {
+            shared.with(World::repair);
         }
         stalled = if reason.is_some_and(|r| AGAIN.contains(&r.as_str())) { stalled + 1 } else { 0 };
         if stalled == 4 {
@@ -239,70 +245,5 @@ fn report(world: &mut World) -> Report {
         changes: world.outcomes(),
         end: world.said(),
         millis: world.now(),
-    }
-}
-
-impl World {
-    /// Whether every wanted host runs what is wanted, and the operator says so.
-    fn stands(&mut self, wish: &Wish) -> Result<(), String> {
-        if self.stalled().is_some_and(|reason| self.excused(&reason, wish)) {
-            return Ok(());
-        }
-        for at in wish.nodes.keys() {
-            let host = &self.hosts[*at];
-            let Some(daemon) = &host.daemon else {
-                return Err(format!("corosync does not run on {}", host.name));
-            };
-            if !daemon.quorate || !host.writable() {
-                return Err(format!("{} is not quorate and writable", host.name));
-            }
-            let config = daemon.config().ok_or("a text is not understood")?;
-            wish.holds(config).map_err(|why| format!("on {}: {why}", host.name))?;
-        }
-        let ready = self.condition("Ready");
-        if ready.0 == "True" { Ok(()) } else { Err(format!("Ready is {}", ready.0)) }
-    }
-
-    /// The reason of `Stalled`, while it is true.
-    fn stalled(&self) -> Option<String> {
-        let (status, why) = self.condition("Stalled");
-        let reason = why.split(':').next().unwrap_or_default();
-        (status == "True").then(|| reason.to_owned())
-    }
-
-    /// Whether what a guard says is so.
-    fn excused(&self, reason: &str, wish: &Wish) -> bool {
-        let running = self.hosts.iter().filter_map(|host| host.daemon.as_ref()?.config());
-        match reason {
-            "LinkZeroNotSupported" => {
-                let zero = |config: &Config| config.links().iter().any(|link| link.get() == 0);
-                !wish.links.contains_key(&0) && running.into_iter().all(zero)
-            }
-            _ => false,
-        }
-    }
-
-    fn condition(&self, kind: &str) -> (String, String) {
-        let object = self.api.get(Kind::Cluster, CLUSTER);
-        let conditions = object.and_then(|o| o.value["status"]["conditions"].as_array());
-        let found = conditions.and_then(|list| list.iter().find(|c| c["type"] == kind));
-        let text = |key: &str| found.and_then(|c| c[key].as_str()).unwrap_or("").to_owned();
-        (text("status"), format!("{}: {}", text("reason"), text("message")))
-    }
-
-    /// How often changes ended how.
-    fn outcomes(&self) -> BTreeMap<String, usize> {
-        let mut outcomes = BTreeMap::new();
-        for (_, change) in self.api.all(Kind::Change) {
-            let outcome = change.value["status"]["outcome"].as_str().unwrap_or("open");
-            *outcomes.entry(outcome.to_owned()).or_default() += 1;
-        }
-        outcomes
-    }
-
-    /// What the operator says of the cluster.
-    fn said(&self) -> String {
-        let (ready, why) = self.condition("Ready");
-        format!("{NAMESPACE}/{CLUSTER} Ready={ready} {why}")
     }
 }

@@ -18,6 +18,8 @@ use crate::world::{Shared, World};
 pub trait Caller: Clone + Send + Sync + 'static {
     /// Here the process may be killed, before or after what it asked for was done.
     fn may_die(&self);
+    /// A request to write begins.
+    fn writes(&self);
 }
 
 /// The API server for one client.
@@ -42,6 +44,7 @@ pub fn service(
             let writes = head.method != Method::GET && call.kind != Kind::Lease;
             if writes {
                 caller.may_die();
+                caller.writes();
             }
             shared.with(|world| {
                 world

@@ -50,6 +50,8 @@ pub struct World {
     pub api: Server,
     /// The machines. A host's place here is its name's number less one.
     pub hosts: Vec<Host>,
+    /// Comments that persons wrote: they stay for ever.
+    pub marks: Vec<String>,
     /// The operators.
     pub operators: Vec<Option<OperatorProcess>>,
     /// Cut networks.
@@ -89,6 +91,7 @@ impl Shared {
             checks: Checks::default(),
             api: Server::default(),
             hosts: Vec::new(),
+            marks: Vec::new(),
             operators: Vec::new(),
             network: Network::default(),
             links: BTreeMap::new(),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use pvecm_agent::ports::DiskFile;
 use pvecm_core::conf::Config;
 
 use super::World;
@@ -16,24 +15,16 @@ impl World {
     pub fn we_write(&mut self, at: usize, bytes: &[u8], place: &'static str) {
         let parsed = self.parse(bytes);
         self.note("we write", at, || format!("{} to {place}", parsed.version));
-        let highest = self.highest_version();
-        if let Err(why) = self.checks.written(at, bytes, &parsed, (place, highest)) {
+        let over = self.version_over(at);
+        if let Err(why) = self.checks.written(at, bytes, &parsed, (place, over)) {
             self.broken(why);
         }
     }
 
-    /// The highest version in any database, on any disk, in any daemon.
-    fn highest_version(&mut self) -> u64 {
-        let mut highest = 0;
-        for at in 0..self.hosts.len() {
-            let texts =
-                [self.hosts[at].db.conf.clone(), self.hosts[at].disk.get(&DiskFile::Conf).cloned()];
-            for bytes in texts.into_iter().flatten() {
-                highest = highest.max(self.parse(&bytes).version);
-            }
-            highest = highest.max(self.hosts[at].daemon.as_ref().map_or(0, super::Daemon::version));
-        }
-        highest
+    /// The version of the text that would be written over.
+    fn version_over(&mut self, at: usize) -> u64 {
+        let over = self.hosts[at].db.conf.clone();
+        over.map_or(0, |bytes| self.parse(&bytes).version)
     }
 
     /// A stage's text is about to be written over what runs: with the network as it is, nobody may
