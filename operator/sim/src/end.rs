@@ -97,6 +97,14 @@ impl World {
                 };
                 wish.links.iter().any(taken)
             }),
+            // Not built yet: a join that ended between the list and the start leaves a node that is
+            // listed and has nothing, and nobody plans from there.
+            "HostsDisagree" => running().any(|config| {
+                config.nodes.iter().any(|node| {
+                    let host = self.hosts.iter().find(|host| host.name == node.name.as_str());
+                    host.is_some_and(|host| host.disk.is_empty() && host.daemon.is_none())
+                })
+            }),
             _ => false,
         }
     }

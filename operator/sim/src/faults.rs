@@ -2,6 +2,7 @@
 
 use pvecm_agent::ports::DiskFile;
 
+use crate::dice::Dice;
 use crate::world::{Mode, World};
 
 /// Chances in a thousand.
@@ -21,6 +22,52 @@ pub struct Rates {
     pub person: u64,
     /// There are two operators.
     pub rivals: u64,
+}
+
+impl Rates {
+    /// Everything goes wrong.
+    pub const ALL: Self = Self {
+        api: 40,
+        api_slow: 15,
+        agent_crash: 4,
+        operator_crash: 15,
+        hosts: 500,
+        person: 150,
+        rivals: 1,
+    };
+    const NONE: Self = Self {
+        api: 0,
+        api_slow: 0,
+        agent_crash: 0,
+        operator_crash: 0,
+        hosts: 0,
+        person: 0,
+        rivals: 0,
+    };
+    /// One kind at a time, by its name on the command line.
+    pub const KINDS: [(&str, Self); 7] = [
+        ("none", Self::NONE),
+        ("api", Self { api: Self::ALL.api, api_slow: Self::ALL.api_slow, ..Self::NONE }),
+        ("agents", Self { agent_crash: Self::ALL.agent_crash, ..Self::NONE }),
+        ("operators", Self { operator_crash: Self::ALL.operator_crash, rivals: 1, ..Self::NONE }),
+        ("hosts", Self { hosts: Self::ALL.hosts, ..Self::NONE }),
+        ("persons", Self { person: 400, ..Self::NONE }),
+        ("all", Self::ALL),
+    ];
+
+    /// A third of all seeds has no faults, half has one kind, the rest has all.
+    pub fn drawn(dice: &mut Dice) -> Self {
+        let place = dice.below(12);
+        let kind = if place < 3 { 0 } else { usize::try_from(place - 2).unwrap_or(0) };
+        Self::KINDS.get(kind).map_or(Self::ALL, |(_, rates)| *rates)
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = Self::KINDS.iter().find(|(kind, _)| *kind == name);
+        let names = Self::KINDS.map(|(kind, _)| kind).join(", ");
+        known.map(|(_, rates)| *rates).ok_or_else(|| format!("one of {names}"))
+    }
 }
 
 impl World {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+use pvecm_sim::faults::Rates;
 use pvecm_sim::story::{Options, Report, run};
 
 /// The simulation: production operator and agents on simulated hosts.
@@ -24,6 +25,9 @@ struct Args {
     /// So many hosts in each; without it each seed has its own number, 3 to 16.
     #[arg(long)]
     hosts: Option<usize>,
+    /// What goes wrong: none, api, agents, operators, hosts, persons, all; else the seed decides.
+    #[arg(long, value_parser = Rates::named)]
+    faults: Option<Rates>,
     /// End at the first seed that breaks a rule.
     #[arg(long)]
     first: bool,
@@ -32,7 +36,7 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(seed) = args.seed {
-        let options = Options { hosts: args.hosts, words: true, ..Options::default() };
+        let options = Options { hosts: args.hosts, rates: args.faults, words: true };
         let report = run(seed, options);
         report.words.iter().for_each(|line| println!("{line}"));
         println!("{}", summary(seed, &report));
@@ -70,7 +74,7 @@ fn many(args: &Args) -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    let options = Options { hosts: args.hosts, ..Options::default() };
+                    let options = Options { hosts: args.hosts, rates: args.faults, words: false };
                     let report = run(seed, options);
                     steps.fetch_add(report.steps, Ordering::Relaxed);
                     for (outcome, count) in &report.changes {
@@ -92,7 +96,12 @@ fn many(args: &Args) -> ExitCode {
     broken.sort_by_key(|(seed, _)| *seed);
     for (seed, report) in broken.iter().take(20) {
         println!("{}", summary(*seed, report));
-        println!("  again: cargo xtask sim --seed {seed}");
+    }
+    if let Some((seed, _)) = broken.first() {
+        let hosts = args.hosts.map(|hosts| format!(" --hosts {hosts}")).unwrap_or_default();
+        let again = run(*seed, Options { hosts: args.hosts, rates: args.faults, words: true });
+        again.words.iter().rev().take(200).rev().for_each(|line| println!("{line}"));
+        println!("again, with every step: cargo xtask sim --seed {seed}{hosts}");
     }
     let (count, steps) = (args.seeds, steps.into_inner());
     println!(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pvecm_agent::ports::DiskFile;
 
 use crate::ports::rename;
-use crate::world::{Mode, Shared, World};
+use crate::world::{Host, Mode, Shared, World};
 
 /// One edit somewhere.
 pub async fn edit(shared: Shared) {
@@ -70,25 +70,26 @@ fn disk_edit(world: &mut World, at: usize, torn: bool) {
 }
 
 impl World {
-    /// A person puts right what only a person may: a disk that differs, a corosync that ended
-    /// (nothing else starts it again, facts/corosync.md 9.2).
+    /// A person puts right what only a person may, with the file of the quorate part: a disk that
+    /// differs, a corosync that ended (nothing else starts it again, facts/corosync.md 9.2).
     pub fn repair(&mut self) {
+        let fit = |host: &&Host| host.mode == Mode::Cluster && host.writable();
+        let newest = self.hosts.iter().filter(fit).max_by_key(|host| host.db.version);
+        let Some(conf) = newest.and_then(|host| host.db.conf.clone()) else { return };
+        let parsed = self.parse(&conf);
+        let Some(config) = parsed.config() else { return };
         for at in 0..self.hosts.len() {
             let host = &self.hosts[at];
-            let Some(conf) = host.db.conf.clone().filter(|_| host.mode == Mode::Cluster) else {
+            let listed = config.nodes.iter().any(|node| node.name.as_str() == host.name);
+            // A host without a file has never been a member: a join is not a person's repair.
+            let Some(disk) = host.disk.get(&DiskFile::Conf).filter(|_| listed && host.up) else {
                 continue;
             };
-            let differs = host.disk.get(&DiskFile::Conf) != Some(&conf);
-            if differs && host.writable() {
-                self.outside("a person repairs the disk", at);
-                self.hosts[at].disk.insert(DiskFile::Conf, conf);
-                let _refused = self.reload(at);
-            } else if host.daemon.is_none() {
-                self.outside("a person starts corosync", at);
-                if differs {
-                    self.hosts[at].disk.insert(DiskFile::Conf, conf);
-                }
-                let _refused = self.start_corosync(at);
+            let (differs, stopped) = (disk != &conf, host.daemon.is_none());
+            if differs || stopped {
+                self.outside("a person repairs", at);
+                self.hosts[at].disk.insert(DiskFile::Conf, conf.clone());
+                let _refused = if stopped { self.start_corosync(at) } else { self.reload(at) };
             }
         }
     }

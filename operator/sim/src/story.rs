@@ -7,7 +7,6 @@ use std::time::Duration;
 use pvecm_agent::ports::LedgerStore;
 use pvecm_agent::seal::SealingKey;
 
-use crate::api::Kind;
 use crate::faults::Rates;
 use crate::setup::hosts;
 use crate::trace::Trace;
@@ -110,7 +109,7 @@ async fn tell(seed: u64, options: Options) -> Report {
 fn begin(world: &mut World, options: Options) -> (Wish, Rates) {
     let drawn = hosts(world);
     let count = options.hosts.unwrap_or(drawn);
-    let drawn = rates(world);
+    let drawn = Rates::drawn(&mut world.dice);
     let rates = options.rates.unwrap_or(drawn);
     let fresh = world.dice.chance(150);
     let formed = if fresh { 0 } else { count - world.dice.index(2) };
@@ -119,28 +118,6 @@ fn begin(world: &mut World, options: Options) -> (Wish, Rates) {
     let wish = world.set_up(count, formed.min(count));
     world.note("begins", 0, || format!("{count} hosts, {formed} formed, {rates:?}"));
     (wish, rates)
-}
-
-/// A third of all seeds has no faults, a third has one kind, a third has all.
-fn rates(world: &mut World) -> Rates {
-    let all = Rates {
-        api: 40,
-        api_slow: 15,
-        agent_crash: 4,
-        operator_crash: 15,
-        hosts: 500,
-        person: 150,
-        rivals: 1,
-    };
-    match world.dice.below(10) {
-        0..3 => Rates::default(),
-        3 => Rates { api: all.api, api_slow: all.api_slow, ..Rates::default() },
-        4 => Rates { agent_crash: all.agent_crash, ..Rates::default() },
-        5 => Rates { operator_crash: all.operator_crash, rivals: 1, ..Rates::default() },
-        6 => Rates { hosts: all.hosts, ..Rates::default() },
-        7 => Rates { person: 400, ..Rates::default() },
-        _all => all,
-    }
 }
 
 async fn pause(shared: &Shared, millis: u64) {
