@@ -4,6 +4,7 @@ mod cargo;
 mod deny;
 mod package;
 mod packages;
+mod planted;
 mod step;
 mod test;
 
@@ -41,6 +42,16 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run production operator and agents on simulated hosts: thousands of seeds, or one of them.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Instead of seeds: check that the simulation notices every bug that is planted for it.
+        #[arg(long)]
+        planted: bool,
+        /// What the simulation is told: `cargo xtask sim --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Write the generated YAML anew: the CRDs and the kustomize base.
     Crds,
     /// Build the agent's Debian package and print its path.
@@ -65,6 +76,14 @@ fn main() -> Result<ExitCode> {
                 cargo::build_what_hosts_run()?;
             }
             cargo::lab(&arguments)
+        }
+        Command::Sim { planted: true, arguments: _ } => {
+            packages::ensure()?;
+            planted::run()
+        }
+        Command::Sim { planted: false, arguments } => {
+            packages::ensure()?;
+            cargo::simulate(&arguments)
         }
         Command::Crds => {
             packages::ensure()?;
