@@ -18,9 +18,6 @@ impl World {
         if let Some(name) = self.held() {
             return Err(format!("{name} has its outcome and is still held"));
         }
-        if self.stalled().is_some_and(|reason| self.excused(&reason, wish)) {
-            return Ok(());
-        }
         for at in wish.nodes.keys() {
             let host = &self.hosts[*at];
             let Some(daemon) = &host.daemon else {
@@ -65,6 +62,12 @@ impl World {
         let (status, why) = self.condition("Stalled");
         let reason = why.split(':').next().unwrap_or_default();
         (status == "True").then(|| reason.to_owned())
+    }
+
+    /// Whether the operator stands still for a reason that is so.
+    #[must_use]
+    pub fn is_excused(&self, wish: &Wish) -> bool {
+        self.stalled().is_some_and(|reason| self.excused(&reason, wish))
     }
 
     /// Whether what a guard says is so.

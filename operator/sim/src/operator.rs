@@ -14,6 +14,7 @@ use pvecm_operator::access::{Access, MANAGER};
 use pvecm_operator::backoff::Backoff;
 use pvecm_operator::context::{Context, Outcomes};
 use pvecm_operator::heartbeat::Heartbeats;
+use pvecm_operator::keys::ClusterKey;
 use pvecm_operator::leader::{Claim, LEASE, LeaseTimes};
 use pvecm_operator::queue::Queue;
 use pvecm_operator::run::start_over;
@@ -109,14 +110,15 @@ fn start(shared: &Shared, index: usize) {
         recorder: Recorder::new(client, reporter),
     });
     let (of_clusters, of_hosts) = (context.clone(), context.clone());
-    let passes = cluster_passes(cluster_queue, of_clusters);
+    let own = || (shared.clone(), index);
+    let passes = cluster_passes(own(), cluster_queue, of_clusters);
     let of = |part: &'static str| (shared.clone(), index, part);
     let tasks = [
         spawn(of("lease"), async move { claim.keep(std::future::pending()).await }),
         spawn(of("watches"), feed(shared.clone(), intakes)),
         spawn(of("start over"), start_over(leadership, news, context)),
         spawn(of("clusters"), passes),
-        spawn(of("hosts"), serve(host_queue, move |key| hosts::pass(key, of_hosts.clone()))),
+        spawn(of("hosts"), serve(own(), host_queue, move |key| hosts::pass(key, of_hosts.clone()))),
     ];
     shared.with(|world| {
         if let Some(process) = &mut world.operators[index] {
@@ -141,12 +143,12 @@ fn spawn(
     handle
 }
 
-async fn cluster_passes(queue: Queue<pvecm_operator::keys::ClusterKey>, context: Arc<Context>) {
-    serve(queue, move |key| reconcile::reconcile(key, context.clone())).await;
+async fn cluster_passes(of: (Shared, usize), queue: Queue<ClusterKey>, context: Arc<Context>) {
+    serve(of, queue, move |key| reconcile::reconcile(key, context.clone())).await;
 }
 
 /// Runs passes one after the other, the object with the lowest name first of those that are due.
-async fn serve<K, W, F>(mut queue: Queue<K>, work: W)
+async fn serve<K, W, F>((shared, index): (Shared, usize), mut queue: Queue<K>, work: W)
 where
     K: Ord + Clone + Debug + std::hash::Hash + std::fmt::Display + Send + Unpin + 'static,
     W: Fn(K) -> F,
@@ -170,7 +172,9 @@ where
                     due.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
                 for key in ready {
                     due.remove(&key);
-                    if let Some(wait) = work(key.clone()).await {
+                    let wait = work(key.clone()).await;
+                    shared.with(|world| world.note("pass", index, || format!("{key} {wait:?}")));
+                    if let Some(wait) = wait {
                         let at = Instant::now() + wait;
                         due.entry(key).and_modify(|known| *known = at.min(*known)).or_insert(at);
                     }

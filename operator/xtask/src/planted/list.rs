@@ -248,8 +248,5 @@ pub const BUGS: &[Bug] = &[
             "{ let _ = (at, seconds); true }",
         )],
     },
-    Bug {
-        name: "nobody asks who leads",
-        edits: &[(LEADER, "self.0.borrow().is_some_and(|until| Instant::now() < until)", "true")],
-    },
+    Bug { name: "nobody asks who leads", edits: &[(LEADER, "self.held.borrow().holds()", "true")] },
 ];
