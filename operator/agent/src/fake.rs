@@ -266,10 +266,12 @@ impl Machine for FakeHost {
 }
 
 impl Network for FakeHost {
-    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String> {
+    fn answers(&self, asked: &[(String, IpAddr)]) -> Vec<Result<(), String>> {
         let mut world = self.world();
-        world.asked.push((card.to_owned(), peer));
-        if world.silent.contains(&peer) { Err("silence".to_owned()) } else { Ok(()) }
+        world.asked.extend_from_slice(asked);
+        let silent = |peer: &IpAddr| world.silent.contains(peer);
+        let answer = |peer| if silent(peer) { Err("silence".to_owned()) } else { Ok(()) };
+        asked.iter().map(|(_, peer)| answer(peer)).collect()
     }
 }
 

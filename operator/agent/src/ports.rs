@@ -181,9 +181,10 @@ pub trait Machine: Send + Sync {
 
 /// The way to the other hosts.
 pub trait Network: Send + Sync {
-    /// Whether somebody answers at an address when asked by this network card; else why not, in words.
-    /// Takes at most two seconds.
-    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String>;
+    /// Whether somebody answers at each address when asked by the network card before it; else why not,
+    /// in words. One answer for each, in their order. Asks side by side: takes at most two seconds,
+    /// however many do not answer.
+    fn answers(&self, asked: &[(String, IpAddr)]) -> Vec<Result<(), String>>;
 }
 
 /// A moment that means the same after the agent was restarted, until the machine is.

@@ -19,7 +19,7 @@ use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 use tokio::sync::oneshot;
 
-use crate::world::{Crash, Mode, Shared, World, denied};
+use crate::world::{Crash, Mode, Shared, World, denied, effective};
 
 /// One life of an agent.
 #[derive(Debug, Clone)]
@@ -194,7 +194,7 @@ pub async fn rename(
             }
             world.we_write(at, bytes, "/etc/pve");
         }
-        Ok(world.land(at, text))
+        Ok(world.land(at, text.as_deref()))
     })?;
     if reloads {
         let pause = shared.with(|world| world.dice.between(1_000, 1_050));
@@ -354,7 +354,13 @@ impl Services for Port {
 }
 
 impl Network for Port {
-    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String> {
+    fn answers(&self, asked: &[(String, IpAddr)]) -> Vec<Result<(), String>> {
+        asked.iter().map(|(card, peer)| self.answer(card, *peer)).collect()
+    }
+}
+
+impl Port {
+    fn answer(&self, card: &str, peer: IpAddr) -> Result<(), String> {
         let network = card.strip_prefix("eth").and_then(|number| number.parse::<u8>().ok());
         let network = network.ok_or_else(|| format!("there is no card {card}"))?;
         let has = |address: &String| address.parse() == Ok(peer);
@@ -448,6 +454,7 @@ impl World {
     fn view(&self, at: usize) -> Option<CorosyncView> {
         let daemon = self.hosts[at].daemon.as_ref()?;
         let mut values = daemon.values.clone();
+        values.extend(effective(&daemon.running.values, daemon.pings_follow));
         let nodes = daemon.config().map(|config| &config.nodes);
         let position = nodes.and_then(|n| n.iter().position(|node| node.id == daemon.id));
         values.extend(position.map(|p| ("nodelist.local_node_pos".to_owned(), p.to_string())));

@@ -69,7 +69,7 @@ pub struct Object {
 pub enum Refusal {
     /// 404
     NotFound,
-    /// 409 AlreadyExists
+    /// 409 `AlreadyExists`
     Exists,
     /// 409 Conflict
     Conflict,
@@ -78,7 +78,7 @@ pub enum Refusal {
 }
 
 /// All objects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Server {
     objects: BTreeMap<(Kind, String), Object>,
     graves: BTreeMap<String, Value>,
@@ -87,19 +87,6 @@ pub struct Server {
     news: Vec<Arc<Notify>>,
     /// Requests to write, heartbeats and the leader's lease aside.
     pub writes: u64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            graves: BTreeMap::new(),
-            log: Vec::new(),
-            version: 0,
-            news: Vec::new(),
-            writes: 0,
-        }
-    }
 }
 
 /// A write: of which object, by whom, and what.

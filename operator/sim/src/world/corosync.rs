@@ -9,6 +9,7 @@ use pvecm_core::conf::Config;
 use pvecm_core::ids::NodeId;
 
 use super::World;
+use super::effective::token_in_force;
 use super::group::Item;
 use super::text::Parsed;
 
@@ -34,6 +35,8 @@ pub struct Daemon {
     pub values: BTreeMap<String, String>,
     /// Values that are in force and not in cmap.
     pub effective: BTreeMap<&'static str, String>,
+    /// The token timeout in milliseconds that the pings were derived from last.
+    pub pings_follow: u64,
     /// The key that it encrypts with.
     pub key: Vec<u8>,
     /// The number of its ring.
@@ -91,6 +94,7 @@ impl World {
             id,
             values: parsed.values.clone(),
             effective: IGNORED.map(|key| (key, value(&parsed, key))).into(),
+            pings_follow: token_in_force(&parsed.values),
             key,
             ring: self.rings,
             representative: id.get(),
@@ -180,6 +184,8 @@ impl World {
             }
         }
         daemon.values = values;
+        // Derived before the new timeout is known: it counts from the next reload on (5.4).
+        daemon.pings_follow = token_in_force(&daemon.running.values);
         daemon.running = parsed.clone();
         if let Some(key) = key {
             daemon.key = key;

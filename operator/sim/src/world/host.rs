@@ -22,6 +22,7 @@ pub enum Mode {
 
 /// One machine.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own, in any combination")]
 pub struct Host {
     /// Its name: `n1`, `n2` ...
     pub name: String,

@@ -4,6 +4,7 @@
 
 mod agents;
 mod corosync;
+mod effective;
 mod group;
 mod host;
 mod links;
@@ -28,6 +29,7 @@ use crate::trace::Trace;
 
 pub use agents::{AgentProcess, Crash, OperatorProcess};
 pub use corosync::Daemon;
+pub use effective::effective;
 pub use host::{Host, Mode};
 pub use links::{Link, LinkKey};
 pub use network::Network;

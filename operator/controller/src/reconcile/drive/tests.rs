@@ -255,9 +255,9 @@ fn a_local_stage_holds_by_the_word_of_the_hosts_that_act() {
 fn a_confirmed_stage_that_a_person_wrote_over_before_it_was_seen_ends_the_change() {
     let confirmed = applied(2, StageResult::Confirmed);
     let mut hosts = hosts(9, confirmed);
-    let next = drive(&change(2), standing(&hosts));
+    let next = at(&change(2), &hosts);
     assert!(matches!(next, Next::Finish(Ending::Superseded, _)), "{next:?}");
     // A single host that differs is a disagreement, which is waited out.
     hosts.insert(host("n2"), view(7, Some(applied(2, StageResult::Confirmed))));
-    assert!(matches!(drive(&change(2), standing(&hosts)), Next::Wait(_)));
+    assert!(matches!(at(&change(2), &hosts), Next::Wait(_)));
 }
