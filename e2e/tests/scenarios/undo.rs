@@ -12,8 +12,8 @@ use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{
-    CLUSTER, HOSTS, apply, assert_undisturbed, changes, file_in_force, formed, get, now_ms, record,
-    wait_ready, with_links,
+    CLUSTER, HOSTS, apply, assert_undisturbed, changes, file_in_force, formed, get, kubectl,
+    now_ms, record, wait_ready, with_links,
 };
 
 const SOON: Duration = Duration::from_secs(90);
@@ -50,9 +50,21 @@ fn hosts_that_a_stage_took_quorum_from_come_back_without_anybody() -> Result<()>
     for host in lab.hosts() {
         host.block_udp(Network::Net2)?;
     }
-    // A planner and guards that were wrong: the only link is swapped for one that is dead everywhere.
+    // A planner that was wrong: the only link is swapped for one that is dead everywhere.
+    let caught = lie(&lab, &before)?;
+    wait_until(SOON, "the guards to refuse what no planner made", || {
+        let last = changes(&lab).map_err(|error| format!("{error:#}"))?.pop().unwrap_or_default();
+        let refused = last["status"]["outcome"] == "Superseded";
+        if refused { Ok(()) } else { Err(last["status"].to_string()) }
+    })?;
+    ensure!(file_in_force(&lab)? == before, "{caught} was carried out");
+    // And guards that were wrong as well: the stage is released past them.
+    lab.operator()?.kill()?;
     let began = now_ms();
-    lie(&lab, &before)?;
+    let lied = lie(&lab, &before)?;
+    let release =
+        ["--subresource=status", "--type=merge", "-p", r#"{"status":{"releasedStage":1}}"#];
+    kubectl(&lab, &[&["patch", "pvechange", &lied], &release[..]].concat())?;
     for host in HOSTS {
         wait_until(SOON, &format!("{host} to lose quorum"), || {
             let gaps = record(&lab, host).map(|record| record.quorum_gaps(began, now_ms()));
@@ -63,6 +75,7 @@ fn hosts_that_a_stage_took_quorum_from_come_back_without_anybody() -> Result<()>
         })?;
     }
     wait_undone(&lab, &before, SOON)?;
+    lab.operator()?.start()?;
     for host in HOSTS {
         let gaps = record(&lab, host)?.quorum_gaps(began, now_ms());
         let lost: u64 = gaps.iter().map(|gap| gap.to_ms - gap.from_ms).sum();
@@ -192,11 +205,12 @@ fn with_version(conf: &str, new: u64) -> Result<String> {
     Ok(conf.replacen(&line(old), &line(new), 1))
 }
 
-/// Creates a change as the operator would, with a stage that it would never make.
-fn lie(lab: &Lab, before: &str) -> Result<()> {
+/// Creates a change as the operator would, with a stage that it would never make, and returns its name.
+fn lie(lab: &Lab, before: &str) -> Result<String> {
     let cluster = get(lab, &["pvecluster", CLUSTER])?;
     let last = changes(lab)?.pop().context("no change yet")?;
     let number = last["spec"]["number"].as_i64().context("no number")? + 1;
+    let name = format!("{CLUSTER}-{number}");
     let text = |version: u64, conf: &str| -> Result<Value> {
         let conf = with_version(conf, version)?;
         let digest = Digest::of(conf.as_bytes());
@@ -210,7 +224,7 @@ fn lie(lab: &Lab, before: &str) -> Result<()> {
     let change = json!({
         "apiVersion": "pvecm.io/v1alpha1", "kind": "PveChange",
         "metadata": {
-            "name": format!("{CLUSTER}-{number}"), "namespace": "pve",
+            "name": name, "namespace": "pve",
             "labels": {"pvecm.io/cluster": CLUSTER},
         },
         "spec": {
@@ -231,7 +245,8 @@ fn lie(lab: &Lab, before: &str) -> Result<()> {
             },
         },
     });
-    apply(lab, &change)
+    apply(lab, &change)?;
+    Ok(name)
 }
 
 /// Starts a watch on the host itself, because the moment is over before an outside look returns.
