@@ -20,6 +20,10 @@ pub fn account_name(host: &HostName) -> String {
 pub struct Bootstrap {
     /// The API server's address as the host reaches it, for example `https://192.0.2.1:6443`.
     pub server: String,
+    /// The name that the API server's certificate is made out to, where `server` says another: behind a
+    /// forwarded port or a load balancer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_server_name: Option<String>,
     /// The certificates that the API server's own is checked against (PEM).
     pub certificate_authority: String,
     /// Where the host's objects live.

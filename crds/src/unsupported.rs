@@ -38,7 +38,17 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         let Node { name: _, host_ref: _, node_id: _, votes: _, addresses: _ } = node;
     }
     for link in links {
-        used.link(link);
+        // So is all of a link.
+        let Link {
+            number: _,
+            network: _,
+            priority: _,
+            ping_interval_millis: _,
+            ping_timeout_millis: _,
+            ping_precision: _,
+            pong_count: _,
+            port: _,
+        } = link;
     }
     if let Some(totem) = totem {
         used.totem(totem);
@@ -61,50 +71,21 @@ impl Used {
         }
     }
 
-    fn link(&mut self, link: &Link) {
-        let Link {
-            number,
-            network: _,
-            priority: _,
-            ping_interval_millis,
-            ping_timeout_millis,
-            ping_precision,
-            pong_count,
-            port,
-        } = link;
-        let fields = [
-            ("pingIntervalMillis", ping_interval_millis),
-            ("pingTimeoutMillis", ping_timeout_millis),
-            ("pingPrecision", ping_precision),
-            ("pongCount", pong_count),
-            ("port", port),
-        ];
-        for (field, value) in fields {
-            self.note(&format!("spec.links[{number}].{field}"), value.is_some());
-        }
-    }
-
     fn totem(&mut self, totem: &Totem) {
         let Totem {
             transport,
-            token_millis,
-            token_coefficient_millis,
-            consensus_millis,
+            token_millis: _,
+            token_coefficient_millis: _,
+            consensus_millis: _,
             link_mode,
             ip_version,
-            mtu_bytes,
-            crypto,
-            compression,
+            mtu_bytes: _,
+            crypto: _,
+            compression: _,
         } = totem;
         self.note("spec.totem.transport", transport.is_some());
-        self.note("spec.totem.tokenMillis", token_millis.is_some());
-        self.note("spec.totem.tokenCoefficientMillis", token_coefficient_millis.is_some());
-        self.note("spec.totem.consensusMillis", consensus_millis.is_some());
         self.note("spec.totem.linkMode", link_mode.is_some());
         self.note("spec.totem.ipVersion", ip_version.is_some());
-        self.note("spec.totem.mtuBytes", mtu_bytes.is_some());
-        self.note("spec.totem.crypto", crypto.is_some());
-        self.note("spec.totem.compression", compression.is_some());
     }
 
     fn rollout(&mut self, rollout: &Rollout) {

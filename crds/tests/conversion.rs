@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
+use pvecm_core::conf::{Cipher, Compression, Hash, LinkOptions, TotemOptions};
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_crds::convert::{
@@ -100,8 +101,63 @@ fn a_spec_is_read_with_the_objects_name_and_lower_case_hosts() {
     assert_eq!((wanted.name.as_str(), wanted.generation), ("prod", 4));
     assert_eq!(wanted.nodes[0].host.as_str(), "n1");
     assert_eq!((wanted.nodes[0].votes, wanted.nodes[1].host.as_str()), (Some(2), "h2"));
-    assert_eq!((wanted.links[0].number.get(), wanted.links[0].priority), (1, Some(9)));
+    assert_eq!((wanted.links[0].number.get(), wanted.links[0].options.priority), (1, Some(9)));
     assert_eq!((wanted.rollout.confirm_timeout_secs, wanted.rollout.paused), (30, false));
+}
+
+#[test]
+fn options_of_links_and_totem_are_read() {
+    let wanted = desired(&cluster(&json!({
+        "nodes": [{ "name": "n1" }],
+        "links": [{ "number": 0, "network": "10.0.0.0/24", "port": 65535, "pongCount": 3,
+            "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 512 }],
+        "totem": { "tokenMillis": 2000, "tokenCoefficientMillis": 0, "consensusMillis": 4000,
+            "mtuBytes": 1400, "crypto": { "cipher": "AES128", "hash": "SHA384" },
+            "compression": { "model": "Lz4hc", "thresholdBytes": 300, "level": -5 } },
+    })))
+    .expect("a valid spec");
+    let options = LinkOptions {
+        priority: None,
+        ping_interval_millis: Some(200),
+        ping_timeout_millis: Some(400),
+        ping_precision: Some(512),
+        pong_count: Some(3),
+        port: Some(65535),
+    };
+    assert_eq!(wanted.links[0].options, options);
+    let totem = TotemOptions {
+        token_millis: Some(2000),
+        token_coefficient_millis: Some(0),
+        consensus_millis: Some(4000),
+        mtu_bytes: Some(1400),
+        cipher: Some(Cipher::Aes128),
+        hash: Some(Hash::Sha384),
+        compression: Some(Compression::Lz4hc),
+        compression_threshold_bytes: Some(300),
+        compression_level: Some(-5),
+    };
+    assert_eq!(wanted.totem, totem);
+}
+
+#[test]
+fn every_word_of_the_spec_is_the_same_word_in_the_file() {
+    let words = |field: &str, value: Value| {
+        let spec = json!({ "nodes": [{ "name": "n1" }], "totem": { field: value } });
+        desired(&cluster(&spec)).expect("a valid spec").totem
+    };
+    for cipher in ["None", "AES128", "AES192", "AES256"] {
+        let crypto = json!({ "cipher": cipher, "hash": "SHA256" });
+        let word = words("crypto", crypto).cipher.expect("a cipher").to_string();
+        assert_eq!(word, cipher.to_ascii_lowercase());
+    }
+    for hash in ["None", "MD5", "SHA1", "SHA256", "SHA384", "SHA512"] {
+        let word = words("crypto", json!({ "cipher": "None", "hash": hash })).hash;
+        assert_eq!(word.expect("a hash").to_string(), hash.to_ascii_lowercase());
+    }
+    for model in ["None", "Zlib", "Lz4", "Lz4hc", "Lzo2", "Lzma", "Bzip2", "Zstd"] {
+        let word = words("compression", json!({ "model": model })).compression;
+        assert_eq!(word.expect("a model").to_string(), model.to_ascii_lowercase());
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::binaries;
 use crate::command;
-use crate::controlplane::{ControlPlane, api_url};
+use crate::controlplane::ControlPlane;
 use crate::hosts::Host;
 use crate::state::StateDir;
 use crate::supervisor::Supervisor;
@@ -44,7 +44,7 @@ fn enrol(
     let mut plugin = Command::new("nsenter");
     plugin.args(["-t", &supervisor.pid().to_string(), "-n", "--"]).arg(program);
     plugin.args(["host", "enrol", name, "--namespace", "pve"]);
-    plugin.args(["--heartbeat", HEARTBEAT_SECONDS, "--server", &api_url()]);
+    plugin.args(["--heartbeat", HEARTBEAT_SECONDS]);
     if host.is_witness() {
         plugin.arg("--witness");
     }

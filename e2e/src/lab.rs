@@ -1,7 +1,7 @@
 //! The lab as scenarios and verbs use it: up, down, and handles on everything in it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -15,7 +15,7 @@ use crate::hosts::{Host, Machine, hosts_file, machines};
 use crate::network;
 use crate::operator::Operator;
 use crate::state::{self, StateDir};
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Life, Supervisor};
 
 /// How many hosts a lab may have: more than this and two cores no longer keep corosync in time.
 const MOST_HOSTS: u8 = 16;
@@ -55,7 +55,12 @@ pub struct Options {
     pub level: Level,
     /// How long it lives.
     pub lifetime: Lifetime,
+    /// The kubeconfig of a cluster that is used in place of a control plane of the lab's own.
+    pub use_cluster: Option<PathBuf>,
 }
+
+/// Names the kubeconfig of the cluster that scenarios use in place of control planes of their own.
+const USE_CLUSTER_VARIABLE: &str = "PVECM_USE_CLUSTER";
 
 impl Options {
     /// A complete lab of three hosts for one scenario; the name keeps it apart from others, and
@@ -69,7 +74,13 @@ impl Options {
             witness: false,
             level: Level::Full,
             lifetime: Lifetime::Bound,
+            use_cluster: std::env::var_os(USE_CLUSTER_VARIABLE).map(PathBuf::from),
         }
+    }
+
+    /// The kubeconfig of somebody else's cluster, where this lab needs one.
+    fn foreign(&self) -> Option<&Path> {
+        self.use_cluster.as_deref().filter(|_| self.level >= Level::Bare)
     }
 }
 
@@ -104,7 +115,7 @@ impl Lab {
             tools::build_missing()?;
         }
         let disk = Disk { base: root::base()?, programs };
-        let supervisor = start_supervisor(&state, options.lifetime)?;
+        let supervisor = start_supervisor(&state, &options)?;
         let machines = machines(options.hosts, options.witness);
         let lab = Self { options, state, supervisor, machines };
         match lab.bring_up(&disk, progress) {
@@ -130,6 +141,9 @@ impl Lab {
     /// Takes a lab down, in whatever state it is: nothing of it is left.
     pub fn down(name: &str) -> Result<()> {
         let state = StateDir::of(name)?;
+        if let Ok(lab) = Self::open(name) {
+            lab.leave_cluster()?;
+        }
         let _one_at_a_time = state::lock_machine()?;
         if let Ok(supervisor) = Supervisor::find(&state) {
             supervisor.kill()?;
@@ -176,11 +190,15 @@ impl Lab {
         if self.options.level < Level::Bare {
             bail!("this lab has no control plane");
         }
-        Ok(ControlPlane::new(&self.state, &self.supervisor))
+        Ok(ControlPlane::new(&self.state, &self.supervisor, self.options.foreign()))
     }
 
     /// The control plane's store.
     pub fn etcd(&self) -> Result<Etcd<'_>> {
+        ensure!(
+            self.options.foreign().is_none(),
+            "the store of this API server is somebody else's"
+        );
         self.control_plane().map(|_| Etcd::new(&self.supervisor))
     }
 
@@ -236,6 +254,17 @@ impl Lab {
         })
     }
 
+    /// Takes away what this lab made in somebody else's cluster.
+    fn leave_cluster(&self) -> Result<()> {
+        if self.options.foreign().is_none() {
+            return Ok(());
+        }
+        if self.supervisor.is_running("operator")? {
+            self.operator()?.kill()?;
+        }
+        self.control_plane()?.give_back()
+    }
+
     /// Kills what came up and keeps the directory for a look at its logs.
     fn abandon(&self) -> PathBuf {
         let _best_effort = self.state.keep();
@@ -260,12 +289,13 @@ impl Drop for Lab {
 
 /// Sweeps, makes the state directory and starts the supervisor, all under the machine's lock so
 /// that no other `up` takes the half-made lab for leftovers.
-fn start_supervisor(state: &StateDir, lifetime: Lifetime) -> Result<Supervisor> {
+fn start_supervisor(state: &StateDir, options: &Options) -> Result<Supervisor> {
     let _one_at_a_time = state::lock_machine()?;
     ensure!(!state.is_alive(), "lab `{}` is already up (cargo xtask lab down)", state.name());
     let _not_kept = fs::remove_file(state.join("kept"));
     state::sweep()?;
     fs::create_dir_all(state.join("logs"))
         .with_context(|| format!("could not create {}", state.path().display()))?;
-    Supervisor::spawn(state, lifetime == Lifetime::Bound)
+    let bound = options.lifetime == Lifetime::Bound;
+    Supervisor::spawn(state, Life { bound, way_out: options.foreign().is_some() })
 }

@@ -7,7 +7,8 @@
 //! state directory remain, and both carry the lab's name ([`state`]).
 //!
 //! Start reading at [`lab::Lab`], which scenarios use. This crate never uses an address of the
-//! machine's own network.
+//! machine's own network, but for the API server that a kubeconfig names when it is told to
+//! ([`relay`]).
 
 pub mod agents;
 pub mod binaries;
@@ -20,6 +21,7 @@ pub mod lab;
 pub mod network;
 pub mod operator;
 pub mod record;
+pub mod relay;
 pub mod state;
 pub mod supervisor;
 pub mod wait;

@@ -13,14 +13,13 @@ use serde_json::Value;
 
 use crate::binaries;
 use crate::command;
-use crate::controlplane::ControlPlane;
 use crate::controlplane::tools::{self, Tool};
+use crate::controlplane::{ControlPlane, OPERATOR_NAMESPACE as NAMESPACE};
 use crate::state::StateDir;
 use crate::supervisor::{Process, Supervisor};
 
 /// The chart's release name, which is also the account's.
 const RELEASE: &str = "pvecm-operator";
-const NAMESPACE: &str = "pvecm-system";
 const OLDEST_KUBERNETES: &str = "1.33.0";
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -45,9 +44,7 @@ impl<'lab> Operator<'lab> {
 
     /// Applies what the chart renders and gives the account a kubeconfig.
     pub fn install(&self) -> Result<()> {
-        self.control_plane.apply(&serde_json::json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}
-        }))?;
+        self.control_plane.make_namespace(NAMESPACE)?;
         self.control_plane.apply_text(&rendered_chart()?)?;
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"])?;
         let token = ["create", "token", RELEASE, "--namespace", NAMESPACE, "--duration=24h"];
@@ -71,6 +68,7 @@ impl<'lab> Operator<'lab> {
             argv: std::iter::once(program).chain(arguments).collect(),
             env,
             log: self.lab.log("operator"),
+            outside: false,
         })
     }
 

@@ -1,5 +1,7 @@
 //! The lab's verbs as a person types them.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 use std::{fs, io};
@@ -9,7 +11,8 @@ use clap::{Parser, Subcommand};
 use pvecm_e2e::network::{self, Network};
 use pvecm_e2e::operator;
 use pvecm_e2e::state::StateDir;
-use pvecm_e2e::{Lab, Level, Lifetime, Options, supervisor};
+use pvecm_e2e::supervisor::{self, Life};
+use pvecm_e2e::{Lab, Level, Lifetime, Options, relay};
 
 use crate::demo;
 
@@ -37,6 +40,10 @@ enum Verb {
         /// Control plane and hosts only: no operator, no agents.
         #[arg(long)]
         bare: bool,
+        /// Use the cluster that KUBECONFIG names in place of a control plane of the lab's own. Namespaces,
+        /// definitions and roles are made there, and go with the lab.
+        #[arg(long)]
+        use_cluster: bool,
         /// Stay until standard input ends; the lab goes with this command, even a killed one.
         #[arg(long)]
         bound: bool,
@@ -99,6 +106,19 @@ enum Verb {
         /// End with standard input.
         #[arg(long)]
         bound: bool,
+        /// Keep the machine's own network for the relay.
+        #[arg(long)]
+        way_out: bool,
+    },
+    /// What the supervisor starts to forward connections to an API server outside.
+    #[command(hide = true)]
+    Relay {
+        /// Address inside the lab.
+        #[arg(long)]
+        listen: SocketAddr,
+        /// Address in the machine's own network.
+        #[arg(long)]
+        to: SocketAddr,
     },
 }
 
@@ -109,14 +129,19 @@ impl Arguments {
         let name = self.name.as_deref().unwrap_or(usual);
         match self.verb {
             Verb::Demo => demo::run(name)?,
-            Verb::Up { hosts, witness, bare, bound } => {
+            Verb::Up { hosts, witness, bare, use_cluster, bound } => {
                 let level = if bare { Level::Bare } else { Level::Full };
                 let lifetime = if bound { Lifetime::Bound } else { Lifetime::Detached };
-                up(Options { name: name.to_owned(), hosts, witness, level, lifetime })?;
+                let use_cluster = use_cluster.then(kubeconfig).transpose()?;
+                let name = name.to_owned();
+                up(Options { name, hosts, witness, level, lifetime, use_cluster })?;
             }
             Verb::Down => Lab::down(name)?,
             Verb::Render => render_base()?,
-            Verb::Supervise { bound } => supervisor::serve(&StateDir::of(name)?, bound)?,
+            Verb::Supervise { bound, way_out } => {
+                supervisor::serve(&StateDir::of(name)?, Life { bound, way_out })?;
+            }
+            Verb::Relay { listen, to } => relay::serve(listen, to)?,
             Verb::Status => status(&Lab::open(name)?)?,
             Verb::Exec { host, command } => {
                 let words: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -134,6 +159,13 @@ impl Arguments {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The one file that KUBECONFIG names.
+fn kubeconfig() -> Result<PathBuf> {
+    let path = std::env::var_os("KUBECONFIG").map(PathBuf::from).filter(|path| path.is_file());
+    let path = path.and_then(|path| path.canonicalize().ok());
+    path.context("--use-cluster needs KUBECONFIG to name the kubeconfig of that cluster, one file")
 }
 
 fn up(options: Options) -> Result<()> {

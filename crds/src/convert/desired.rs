@@ -1,10 +1,13 @@
 //! A `PveCluster`'s spec as the planner sees it. Checks what the API server cannot.
 
+mod totem;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use kube::ResourceExt as _;
+use pvecm_core::conf::LinkOptions;
 use pvecm_core::desired::{DesiredCluster, DesiredLink, DesiredNode, Rollout};
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
@@ -38,12 +41,14 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
     networks_apart(&links)?;
     addresses_once(&nodes)?;
     addresses_fit_links(&nodes, &links)?;
+    let totem = spec.totem.as_ref().map(totem::options).transpose()?.unwrap_or_default();
     Ok(DesiredCluster {
         name: name
             .parse()
             .map_err(|why: IdError| InvalidSpec::new("spec.clusterName", why.to_string()))?,
         nodes,
         links,
+        totem,
         rollout: Rollout {
             confirm_timeout_secs: number(
                 "spec.rollout.confirmTimeoutSeconds",
@@ -59,6 +64,10 @@ fn number<T: TryFrom<i32>>(field: &str, value: i32) -> Result<T, InvalidSpec> {
     T::try_from(value).map_err(|_| InvalidSpec::new(field, format!("{value} is out of range")))
 }
 
+fn optional<T: TryFrom<i32>>(field: &str, value: Option<i32>) -> Result<Option<T>, InvalidSpec> {
+    value.map(|value| number(field, value)).transpose()
+}
+
 fn id<T: TryFrom<u32, Error = IdError>>(field: &str, value: i32) -> Result<T, InvalidSpec> {
     T::try_from(number(field, value)?)
         .map_err(|why: IdError| InvalidSpec::new(field, why.to_string()))
@@ -67,11 +76,23 @@ fn id<T: TryFrom<u32, Error = IdError>>(field: &str, value: i32) -> Result<T, In
 fn link(link: &Link) -> Result<DesiredLink, InvalidSpec> {
     let field = format!("spec.links[{}]", link.number);
     let network = link.network.as_deref().map(|text| network(&format!("{field}.network"), text));
-    let priority = link.priority.map(|p| number(&format!("{field}.priority"), p));
     Ok(DesiredLink {
         number: id(&field, link.number)?,
         network: network.transpose()?,
-        priority: priority.transpose()?,
+        options: LinkOptions {
+            priority: optional(&format!("{field}.priority"), link.priority)?,
+            ping_interval_millis: optional(
+                &format!("{field}.pingIntervalMillis"),
+                link.ping_interval_millis,
+            )?,
+            ping_timeout_millis: optional(
+                &format!("{field}.pingTimeoutMillis"),
+                link.ping_timeout_millis,
+            )?,
+            ping_precision: optional(&format!("{field}.pingPrecision"), link.ping_precision)?,
+            pong_count: optional(&format!("{field}.pongCount"), link.pong_count)?,
+            port: optional(&format!("{field}.port"), link.port)?,
+        },
     })
 }
 

@@ -1,23 +1,26 @@
 //! The lab's Kubernetes control plane: etcd, API server and controller manager on the management
-//! network, with RBAC, bound service-account tokens and an admin token for the lab itself.
+//! network, with RBAC, bound service-account tokens and an admin token for the lab itself; or a
+//! relay to somebody else's API server in its place.
 
+mod foreign;
 pub mod tools;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::command::{self, Output};
 use crate::network::CONTROL_ADDRESS;
 use crate::state::StateDir;
 use crate::supervisor::{Process, Supervisor};
 use crate::wait::wait_until;
+use foreign::{Foreign, LAB_LABEL};
 use tools::Tool;
 
 /// Namespace of the clusters and hosts, and the default of `lab kubectl`.
@@ -42,40 +45,77 @@ pub fn api_url() -> String {
 pub struct ControlPlane<'lab> {
     lab: &'lab StateDir,
     supervisor: &'lab Supervisor,
+    /// The kubeconfig of somebody else's cluster, where that is used.
+    foreign: Option<&'lab Path>,
 }
 
 impl<'lab> ControlPlane<'lab> {
     /// A handle; starts nothing.
     #[must_use]
-    pub fn new(lab: &'lab StateDir, supervisor: &'lab Supervisor) -> Self {
-        Self { lab, supervisor }
+    pub fn new(
+        lab: &'lab StateDir,
+        supervisor: &'lab Supervisor,
+        foreign: Option<&'lab Path>,
+    ) -> Self {
+        Self { lab, supervisor, foreign }
     }
 
     /// Starts everything, waits until it is ready, and makes the namespace of the clusters.
     pub fn start(&self) -> Result<()> {
-        self.write_files()?;
-        self.launch("etcd", Tool::Etcd, self.etcd_arguments())?;
-        self.launch_api_server()?;
-        self.write_kubeconfig("admin", ADMIN_TOKEN)?;
-        self.launch(
-            "kube-controller-manager",
-            Tool::ControllerManager,
-            self.controller_manager_arguments(),
-        )?;
+        fs::create_dir_all(self.lab.join("kube/serving"))?;
+        if self.foreign.is_some() {
+            self.start_api_server()?;
+            self.take_over()?;
+        } else {
+            self.write_files()?;
+            self.launch("etcd", Tool::Etcd, self.etcd_arguments())?;
+            self.start_api_server()?;
+            let manager = self.controller_manager_arguments();
+            self.launch("kube-controller-manager", Tool::ControllerManager, manager)?;
+        }
+        self.make_namespace(PVE_NAMESPACE)
+    }
+
+    /// Makes a namespace, marked as a lab's.
+    pub fn make_namespace(&self, name: &str) -> Result<()> {
+        let labels = json!({LAB_LABEL: self.lab.name()});
         self.apply(&json!({
-            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PVE_NAMESPACE}
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}
         }))
     }
 
-    /// Stops the API server at once; etcd and everything else go on.
+    /// Stops the API server at once, or cuts the lab off from somebody else's; etcd and everything
+    /// else go on.
     pub fn stop_api_server(&self) -> Result<()> {
         // Told to end, it would wait up to a minute for its clients' watches.
-        self.supervisor.end("kube-apiserver", Signal::SIGKILL)
+        self.supervisor.end(self.api_process(), Signal::SIGKILL)
     }
 
-    /// Starts the API server again and waits until it is ready.
+    /// Starts the API server (again), or the way to it, and waits until it is ready.
     pub fn start_api_server(&self) -> Result<()> {
-        self.launch_api_server()
+        let started = match self.foreign {
+            Some(kubeconfig) => self.launch_relay(&Foreign::read(kubeconfig)?),
+            None => self.launch(self.api_process(), Tool::ApiServer, self.api_server_arguments()),
+        };
+        started?;
+        wait_until(READY_WITHIN, "the API server to be ready", || self.ready())
+            .with_context(|| format!("see {}", self.lab.log(self.api_process()).display()))
+    }
+
+    fn api_process(&self) -> &'static str {
+        if self.foreign.is_some() { "relay" } else { "kube-apiserver" }
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.foreign.is_none() {
+            if !self.certificate().is_file() {
+                return Err("no serving certificate yet".to_owned());
+            }
+            // Before the first start there is no kubeconfig; any answer needs one.
+            self.write_admin().map_err(|error| format!("{error:#}"))?;
+        }
+        let said = self.kubectl(&["get", "--raw=/readyz"]).map_err(|error| format!("{error:#}"))?;
+        if said.success() { Ok(()) } else { Err(said.stderr.trim().to_owned()) }
     }
 
     /// The admin's kubeconfig, for clients inside the lab's network.
@@ -100,7 +140,7 @@ impl<'lab> ControlPlane<'lab> {
     }
 
     /// Applies one object (or a `List`) with server-side apply, as the lab.
-    pub fn apply(&self, object: &serde_json::Value) -> Result<()> {
+    pub fn apply(&self, object: &Value) -> Result<()> {
         self.apply_text(&object.to_string())
     }
 
@@ -114,29 +154,35 @@ impl<'lab> ControlPlane<'lab> {
     /// Writes a kubeconfig that authenticates with a token, and returns its path.
     pub fn write_kubeconfig(&self, name: &str, token: &str) -> Result<PathBuf> {
         let path = self.lab.join(format!("kube/{name}.kubeconfig"));
+        let admin = fs::read(self.kubeconfig()).context("there is no kubeconfig of the admin")?;
+        let mut config: Value = serde_json::from_slice(&admin)?;
+        config["users"] = json!([{"name": name, "user": {"token": token}}]);
+        config["contexts"][0]["context"]["user"] = json!(name);
+        fs::write(&path, config.to_string()).context("could not write a kubeconfig")?;
+        Ok(path)
+    }
+
+    fn write_admin(&self) -> Result<()> {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "clusters": [{"name": "lab", "cluster": {
                 "server": api_url(), "certificate-authority": self.certificate(),
             }}],
-            "users": [{"name": name, "user": {"token": token}}],
+            "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
             "contexts": [{"name": "lab", "context": {
-                "cluster": "lab", "user": name, "namespace": PVE_NAMESPACE,
+                "cluster": "lab", "user": "admin", "namespace": PVE_NAMESPACE,
             }}],
         });
-        fs::write(&path, config.to_string()).context("could not write a kubeconfig")?;
-        Ok(path)
+        fs::write(self.kubeconfig(), config.to_string()).context("could not write a kubeconfig")
     }
 
-    /// The API server's certificate bundle, by which clients know it.
-    #[must_use]
-    pub fn certificate(&self) -> PathBuf {
+    /// The certificate bundle of the lab's own API server, by which clients know it.
+    fn certificate(&self) -> PathBuf {
         self.lab.join("kube/serving/apiserver.crt")
     }
 
     fn write_files(&self) -> Result<()> {
         let kube = self.lab.join("kube");
-        fs::create_dir_all(kube.join("serving"))?;
         let admin = format!("{ADMIN_TOKEN},lab-admin,lab-admin,system:masters\n");
         fs::write(kube.join("tokens.csv"), admin)?;
         let mut openssl = Command::new("openssl");
@@ -144,28 +190,19 @@ impl<'lab> ControlPlane<'lab> {
         command::run(&mut openssl).map(|_| ()).context("could not make the token signing key")
     }
 
-    fn launch_api_server(&self) -> Result<()> {
-        self.launch("kube-apiserver", Tool::ApiServer, self.api_server_arguments())?;
-        wait_until(READY_WITHIN, "the API server to be ready", || {
-            if !self.certificate().is_file() {
-                return Err("no serving certificate yet".to_owned());
-            }
-            // Before the first start there is no kubeconfig; any answer needs one.
-            self.write_kubeconfig("admin", ADMIN_TOKEN).map_err(|e| format!("{e:#}"))?;
-            let said = self.kubectl(&["get", "--raw=/readyz"]).map_err(|e| format!("{e:#}"))?;
-            if said.success() { Ok(()) } else { Err(said.stderr.trim().to_owned()) }
-        })
-        .with_context(|| format!("see {}", self.lab.log("kube-apiserver").display()))
-    }
-
     fn launch(&self, name: &str, tool: Tool, arguments: Vec<String>) -> Result<()> {
         let program = tools::path(tool)?.display().to_string();
-        self.supervisor.start(&Process {
-            name: name.to_owned(),
-            argv: std::iter::once(program).chain(arguments).collect(),
-            env: BTreeMap::new(),
-            log: self.lab.log(name),
-        })
+        self.start_process(name, std::iter::once(program).chain(arguments).collect(), false)
+    }
+
+    fn launch_relay(&self, foreign: &Foreign) -> Result<()> {
+        foreign.write_kubeconfig(&self.kubeconfig())?;
+        self.start_process(self.api_process(), foreign.relay()?, true)
+    }
+
+    fn start_process(&self, name: &str, argv: Vec<String>, outside: bool) -> Result<()> {
+        let (name, log) = (name.to_owned(), self.lab.log(name));
+        self.supervisor.start(&Process { name, argv, env: BTreeMap::new(), log, outside })
     }
 
     fn etcd_arguments(&self) -> Vec<String> {

@@ -36,6 +36,7 @@ pub fn run(name: &str) -> Result<()> {
         witness: false,
         level: Level::Full,
         lifetime: Lifetime::Detached,
+        use_cluster: None,
     };
     let mut unheard = Ok(());
     let lab = Lab::up(options, &mut |step| unheard = teller.line(step))?;

@@ -138,6 +138,7 @@ impl<'lab> Host<'lab> {
                 argv,
                 env: std::iter::empty().collect(),
                 log: self.lab.log(name),
+                outside: false,
             })
             .with_context(|| format!("could not power on {name}"))
     }
@@ -229,14 +230,24 @@ impl<'lab> Host<'lab> {
 
     /// Drops what a peer sends to this host on a network; the other direction keeps working.
     pub fn block_from(&self, peer: &Host<'_>, network: Network) -> Result<()> {
+        self.block(network, &["-s", &peer.address(network)])
+    }
+
+    /// Drops every UDP packet that comes in on a network, as a firewall does that nobody thought of;
+    /// pings still pass.
+    pub fn block_udp(&self, network: Network) -> Result<()> {
+        self.block(network, &["-p", "udp"])
+    }
+
+    fn block(&self, network: Network, what: &[&str]) -> Result<()> {
         let chain = chain(network);
         let nic = network.name();
         self.iptables(&["-N", &chain])?;
         if !self.iptables(&["-C", "INPUT", "-i", nic, "-j", &chain])?.success() {
             self.iptables(&["-I", "INPUT", "-i", nic, "-j", &chain])?;
         }
-        let done = self.iptables(&["-A", &chain, "-s", &peer.address(network), "-j", "DROP"])?;
-        ensure!(done.success(), "could not block {}: {}", peer.name(), done.stderr.trim());
+        let done = self.iptables(&[&["-A", &chain], what, &["-j", "DROP"]].concat())?;
+        ensure!(done.success(), "could not block {what:?}: {}", done.stderr.trim());
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::Pid;
 
-use super::{Process, ProcessState, Reply, Request};
+use super::{Life, Process, ProcessState, Reply, Request};
 use crate::command;
 use crate::state::StateDir;
 use crate::wait::wait_until;
@@ -32,8 +32,8 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// Starts a supervisor for a lab whose state directory exists.
-    pub fn spawn(lab: &StateDir, bound: bool) -> Result<Self> {
-        let mut child = unshare(lab, bound)?;
+    pub fn spawn(lab: &StateDir, life: Life) -> Result<Self> {
+        let mut child = unshare(lab, life)?;
         let pid = wait_until(Duration::from_secs(10), "the lab's supervisor", || {
             if let Ok(Some(status)) = child.try_wait() {
                 let log = fs::read_to_string(lab.log("supervisor")).unwrap_or_default();
@@ -41,7 +41,7 @@ impl Supervisor {
             }
             pid_behind_socket(lab).map(Ok).map_err(|e| format!("{e:#}"))
         })??;
-        Ok(Self { lab: lab.clone(), pid, _bond: bound.then_some(child) })
+        Ok(Self { lab: lab.clone(), pid, _bond: life.bound.then_some(child) })
     }
 
     /// The supervisor of a lab that is up.
@@ -136,12 +136,12 @@ impl Supervisor {
 }
 
 /// The outer `unshare` stays as parent of the supervisor, which is process 1 in there.
-fn unshare(lab: &StateDir, bound: bool) -> Result<Child> {
+fn unshare(lab: &StateDir, life: Life) -> Result<Child> {
     let program = crate::binaries::own()?;
     let log = fs::File::create(lab.log("supervisor"))?;
     let mut command = Command::new("unshare");
     command
-        .args(["--pid", "--mount", "--net", "--fork", "--kill-child", "--mount-proc", "--"])
+        .args(["--pid", "--mount", "--fork", "--kill-child", "--mount-proc", "--"])
         .arg(program)
         .args(["supervise", "--name", lab.name()])
         .env_clear()
@@ -151,7 +151,10 @@ fn unshare(lab: &StateDir, bound: bool) -> Result<Child> {
         .stderr(log)
         // Ctrl-C at the terminal is meant for the command that runs there.
         .process_group(0);
-    if bound {
+    if life.way_out {
+        command.arg("--way-out");
+    }
+    if life.bound {
         command.arg("--bound").stdin(Stdio::piped());
     } else {
         command.stdin(Stdio::null());

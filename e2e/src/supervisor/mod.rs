@@ -26,6 +26,21 @@ pub struct Process {
     pub env: BTreeMap<String, String>,
     /// File to which both output streams are appended.
     pub log: PathBuf,
+    /// Whether it is given the machine's own network, as the file descriptor that
+    /// [`OUTSIDE_VARIABLE`] names. Only in a lab that was brought up with a way out.
+    pub outside: bool,
+}
+
+/// The environment variable with the file descriptor of the machine's own network.
+pub const OUTSIDE_VARIABLE: &str = "PVECM_LAB_OUTSIDE";
+
+/// How a supervisor lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// It ends with standard input, so that the lab dies with the process that holds the other end.
+    pub bound: bool,
+    /// It keeps the machine's own network open, for the one process that forwards to it.
+    pub way_out: bool,
 }
 
 /// What a client may ask.

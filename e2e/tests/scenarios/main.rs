@@ -1,12 +1,16 @@
 //! End-to-end scenarios on the lab: a real API server, hosts that boot a real systemd, Debian's own
 //! corosync. One module per capability.
 
+mod foreign;
 mod formation;
 mod install;
 mod interruptions;
 mod lab;
 mod links;
+mod moves;
 mod refusals;
 mod rest;
 mod rules;
 mod support;
+mod totem;
+mod undo;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use pvecm_e2e::lab::Lab;
 use pvecm_e2e::network::Network;
+use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -38,6 +39,32 @@ fn with_a_host_unreachable_nothing_is_changed_until_it_is_back() -> Result<()> {
 }
 
 #[test]
+fn a_network_that_is_dead_on_one_host_is_refused_before_anything_is_written() -> Result<()> {
+    let lab = formed("deadnet")?;
+    let (before, began) = (file_in_force(&lab)?, now_ms());
+    lab.host("n3")?.cut(Network::Net1)?;
+    let two_links = with_links(&json!([
+        {"number": 0, "network": "10.50.0.0/24"}, {"number": 1, "network": "10.51.0.0/24"},
+    ]));
+    apply(&lab, &two_links)?;
+    let ended = wait_until(SOON, "the change to end", || {
+        let last = changes(&lab).map_err(|error| format!("{error:#}"))?.pop().unwrap_or_default();
+        let ended = !last["status"]["outcome"].is_null();
+        if ended { Ok(last) } else { Err(last["status"].to_string()) }
+    })?;
+    let sentence = ended["status"]["message"].as_str().unwrap_or_default();
+    println!("{}: {sentence}", ended["status"]["outcome"]);
+    ensure!(sentence.contains("n3") && sentence.contains("link 1"), "unclear: {sentence}");
+    ensure!(file_in_force(&lab)? == before, "something was written");
+    assert_undisturbed(&lab, began)?;
+
+    lab.host("n3")?.heal(Network::Net1)?;
+    wait_ready(&lab, SOON)?;
+    ensure!(file_in_force(&lab)?.contains("ring1_addr"), "the link is still missing");
+    assert_undisturbed(&lab, began)
+}
+
+#[test]
 fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
     let lab = formed("nohost")?;
     let (before, count, began) = (file_in_force(&lab)?, changes(&lab)?.len(), now_ms());
@@ -56,9 +83,9 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
     stranger["spec"]["nodes"].as_array_mut().context("no nodes")?.push(json!({"name": "n9"}));
     expect(&lab, &stranger, "HostMissing", "n9")?;
 
-    let mut token = with_links(&json!([link0]));
-    token["spec"]["totem"] = json!({"tokenMillis": 5000});
-    expect(&lab, &token, "NotSupported", "tokenMillis")?;
+    let mut mode = with_links(&json!([link0]));
+    mode["spec"]["totem"] = json!({"linkMode": "Active"});
+    expect(&lab, &mode, "NotSupported", "linkMode")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(changes(&lab)?.len() == count, "a change was made");

@@ -19,6 +19,14 @@ pub fn lab(name: &str) -> Result<Lab> {
     Lab::up(Options::scenario(name), &mut |_| ())
 }
 
+/// A lab of so many hosts that form one cluster on link 0.
+pub fn formed_of(name: &str, hosts: u8) -> Result<Lab> {
+    let lab = Lab::up(Options { hosts, ..Options::scenario(name) }, &mut |_| ())?;
+    apply(&lab, &cluster_of(&lab, &json!([{"number": 0, "network": "10.50.0.0/24"}])))?;
+    wait_ready(&lab, Duration::from_secs(120))?;
+    Ok(lab)
+}
+
 /// A lab whose three hosts form the sample cluster on link 0.
 pub fn formed(name: &str) -> Result<Lab> {
     let lab = lab(name)?;
@@ -54,7 +62,17 @@ pub fn apply_sample(lab: &Lab, file: &str) -> Result<String> {
 
 /// The sample cluster with these links.
 pub fn with_links(links: &Value) -> Value {
-    let nodes: Vec<Value> = HOSTS.iter().map(|name| json!({"name": name})).collect();
+    cluster(&HOSTS, links)
+}
+
+/// A cluster of all hosts of a lab with these links.
+pub fn cluster_of(lab: &Lab, links: &Value) -> Value {
+    let names: Vec<&str> = lab.hosts().iter().map(pvecm_e2e::Host::name).collect();
+    cluster(&names, links)
+}
+
+fn cluster(names: &[&str], links: &Value) -> Value {
+    let nodes: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
     json!({
         "apiVersion": "pvecm.io/v1alpha1", "kind": "PveCluster",
         "metadata": {"name": CLUSTER, "namespace": "pve"},
@@ -120,7 +138,7 @@ pub fn record(lab: &Lab, host: &str) -> Result<Record> {
 /// one and the same membership.
 pub fn assert_undisturbed(lab: &Lab, from: u64) -> Result<()> {
     let until = now_ms();
-    for host in HOSTS {
+    for host in lab.hosts().iter().map(pvecm_e2e::Host::name) {
         let record = record(lab, host)?;
         let lost = record.quorum_gaps(from, until);
         ensure!(lost.is_empty(), "{host} lost quorum: {lost:?}");
@@ -135,13 +153,19 @@ pub fn assert_undisturbed(lab: &Lab, from: u64) -> Result<()> {
 /// The file in force on every host: the same bytes in /etc/pve and on every disk, or an error.
 pub fn file_in_force(lab: &Lab) -> Result<String> {
     let first = lab.host(HOSTS[0])?.run(&["cat", "/etc/pve/corosync.conf"])?;
-    for host in HOSTS {
+    for host in lab.hosts() {
         for path in ["/etc/pve/corosync.conf", "/etc/corosync/corosync.conf"] {
-            let text = lab.host(host)?.run(&["cat", path])?;
+            let (text, host) = (host.run(&["cat", path])?, host.name());
             ensure!(text == first, "{path} on {host} differs:\n{text}\nfrom n1's\n{first}");
         }
     }
     Ok(first)
+}
+
+/// A value of the running daemon, as cmap prints it; empty where the key is missing.
+pub fn cmap(lab: &Lab, host: &str, key: &str) -> Result<String> {
+    let said = lab.host(host)?.exec(&["corosync-cmapctl", "-g", key])?.stdout;
+    Ok(said.trim().rsplit_once(" = ").map(|(_, value)| value.to_owned()).unwrap_or_default())
 }
 
 /// A figure of knet's link table on a host, by peer: `stats.knet.node<peer>.link<link>.<key>`.
@@ -162,10 +186,11 @@ pub fn knet(lab: &Lab, host: &str, link: u8, key: &str) -> Result<Vec<(u32, u64)
 pub fn wait_connected(lab: &Lab, link: u8, deadline: Duration) -> Result<Duration> {
     let began = Instant::now();
     wait_until(deadline, &format!("link {link} connected on every pair"), || {
-        for host in HOSTS {
+        let hosts = lab.hosts();
+        for host in hosts.iter().map(pvecm_e2e::Host::name) {
             let peers = knet(lab, host, link, "connected").map_err(|error| format!("{error:#}"))?;
             let up = peers.iter().filter(|(_, connected)| *connected == 1).count();
-            if up != HOSTS.len() - 1 {
+            if up != hosts.len() - 1 {
                 return Err(format!("{host} sees {peers:?}"));
             }
         }

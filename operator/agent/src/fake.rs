@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::FutureExt;
@@ -13,7 +14,7 @@ use pvecm_core::protocol::Attempt;
 use crate::host_ports::Host;
 use crate::ports::{
     BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
-    Disk, DiskFile, LedgerStore, Machine, Services, Unit, Workers,
+    Disk, DiskFile, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
 
 /// Bytes in memory.
@@ -47,6 +48,11 @@ pub struct World {
     /// What a person writes while the lock is waited for.
     pub meanwhile: Option<Vec<u8>>,
     pub sent: Vec<Vec<u8>>,
+    pub cards: Vec<CardAddress>,
+    /// Addresses at which nobody answers.
+    pub silent: BTreeSet<IpAddr>,
+    /// Who was asked, by which card.
+    pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
 }
 
@@ -85,6 +91,7 @@ impl FakeHost {
             disk: own.clone(),
             services: own.clone(),
             machine: own.clone(),
+            network: own.clone(),
             clock: own.clone(),
             workers: own,
         }
@@ -245,7 +252,7 @@ impl Services for FakeHost {
 
 impl Machine for FakeHost {
     fn addresses(&self) -> Vec<CardAddress> {
-        Vec::new()
+        self.world().cards.clone()
     }
     fn hostname(&self) -> String {
         "n1".to_owned()
@@ -255,6 +262,14 @@ impl Machine for FakeHost {
     }
     fn package_version(&self, _: &str) -> Option<String> {
         None
+    }
+}
+
+impl Network for FakeHost {
+    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String> {
+        let mut world = self.world();
+        world.asked.push((card.to_owned(), peer));
+        if world.silent.contains(&peer) { Err("silence".to_owned()) } else { Ok(()) }
     }
 }
 

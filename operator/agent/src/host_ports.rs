@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::host::{RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads};
-use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Services, Workers};
+use crate::host::{
+    Cards, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
+};
+use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Network, Services, Workers};
 
 /// One host, real or not.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Host {
     pub services: Arc<dyn Services>,
     /// The machine.
     pub machine: Arc<dyn Machine>,
+    /// The way to the other hosts.
+    pub network: Arc<dyn Network>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where jobs run.
@@ -40,6 +44,7 @@ impl Host {
             disk: Arc::new(RealDisk),
             services: Arc::new(Systemd),
             machine: Arc::new(RealMachine),
+            network: Arc::new(Cards),
             clock: Arc::new(RealClock::new()?),
             workers: Arc::new(Threads),
         })

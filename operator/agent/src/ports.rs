@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 use pvecm_core::ids::{LinkNumber, NodeId};
@@ -176,6 +177,13 @@ pub trait Machine: Send + Sync {
     fn machine_id(&self) -> Option<String>;
     /// Version of an installed Debian package.
     fn package_version(&self, package: &str) -> Option<String>;
+}
+
+/// The way to the other hosts.
+pub trait Network: Send + Sync {
+    /// Whether somebody answers at an address when asked by this network card; else why not, in words.
+    /// Takes at most two seconds.
+    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String>;
 }
 
 /// A moment that means the same after the agent was restarted, until the machine is.

@@ -1,12 +1,14 @@
 //! The command line: commands, flags, and where they lead.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
+use crate::conf::Conf;
 use crate::host::enrol;
 
 /// Proxmox VE clusters described by custom resources.
@@ -35,6 +37,8 @@ enum Command {
     /// The machines that run an agent.
     #[command(subcommand)]
     Host(Host),
+    #[command(subcommand)]
+    Conf(Conf),
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,6 +66,10 @@ struct Enrol {
     /// The API server's address as the host reaches it; else the one in the kubeconfig.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// The name in the API server's certificate, where its address says another; else, for the
+    /// kubeconfig's own server, what the kubeconfig says.
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
     /// Write the file here (mode 0600) instead of to standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -69,26 +77,43 @@ struct Enrol {
 
 impl Args {
     /// Does what the command line says.
-    pub async fn run(self) -> anyhow::Result<()> {
-        let Command::Host(Host::Enrol(enrol)) = self.command;
-        let config = self.connection.config().await?;
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Conf(conf) => Ok(conf.run()),
+            Command::Host(host) => online(self.connection.run(host)),
+        }
+    }
+}
+
+/// Carries out what speaks to an API server. Only these commands pay for a runtime and for TLS.
+fn online(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    // The provider is named here because a second one in the dependency tree would make the choice
+    // ambiguous, and rustls then panics at the first connection.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Connection {
+    async fn run(self, Host::Enrol(enrol): Host) -> anyhow::Result<()> {
+        let config = self.config().await?;
+        let same_server = enrol.server.is_none();
+        let known_as = config.tls_server_name.clone().filter(|_| same_server);
         let server = enrol.server.unwrap_or_else(|| config.cluster_url.to_string());
-        let namespace =
-            self.connection.namespace.unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = self.namespace.unwrap_or_else(|| config.default_namespace.clone());
         let request = enrol::Request {
             host: enrol.name.parse().context("no host can be enrolled under this name")?,
             namespace,
             witness: enrol.witness,
             heartbeat_secs: enrol.heartbeat,
             server: server.trim_end_matches('/').to_owned(),
+            tls_server_name: enrol.tls_server_name.or(known_as),
         };
         let client = Client::try_from(config).context("no client for this kubeconfig")?;
         let bootstrap = enrol::enrol(&client, &request).await?;
         enrol::hand_over(&bootstrap, enrol.output.as_deref())
     }
-}
 
-impl Connection {
     async fn config(&self) -> anyhow::Result<Config> {
         let options =
             KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };

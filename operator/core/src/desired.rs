@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
+use crate::conf::{LinkOptions, TotemOptions};
 use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
 
 /// The checked form of a `PveCluster`'s spec.
@@ -17,6 +18,9 @@ pub struct DesiredCluster {
     pub nodes: Vec<DesiredNode>,
     /// The wanted links. Empty: links follow from the nodes' addresses and are not managed further.
     pub links: Vec<DesiredLink>,
+    /// The wanted keys of `totem`. The token timeout is meant for two nodes, and what the coefficient
+    /// adds for more holds with every set of links, also without link 0.
+    pub totem: TotemOptions,
     /// How changes are rolled out.
     pub rollout: Rollout,
     /// `metadata.generation` that all this was read from.
@@ -45,8 +49,8 @@ pub struct DesiredLink {
     pub number: LinkNumber,
     /// Every node's address is its one address inside this network.
     pub network: Option<IpNet>,
-    /// `knet_link_priority`; higher is preferred.
-    pub priority: Option<u8>,
+    /// What is wanted of it.
+    pub options: LinkOptions,
 }
 
 /// How changes are rolled out.

@@ -63,6 +63,9 @@ impl fmt::Display for NodeId {
 pub struct LinkNumber(u8);
 
 impl LinkNumber {
+    /// Link 0, by whose addresses corosync counts the nodes (corosync.md 6.2).
+    pub const ZERO: Self = Self(0);
+
     /// The bare number.
     #[must_use]
     pub const fn get(self) -> u8 {

@@ -5,11 +5,13 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`conf`] (corosync.conf), [`change`] (a plan and its stages), [`plan`](mod@plan) (how one is
-//! made), [`guard`](mod@guard) (how one is proven), [`protocol`] (how hosts agree on a stage).
+//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`change`] (a plan and its stages),
+//! [`plan`](mod@plan) (how one is made), [`guard`](mod@guard) (how one is proven), [`protocol`]
+//! (how hosts agree on a stage).
 
 pub mod change;
 pub mod conf;
+pub mod datacenter;
 pub mod desired;
 pub mod guard;
 pub mod ids;
@@ -17,3 +19,4 @@ pub mod observed;
 pub mod plan;
 pub mod protocol;
 pub mod quorum;
+mod text;

@@ -3,64 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that goes wrong")]
 
+mod desk;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use pvecm_core::conf::edit::{
-    add_link, add_node, append_section, remove_link, remove_node, set, set_priority, set_version,
-    set_votes,
+    add_link, add_node, append_section, hold_token, remove_link, remove_node, set_addresses,
+    set_priority, set_totem, set_version, set_votes,
 };
-use pvecm_core::conf::{Document, Formation, LinkOptions, NodeEntry, SectionPath, form};
+use pvecm_core::conf::{
+    Cipher, Compression, Document, Formation, Hash, LinkOptions, NodeEntry, SectionPath,
+    TotemOptions, form,
+};
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 
-const COROSYNC: &str = "/usr/sbin/corosync";
-
-/// A directory with an authkey, gone when dropped.
-struct Desk(PathBuf);
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-impl Desk {
-    /// `None`, with a word on stderr, where corosync is not installed.
-    fn new(name: &str) -> Option<Self> {
-        if !Path::new(COROSYNC).exists() {
-            eprintln!("skipped: {COROSYNC} is not installed");
-            return None;
-        }
-        let directory = std::env::temp_dir().join(format!("pvecm-{name}-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join("authkey"), [7; 256]).unwrap();
-        Some(Self(directory))
-    }
-
-    /// Exit code and stderr of `corosync -t` on these bytes.
-    fn verdict(&self, bytes: &[u8]) -> (Option<i32>, String) {
-        let file = self.0.join("corosync.conf");
-        fs::write(&file, bytes).unwrap();
-        let output = Command::new(COROSYNC).arg("-c").arg(&file).arg("-t").output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    }
-
-    /// Asserts that corosync takes the document, given a key file and stderr for its messages.
-    #[track_caller]
-    fn accepts(&self, document: &Document) {
-        let key = self.0.join("authkey");
-        let totem = SectionPath::top("totem");
-        let document = set(document, &totem, "keyfile", key.to_str().unwrap()).unwrap();
-        let logging = SectionPath::top("logging");
-        let document = set(&document, &logging, "to_stderr", "yes").unwrap();
-        let document = set(&document, &logging, "to_syslog", "no").unwrap();
-        let (code, messages) = self.verdict(document.as_bytes());
-        let text = String::from_utf8_lossy(document.as_bytes()).into_owned();
-        assert_eq!(code, Some(0), "{messages}\n{text}");
-    }
-}
+use desk::Desk;
 
 fn link(number: u32) -> LinkNumber {
     LinkNumber::try_from(number).unwrap()
@@ -86,7 +43,7 @@ fn cluster() -> Document {
         version: ConfigVersion(1),
         nodes: (1..=3).map(node).collect(),
         links: BTreeMap::from([(link(0), LinkOptions::default())]),
-        token_coefficient_millis: 125,
+        totem: TotemOptions::default(),
     };
     Document::parse(&form(&formation).unwrap())
 }
@@ -120,6 +77,26 @@ fn corosync_takes_what_is_formed_and_what_every_edit_makes_of_it() {
     desk.accepts(&document);
     let document = remove_link(&document, link(7)).unwrap();
     desk.accepts(&document);
+    let totem = TotemOptions {
+        token_millis: Some(126),
+        token_coefficient_millis: Some(0),
+        consensus_millis: Some(60),
+        mtu_bytes: Some(1400),
+        cipher: Some(Cipher::Aes192),
+        hash: Some(Hash::Sha384),
+        compression: Some(Compression::Zlib),
+        compression_threshold_bytes: Some(200),
+        compression_level: Some(-1),
+    };
+    let whole = set_totem(&document, &totem).unwrap();
+    desk.accepts(&whole);
+    let none = TotemOptions { compression: Some(Compression::None), ..totem };
+    desk.accepts(&set_totem(&whole, &none).unwrap());
+    let others = [3, 4].map(|id| (node_id(id), format!("127.0.0.{}", 255 - id)));
+    let own = [(node_id(1), "127.0.0.1".to_owned())];
+    let addresses = own.into_iter().chain(others).collect();
+    let moved = set_addresses(&document, link(0), &addresses).unwrap();
+    desk.accepts(&hold_token(&moved, 9000).unwrap());
     let device = [("model".to_owned(), "net".to_owned()), ("votes".to_owned(), "1".to_owned())];
     let quorum = SectionPath::top("quorum");
     desk.accepts(&append_section(&document, &quorum, "device", &device).unwrap());

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use pvecm_core::conf::Config;
-
 use crate::api::{Kind, NAMESPACE};
 use crate::setup::CLUSTER;
 use crate::wish::Wish;
-use crate::world::{Daemon, Host, World};
+use crate::world::{Daemon, World};
 
 impl World {
     /// Whether every wanted host runs what is wanted, and the operator says so.
@@ -66,40 +64,15 @@ impl World {
 
     /// Whether the operator stands still for a reason that is so.
     #[must_use]
-    pub fn is_excused(&self, wish: &Wish) -> bool {
-        self.stalled().is_some_and(|reason| self.excused(&reason, wish))
+    pub fn is_excused(&self) -> bool {
+        self.stalled().is_some_and(|reason| self.excused(&reason))
     }
 
     /// Whether what a guard says is so.
-    fn excused(&self, reason: &str, wish: &Wish) -> bool {
+    fn excused(&self, reason: &str) -> bool {
         let running =
             || self.hosts.iter().filter_map(|h| h.daemon.as_ref().and_then(Daemon::config));
-        let network = |config: &Config, link: u8| {
-            let node = config.nodes.first()?;
-            let address = node.addresses.iter().find(|(number, _)| number.get() == link)?.1;
-            self.hosts.iter().find_map(|host: &Host| host.network_of(address))
-        };
         match reason {
-            "LinkZeroNotSupported" => {
-                let zero = |config: &Config| config.links().iter().any(|link| link.get() == 0);
-                !wish.links.contains_key(&0) && running().any(zero)
-            }
-            "LinkMoveNotSupported" => running().any(|config| {
-                let moved = |(number, wanted): (&u8, &crate::wish::WantedLink)| {
-                    network(config, *number).is_some_and(|known| known != wanted.network)
-                };
-                wish.links.iter().any(moved)
-            }),
-            // A network that goes from one link to another: its addresses are taken until then.
-            "ConfigNotUnderstood" => running().any(|config| {
-                let taken = |(number, wanted): (&u8, &crate::wish::WantedLink)| {
-                    let links = config.links();
-                    let mut others = links.iter().filter(|link| link.get() != *number);
-                    let new = links.iter().all(|link| link.get() != *number);
-                    new && others.any(|link| network(config, link.get()) == Some(wanted.network))
-                };
-                wish.links.iter().any(taken)
-            }),
             // Not built yet: a join that ended between the list and the start leaves a node that is
             // listed and has nothing, and nobody plans from there.
             "HostsDisagree" => running().any(|config| {

@@ -75,7 +75,7 @@ impl World {
     pub fn fault(&mut self) {
         let at = self.dice.index(self.hosts.len());
         let other = self.dice.index(self.hosts.len());
-        match self.dice.below(12) {
+        match self.dice.below(13) {
             0 => self.cut_link(at, other),
             1 => self.isolate(at),
             2 | 3 => {
@@ -105,7 +105,8 @@ impl World {
                     let _refused = world.start_corosync(at);
                 });
             }
-            _lock => self.forget_lock(at),
+            11 => self.forget_lock(at),
+            _backup => self.lose_history(),
         }
     }
 
@@ -171,6 +172,15 @@ impl World {
         self.outside("pmxcfs killed", at);
         self.end_pmxcfs(at);
         self.later(1_500, move |world| world.start_pmxcfs(at));
+    }
+
+    /// The API server comes back from a backup; the next time from one that is made now.
+    fn lose_history(&mut self) {
+        let backup = self.backup.replace(self.api.backup());
+        if let Some(backup) = backup {
+            self.note("API server restored from a backup", 0, String::new);
+            self.api.restore(&backup);
+        }
     }
 
     /// Somebody removes a lock that is not his own.

@@ -7,6 +7,8 @@
 //! [`wish`] (what users want), [`faults`].
 
 pub mod agent;
+pub mod agreement;
+pub mod alone;
 pub mod api;
 pub mod checks;
 pub mod dice;
@@ -16,7 +18,9 @@ pub mod operator;
 pub mod person;
 pub mod ports;
 pub mod setup;
+pub mod stages;
 pub mod story;
 pub mod trace;
+pub mod votes;
 pub mod wish;
 pub mod world;

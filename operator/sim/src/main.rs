@@ -103,6 +103,7 @@ fn many(args: &Args) -> ExitCode {
         again.words.iter().rev().take(200).rev().for_each(|line| println!("{line}"));
         println!("again, with every step: cargo xtask sim --seed {seed}{hosts}");
     }
+    println!("changes: {:?}", held(&changes));
     let (count, steps) = (args.seeds, steps.into_inner());
     println!(
         "{count} seeds, {steps} steps, {} broken, {:.1} s",

@@ -67,6 +67,7 @@ fn disk_edit(world: &mut World, at: usize, torn: bool) {
         bytes.extend(b"# on this disk only\n");
     }
     world.hosts[at].disk.insert(DiskFile::Conf, bytes);
+    world.hosts[at].edited = true;
 }
 
 impl World {
@@ -86,7 +87,8 @@ impl World {
                 continue;
             };
             let (differs, stopped) = (disk != &conf, host.daemon.is_none());
-            if differs || stopped {
+            if (differs && host.edited) || stopped {
+                self.hosts[at].edited = false;
                 self.outside("a person repairs", at);
                 self.hosts[at].disk.insert(DiskFile::Conf, conf.clone());
                 let _refused = if stopped { self.start_corosync(at) } else { self.reload(at) };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_agent::ports::DiskFile;
-use pvecm_core::conf::{Formation, LinkOptions, NodeEntry, form};
+use pvecm_core::conf::{Formation, LinkOptions, NodeEntry, TotemOptions, form};
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 use serde_json::json;
 
@@ -25,18 +25,20 @@ pub fn hosts(world: &mut World) -> usize {
 impl World {
     /// Makes hosts and the user's first wish. With `formed` hosts in a running cluster; 0: none runs.
     pub fn set_up(&mut self, hosts: usize, formed: usize) -> Wish {
-        let networks = 3;
+        let networks = 4;
         self.hosts = (0..hosts).map(|at| Host::new(at, networks)).collect();
         let members = formed.max(1);
         let mut wish = Wish {
             nodes: (0..members).map(|at| (at, None)).collect(),
-            links: BTreeMap::from([(0, WantedLink { network: 0, priority: None })]),
+            links: BTreeMap::from([(0, WantedLink { network: 0, priority: None, port: None })]),
             hosts,
             networks,
+            token: None,
+            crypto: None,
             confirm_timeout_secs: 30,
         };
         if self.dice.chance(500) {
-            wish.links.insert(1, WantedLink { network: 1, priority: Some(5) });
+            wish.links.insert(1, WantedLink { network: 1, priority: Some(5), port: None });
         }
         if formed > 0 {
             self.install(&wish);
@@ -105,7 +107,7 @@ fn text(wish: &Wish) -> Option<Vec<u8>> {
         version: ConfigVersion(7),
         nodes: wish.nodes.keys().map(|at| node(*at)).collect::<Option<_>>()?,
         links: wish.links.iter().map(options).collect::<Option<_>>()?,
-        token_coefficient_millis: 125,
+        totem: TotemOptions { token_coefficient_millis: Some(125), ..TotemOptions::default() },
     };
     form(&formation).ok()
 }

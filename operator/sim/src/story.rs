@@ -125,6 +125,7 @@ async fn pause(shared: &Shared, millis: u64) {
     while left > 0 && shared.with(|world| world.checks.broken.is_none()) {
         let now = left.min(1_000);
         tokio::time::sleep(Duration::from_millis(now)).await;
+        shared.with(World::watch_alone);
         left -= now;
     }
 }
@@ -148,7 +149,14 @@ async fn act(shared: &Shared, wish: &mut Wish) {
                 world.want(wish);
             });
         }
-        let wait = shared.with(|world| world.dice.between(200, 15_000));
+        let wait = shared.with(|world| {
+            let long = world.rates.hosts > 0 && world.dice.chance(80);
+            if long {
+                world.dice.between(100_000, 250_000)
+            } else {
+                world.dice.between(200, 15_000)
+            }
+        });
         pause(shared, wait).await;
         if shared.with(|world| world.checks.broken.is_some()) {
             return;
@@ -169,7 +177,7 @@ async fn settle(shared: &Shared, wish: &mut Wish) {
             (state, world.stalled(), world.now())
         });
         // A reason that goes away by itself is no end.
-        excused = if shared.with(|world| world.is_excused(wish)) { excused + 1 } else { 0 };
+        excused = if shared.with(|world| world.is_excused()) { excused + 1 } else { 0 };
         let Err(why) = state else { break };
         if excused >= 8 {
             break;

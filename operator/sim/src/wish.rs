@@ -15,6 +15,8 @@ pub struct WantedLink {
     pub network: u8,
     /// Its priority.
     pub priority: Option<u8>,
+    /// Its port.
+    pub port: Option<u16>,
 }
 
 /// The spec of the one cluster.
@@ -28,6 +30,10 @@ pub struct Wish {
     pub hosts: usize,
     /// Networks that there are.
     pub networks: u8,
+    /// The token timeout for two nodes, in milliseconds.
+    pub token: Option<u32>,
+    /// Cipher and hash, by their places in [`CRYPTO`].
+    pub crypto: Option<usize>,
     /// How long the hosts wait for what must still come.
     pub confirm_timeout_secs: u32,
 }
@@ -36,13 +42,24 @@ pub struct Wish {
 pub type Edit = fn(&mut Wish, &mut Dice) -> bool;
 
 /// Every kind, with its weight.
-pub const KINDS: [(&str, u64, Edit); 6] = [
+pub const KINDS: [(&str, u64, Edit); 10] = [
     ("add a link", 4, add_link),
     ("remove a link", 3, remove_link),
     ("change a priority", 3, change_priority),
     ("change votes", 2, change_votes),
     ("let a host join", 2, join),
     ("change the timeout", 1, change_timeout),
+    ("move a link", 4, move_link),
+    ("change a port", 1, change_port),
+    ("change the token", 2, change_token),
+    ("change the encryption", 2, change_crypto),
+];
+
+/// Cipher and hash as the spec and as the file call them.
+pub const CRYPTO: [[&str; 4]; 3] = [
+    ["AES256", "SHA256", "aes256", "sha256"],
+    ["AES128", "SHA512", "aes128", "sha512"],
+    ["AES192", "SHA384", "aes192", "sha384"],
 ];
 
 impl Wish {
@@ -88,7 +105,14 @@ impl Wish {
                 wanted
             })
             .collect();
-        json!({"nodes": nodes, "links": links,
+        let mut totem = json!({});
+        if let Some(token) = self.token {
+            totem["tokenMillis"] = json!(token);
+        }
+        if let Some([cipher, hash, ..]) = self.crypto.map(|at| CRYPTO[at]) {
+            totem["crypto"] = json!({"cipher": cipher, "hash": hash});
+        }
+        json!({"nodes": nodes, "links": links, "totem": totem,
                "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs}})
     }
 
@@ -115,17 +139,36 @@ impl Wish {
         if let Some(link) = extra {
             return Err(format!("link {link} is still there"));
         }
-        for (number, link) in self.links.iter().filter(|(_, link)| link.priority.is_some()) {
+        self.options_hold(config)
+    }
+
+    fn options_hold(&self, config: &Config) -> Result<(), String> {
+        for (number, link) in &self.links {
             let interface = config.interfaces.iter().find(|(known, _)| known.get() == *number);
-            let priority = interface.and_then(|(_, interface)| interface.options.priority);
-            if priority != link.priority {
+            let options = interface.map(|(_, interface)| interface.options).unwrap_or_default();
+            if link.priority.is_some() && options.priority != link.priority {
                 return Err(format!(
-                    "link {number} has priority {priority:?}, not {:?}",
-                    link.priority
+                    "link {number} has priority {:?}, not {link:?}",
+                    options.priority
                 ));
             }
+            if link.port.is_some() && options.port != link.port {
+                return Err(format!("link {number} has port {:?}, not {link:?}", options.port));
+            }
         }
-        Ok(())
+        if self.token.is_some() && config.totem.token_millis != self.token {
+            return Err(format!("token is {:?}, not {:?}", config.totem.token_millis, self.token));
+        }
+        let found = [
+            config.totem.cipher.map(|cipher| cipher.to_string()),
+            config.totem.hash.map(|hash| hash.to_string()),
+        ];
+        match self.crypto.map(|at| CRYPTO[at]) {
+            Some([_, _, cipher, hash]) if found != [cipher, hash].map(|w| Some(w.to_owned())) => {
+                Err(format!("encryption is {found:?}, not {cipher} {hash}"))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -137,7 +180,7 @@ fn add_link(wish: &mut Wish, dice: &mut Dice) -> bool {
         return false;
     };
     let priority = dice.chance(400).then(|| 1 + u8::try_from(dice.below(9)).unwrap_or(0));
-    wish.links.insert(*number, WantedLink { network: *network, priority });
+    wish.links.insert(*number, WantedLink { network: *network, priority, port: None });
     true
 }
 
@@ -171,4 +214,34 @@ fn join(wish: &mut Wish, _: &mut Dice) -> bool {
 fn change_timeout(wish: &mut Wish, dice: &mut Dice) -> bool {
     let secs = 10 + u32::try_from(dice.below(20)).unwrap_or(0);
     std::mem::replace(&mut wish.confirm_timeout_secs, secs) != secs
+}
+
+fn move_link(wish: &mut Wish, dice: &mut Dice) -> bool {
+    let used = |network: &u8| wish.links.values().any(|link| link.network == *network);
+    let free: Vec<u8> = (0..wish.networks).filter(|network| !used(network)).collect();
+    let numbers: Vec<u8> = wish.links.keys().copied().collect();
+    let (Some(network), Some(number)) = (dice.pick(&free), dice.pick(&numbers)) else {
+        return false;
+    };
+    wish.links.get_mut(number).is_some_and(|link| {
+        link.network = *network;
+        true
+    })
+}
+
+fn change_port(wish: &mut Wish, dice: &mut Dice) -> bool {
+    let numbers: Vec<u8> = wish.links.keys().copied().collect();
+    let port = Some(5_500 + u16::try_from(dice.below(100)).unwrap_or(0));
+    let link = dice.pick(&numbers).and_then(|number| wish.links.get_mut(number));
+    link.is_some_and(|link| std::mem::replace(&mut link.port, port) != port)
+}
+
+fn change_token(wish: &mut Wish, dice: &mut Dice) -> bool {
+    let token = Some(1_000 + 100 * u32::try_from(dice.below(40)).unwrap_or(0));
+    std::mem::replace(&mut wish.token, token) != token
+}
+
+fn change_crypto(wish: &mut Wish, dice: &mut Dice) -> bool {
+    let crypto = Some(dice.index(CRYPTO.len()));
+    std::mem::replace(&mut wish.crypto, crypto) != crypto
 }

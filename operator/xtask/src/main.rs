@@ -30,6 +30,10 @@ enum Command {
         /// Run every scenario, not one per capability.
         #[arg(long)]
         all: bool,
+        /// Run the scenarios on the cluster that KUBECONFIG names, one file, in place of control planes of
+        /// their own.
+        #[arg(long)]
+        use_cluster: bool,
     },
     /// Bring a lab up or down, and work in it: `cargo xtask lab help`.
     #[command(disable_help_flag = true)]
@@ -65,7 +69,7 @@ fn main() -> Result<ExitCode> {
             cargo::build_what_hosts_run()?;
             cargo::lab(&["demo".to_owned()])
         }
-        Command::Test { all } => test::run(all),
+        Command::Test { all, use_cluster } => test::run(all, use_cluster),
         Command::Lab { arguments } => {
             packages::ensure()?;
             if arguments.first().is_some_and(|verb| verb == "up") {

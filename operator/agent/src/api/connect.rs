@@ -30,7 +30,8 @@ pub async fn client(bootstrap: &Bootstrap, bootstrap_path: &Path) -> anyhow::Res
     }
     let kubeconfig: Kubeconfig = serde_json::from_value(json!({
         "clusters": [{"name": "cluster", "cluster": {
-            "server": bootstrap.server, "certificate-authority": authority,
+            "server": bootstrap.server, "tls-server-name": bootstrap.tls_server_name,
+            "certificate-authority": authority,
         }}],
         "users": [{"name": "agent", "user": {"tokenFile": token}}],
         "contexts": [{"name": "agent", "context": {

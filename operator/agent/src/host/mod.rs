@@ -3,11 +3,13 @@
 mod corosync;
 mod disk;
 mod machine;
+mod network;
 mod pmxcfs;
 mod services;
 
 pub use corosync::{RealCorosync, watch};
 pub use disk::{FileStore, RealDisk, replace_file};
 pub use machine::{RealClock, RealMachine, Threads};
+pub use network::Cards;
 pub use pmxcfs::RealPmxcfs;
 pub use services::Systemd;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -15,22 +15,26 @@ use nix::sys::time::TimeSpec;
 use serde_json::Value;
 
 use super::disk::read_optional;
+use crate::STATE_FOLDER;
 use crate::ports::{ClusterFiles, ConfLock};
 
 const LOCAL_LOCK: &str = "/var/lock/pvecm.lock";
+/// The time of the cluster's lock as this host set it last; there while the lock is not given back.
+const LOCK_NOTE: &str = "conf-lock";
 
 /// pmxcfs at its mount point.
 #[derive(Debug, Clone)]
 pub struct RealPmxcfs {
     root: PathBuf,
     hostname: String,
+    note: PathBuf,
 }
 
 impl RealPmxcfs {
     /// At a mount point, on the host of this name.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>, hostname: String) -> Self {
-        Self { root: root.into(), hostname }
+        Self { root: root.into(), hostname, note: Path::new(STATE_FOLDER).join(LOCK_NOTE) }
     }
 
     fn conf(&self) -> PathBuf {
@@ -62,8 +66,14 @@ impl RealPmxcfs {
         let path = folder.join("file-corosync_conf");
         loop {
             match fs::create_dir(&path) {
-                Ok(()) => break,
+                Ok(()) => {
+                    let _ = fs::remove_file(&self.note);
+                    break;
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if was_left_behind(&path, &self.note) {
+                        break;
+                    }
                     // Asking with utime(0, 0) makes pmxcfs look whether the lock is too old; its
                     // answer is always an error.
                     let zero = TimeSpec::new(0, 0);
@@ -77,8 +87,8 @@ impl RealPmxcfs {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        let inode = fs::metadata(&path)?.ino();
-        Ok(Box::new(HeldLock { path, inode, _local: local }))
+        let lock = HeldLock { path, note: self.note.clone(), _local: local };
+        if lock.is_own() { Ok(Box::new(lock)) } else { Err(io::Error::other("the lock is gone")) }
     }
 }
 
@@ -144,9 +154,18 @@ fn local_lock(end: Instant) -> io::Result<Flock<File>> {
     }
 }
 
+/// Whether the lock is one that this agent took and could not give back: quorum was lost meanwhile, or
+/// the agent was killed. Nobody else would get it for two minutes (facts/pmxcfs.md 3), and the text that
+/// undoes a stage has to be written long before. A lock of another program on this host has a time of
+/// its own.
+fn was_left_behind(path: &Path, note: &Path) -> bool {
+    let noted = fs::read_to_string(note).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    noted.is_some() && fs::metadata(path).ok().map(|meta| meta.mtime()) == noted
+}
+
 struct HeldLock {
     path: PathBuf,
-    inode: u64,
+    note: PathBuf,
     _local: Flock<File>,
 }
 
@@ -154,16 +173,20 @@ impl ConfLock for HeldLock {
     fn is_own(&self) -> bool {
         // Renewing asks pmxcfs itself, which refuses it for a lock that is gone or that another host
         // holds. Looking alone is not enough: the kernel shows what it saw up to a second ago.
-        let now = TimeSpec::UTIME_NOW;
-        let renewed = utimensat(nix::fcntl::AT_FDCWD, &self.path, &now, &now, NO_FLAGS).is_ok();
-        renewed && fs::metadata(&self.path).is_ok_and(|meta| meta.ino() == self.inode)
+        if self.note.exists() && !was_left_behind(&self.path, &self.note) {
+            return false;
+        }
+        let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else { return false };
+        let seconds = TimeSpec::from_duration(Duration::from_secs(now.as_secs()));
+        let renewed = utimensat(nix::fcntl::AT_FDCWD, &self.path, &seconds, &seconds, NO_FLAGS);
+        renewed.is_ok() && fs::write(&self.note, now.as_secs().to_string()).is_ok()
     }
 }
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        if self.is_own() {
-            let _ = fs::remove_dir(&self.path);
+        if self.is_own() && fs::remove_dir(&self.path).is_ok() {
+            let _ = fs::remove_file(&self.note);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! One stage on one host: which one ([`select`]), what must hold ([`probe`]), what is done
+//! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
 //! ([`action`], [`write`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod probe;
+pub mod reach;
 pub mod run;
 pub mod select;
 pub mod write;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, undo_join};
 use super::probe::{holds, links_carry, parent_in_force, which};
+use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
 use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
@@ -77,6 +78,12 @@ impl GroupRun {
             course: stage.course,
             group: stage.group.keys().copied().collect(),
             joining: stage.joining.keys().copied().collect(),
+            names: stage
+                .group
+                .iter()
+                .chain(&stage.joining)
+                .map(|(id, name)| (*id, name.clone()))
+                .collect(),
             has_back: stage.back.is_some(),
             confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
             in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
@@ -180,11 +187,11 @@ impl GroupRun {
 
     fn spawn(&self, effect: Effect) {
         let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
-        let joins = pending.stage.joining.contains_key(&self.me);
+        let me = self.me;
         let carried_out = async move {
             let Attempt { change, stage, attempt: _ } = pending.attempt;
             tracing::info!(change = change.0, stage, ?effect, "carrying out");
-            if let Some(event) = job(&jobs, &pending, (effect, joins)).await {
+            if let Some(event) = job(&jobs, &pending, (effect, me)).await {
                 let _ = jobs.answers.send((pending.attempt, event));
             }
         };
@@ -193,7 +200,7 @@ impl GroupRun {
 }
 
 /// One long effect. `None`: it answers by what is seen later.
-async fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) -> Option<Event> {
+async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
     let (host, stage, parent) = (&jobs.host, &pending.stage, pending.parent.as_deref());
     let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
     let silent = |done: Result<(), String>| {
@@ -203,8 +210,10 @@ async fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) ->
         None
     };
     match effect {
-        Effect::RunChecks if joins => Some(Event::Checks(may_join(host, stage))),
-        Effect::RunChecks => Some(Event::Checks(checks(host, pending))),
+        Effect::RunChecks if stage.joining.contains_key(&me) => {
+            Some(Event::Checks(may_join(host, stage)))
+        }
+        Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
         Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms).await)),
         Effect::WriteBack { over_parent } => {
             Some(Event::WrittenBack(write_back(host, stage, parent, over_parent).await))
@@ -224,7 +233,7 @@ async fn job(jobs: &Jobs, pending: &Pending, (effect, joins): (Effect, bool)) ->
 
 /// The checks before a stage, on a member. What is in force must be what the plan starts from, on every
 /// host: a file that a person changed is a reason to plan again, however well all hosts agree on it.
-fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
+fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
     let stage = &pending.stage;
     let expects = pending.expects.as_ref();
     let seen = Observation::take(host);
@@ -235,7 +244,10 @@ fn checks(host: &Host, pending: &Pending) -> Result<(), String> {
         return Err("/etc/pve/corosync.conf was changed just before the stage".to_owned());
     }
     match stage.course {
-        Course::Write => host.corosync.check(&stage.config.text),
+        Course::Write => {
+            host.corosync.check(&stage.config.text)?;
+            new_addresses_answer(host, stage, pending.parent.as_deref(), me)
+        }
         Course::Start | Course::Local => Ok(()),
     }
 }

@@ -40,6 +40,8 @@ pub struct Request {
     pub heartbeat_secs: u32,
     /// The API server as the host reaches it.
     pub server: String,
+    /// The name that its certificate is made out to, where `server` says another.
+    pub tls_server_name: Option<String>,
 }
 
 /// Makes the host's objects (or finds them as they should be) and a fresh token.
@@ -54,6 +56,7 @@ pub async fn enrol(client: &Client, request: &Request) -> anyhow::Result<Bootstr
         .await?;
     Ok(Bootstrap {
         server: request.server.clone(),
+        tls_server_name: request.tls_server_name.clone(),
         certificate_authority: certificate_authority(client, namespace).await?,
         namespace: namespace.clone(),
         host: request.host.clone(),

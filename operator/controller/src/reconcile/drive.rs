@@ -240,7 +240,10 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
             .as_ref()
             .is_none_or(|(so_far, _)| *so_far == Ending::RolledBack && ending == Ending::Failed);
         if worse {
-            ended = Some((ending, format!("{host}: {said}")));
+            // What the group ended together names the host that it is about.
+            let named = stage.hosts().any(|host| said.starts_with(host.as_str()));
+            let sentence = if named { said.to_owned() } else { format!("{host}: {said}") };
+            ended = Some((ending, sentence));
         }
     }
     // An end is written only when no host that is heard is still at work: the next plan must not

@@ -6,8 +6,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView};
-use super::values::{ConfError, bad_value, first_version_for_pmxcfs, is_plain, plain_number, text};
+use super::options::{Crypto, LinkOptions, TotemOptions};
+use super::values::{
+    ConfError, bad_value, first_version_for_pmxcfs, from_text, is_plain, plain_number, text,
+};
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
+
+/// corosync's default of `totem.token` since 3.1.0.
+const TOKEN_MILLIS: u32 = 3000;
+
+/// corosync's default of `totem.token_coefficient`.
+const TOKEN_COEFFICIENT_MILLIS: u32 = 650;
+
+/// The UDP port that corosync gives a link by itself.
+#[must_use]
+pub fn default_port(link: LinkNumber) -> u16 {
+    5405 + u16::from(link.get())
+}
+
+/// What this many nodes add to the token timeout, in milliseconds. Without a coefficient: corosync's.
+#[must_use]
+pub fn token_growth_millis(coefficient_millis: Option<u32>, nodes: usize) -> u32 {
+    let beyond = u32::try_from(nodes.saturating_sub(2)).unwrap_or(u32::MAX);
+    coefficient_millis.unwrap_or(TOKEN_COEFFICIENT_MILLIS).saturating_mul(beyond)
+}
 
 /// What a corosync.conf says, as far as the operator manages it. The transport is knet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +38,10 @@ pub struct Config {
     pub cluster_name: ClusterName,
     /// `totem.config_version`.
     pub version: ConfigVersion,
-    /// `totem.token` in milliseconds; `None`: corosync's default, 3000 since 3.1.0.
-    pub token_millis: Option<u32>,
-    /// `totem.token_coefficient` in milliseconds per node beyond the second; `None`: 650.
-    pub token_coefficient_millis: Option<u32>,
+    /// The keys of `totem` that a running cluster takes.
+    pub totem: TotemOptions,
+    /// `totem.secauth` is `on` and nothing else: corosync takes any other value for off.
+    pub secauth: bool,
     /// The `interface` sections of `totem`, by link.
     pub interfaces: BTreeMap<LinkNumber, Interface>,
     /// The nodes in file order, which is cmap's numbering. Never empty.
@@ -35,44 +57,6 @@ pub struct Interface {
     pub line: usize,
     /// What it sets.
     pub options: LinkOptions,
-}
-
-/// What can be set for one link. `None`: the key is not written, corosync's default holds
-/// (pve.md 2.5).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LinkOptions {
-    /// `knet_link_priority`; the higher number is preferred, 0 and 1 are equal (pve.md 0.4).
-    pub priority: Option<u8>,
-    /// `knet_ping_interval` in milliseconds.
-    pub ping_interval_millis: Option<u32>,
-    /// `knet_ping_timeout` in milliseconds.
-    pub ping_timeout_millis: Option<u32>,
-    /// `knet_ping_precision`: how many values the mean latency is taken over.
-    pub ping_precision: Option<u32>,
-    /// `knet_pong_count`: pongs needed before the link counts as up.
-    pub pong_count: Option<u32>,
-    /// `mcastport`: the UDP port, 5405 + link number by default. A change shows in cmap at once
-    /// but takes effect only at a start (corosync.md 5.3).
-    pub port: Option<u16>,
-}
-
-impl LinkOptions {
-    /// The keys to write, in Proxmox VE's order (bytewise).
-    pub(super) fn pairs(&self) -> Vec<(String, String)> {
-        let Self { priority, ping_interval_millis, ping_timeout_millis, .. } = self;
-        let Self { ping_precision, pong_count, port, .. } = self;
-        let keys = [
-            ("knet_link_priority", priority.map(u32::from)),
-            ("knet_ping_interval", *ping_interval_millis),
-            ("knet_ping_precision", *ping_precision),
-            ("knet_ping_timeout", *ping_timeout_millis),
-            ("knet_pong_count", *pong_count),
-            ("mcastport", port.map(u32::from)),
-        ];
-        let written =
-            |(key, value): (&str, Option<u32>)| Some((key.to_owned(), value?.to_string()));
-        keys.into_iter().filter_map(written).collect()
-    }
 }
 
 /// One `nodelist.node` section.
@@ -128,14 +112,13 @@ impl Config {
         let totem = single(document, "totem")?;
         refuse_other_transports(&totem)?;
         let version = read_version(document, &totem)?;
-        let name = |bytes: &[u8]| text(bytes).parse().ok();
         let expected = "a name of 1 to 15 letters, digits and inner dashes";
-        let cluster_name = totem.parsed("cluster_name", expected, name);
+        let cluster_name = totem.parsed("cluster_name", expected, from_text);
         Ok(Self {
             cluster_name: totem.required("cluster_name", cluster_name)?,
             version,
-            token_millis: totem.number("token")?,
-            token_coefficient_millis: totem.number("token_coefficient")?,
+            totem: TotemOptions::read(&totem)?,
+            secauth: totem.value("secauth").is_some_and(|value| value.bytes == b"on"),
             interfaces: read_interfaces(&totem)?,
             nodes: read_nodes(&single(document, "nodelist")?)?,
             quorum: read_quorum(&single(document, "quorum")?)?,
@@ -148,11 +131,51 @@ impl Config {
         self.nodes.iter().find(|node| node.id == id)
     }
 
+    /// What is set for a link.
+    #[must_use]
+    pub fn link_options(&self, link: LinkNumber) -> LinkOptions {
+        self.interfaces.get(&link).map(|interface| interface.options).unwrap_or_default()
+    }
+
+    /// The UDP port of a link: 5405 and its number where the file says nothing (pve.md 2.5).
+    #[must_use]
+    pub fn port(&self, link: LinkNumber) -> u16 {
+        self.link_options(link).port.unwrap_or(default_port(link))
+    }
+
+    /// How traffic is encrypted and signed.
+    #[must_use]
+    pub fn crypto(&self) -> Crypto {
+        Crypto::in_force(self.secauth, &self.totem)
+    }
+
+    /// The token timeout in force, in milliseconds.
+    #[must_use]
+    pub fn token_in_force_millis(&self) -> u32 {
+        let base = self.totem.token_millis.unwrap_or(TOKEN_MILLIS);
+        base.saturating_add(self.token_growth_millis())
+    }
+
+    /// What the number of nodes adds to the token timeout, in milliseconds. corosync counts the
+    /// nodes by their `ring0_addr`: without link 0 nothing is added (corosync.md 6.2).
+    #[must_use]
+    pub fn token_growth_millis(&self) -> u32 {
+        let counted =
+            self.nodes.iter().filter(|node| node.addresses.contains_key(&LinkNumber::ZERO));
+        token_growth_millis(self.totem.token_coefficient_millis, counted.count())
+    }
+
     /// The links that the nodes have addresses on.
     #[must_use]
     pub fn links(&self) -> BTreeSet<LinkNumber> {
-        self.nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect()
+        links(&self.nodes).collect()
     }
+}
+
+/// The links that any of the nodes has an address on, in order.
+fn links(nodes: &[Node]) -> impl Iterator<Item = LinkNumber> {
+    let used = |link: &LinkNumber| nodes.iter().any(|node| node.addresses.contains_key(link));
+    LinkNumber::all().filter(used)
 }
 
 /// The one top-level section of this name.
@@ -204,24 +227,13 @@ fn read_interfaces(totem: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, Inter
         let number = |bytes: &[u8]| link_number(plain_number(bytes)?);
         let number = section.parsed("linknumber", "a link, 0 to 7", number);
         let link = section.required("linknumber", number)?;
-        let interface = Interface { line: section.line(), options: read_options(&section)? };
+        let interface = Interface { line: section.line(), options: LinkOptions::read(&section)? };
         if interfaces.insert(link, interface).is_some() {
             let what = format!("linknumber {link}");
             return Err(ConfError::Twice { line: section.line(), what });
         }
     }
     Ok(interfaces)
-}
-
-fn read_options(section: &SectionView<'_>) -> Result<LinkOptions, ConfError> {
-    Ok(LinkOptions {
-        priority: section.number("knet_link_priority")?,
-        ping_interval_millis: section.number("knet_ping_interval")?,
-        ping_timeout_millis: section.number("knet_ping_timeout")?,
-        ping_precision: section.number("knet_ping_precision")?,
-        pong_count: section.number("knet_pong_count")?,
-        port: section.number("mcastport")?,
-    })
 }
 
 fn refuse_key(section: &SectionView<'_>, key: &str, why: &'static str) -> Result<(), ConfError> {
@@ -234,34 +246,36 @@ fn link_number(number: u64) -> Option<LinkNumber> {
 }
 
 fn read_nodes(nodelist: &SectionView<'_>) -> Result<Vec<Node>, ConfError> {
-    let mut nodes: Vec<Node> = Vec::new();
-    for section in nodelist.sections("node") {
-        let node = read_node(&section)?;
-        let line = node.line;
-        if nodes.iter().any(|other| other.id == node.id) {
-            return Err(ConfError::Twice { line, what: format!("nodeid {}", node.id) });
-        }
-        if nodes.iter().any(|other| other.name == node.name) {
-            return Err(ConfError::Twice { line, what: format!("node {}", node.name) });
-        }
-        nodes.push(node);
+    let nodes: Vec<Node> =
+        nodelist.sections("node").map(|section| read_node(&section)).collect::<Result<_, _>>()?;
+    if let Some(Node { line, id, .. }) = repeated(&nodes, |node| node.id) {
+        return Err(ConfError::Twice { line: *line, what: format!("nodeid {id}") });
     }
-    let links: BTreeSet<LinkNumber> =
-        nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect();
-    if links.is_empty() {
+    if let Some(Node { line, name, .. }) = repeated(&nodes, |node| node.name.as_str()) {
+        return Err(ConfError::Twice { line: *line, what: format!("node {name}") });
+    }
+    let all: Vec<LinkNumber> = links(&nodes).collect();
+    if all.is_empty() {
         return Err(ConfError::NoNodes);
     }
     for node in &nodes {
-        if let Some(link) = links.iter().find(|link| !node.addresses.contains_key(link)) {
+        if let Some(link) = all.iter().find(|link| !node.addresses.contains_key(link)) {
             return Err(ConfError::UnevenLinks { line: node.line, node: node.id, link: *link });
         }
     }
     Ok(nodes)
 }
 
+/// The first node with something that a node before it has as well.
+fn repeated<'a, T: Ord>(nodes: &'a [Node], of: impl Fn(&'a Node) -> T) -> Option<&'a Node> {
+    let mut all: Vec<(T, usize)> = nodes.iter().map(of).zip(0..).collect();
+    all.sort_unstable();
+    let twice = all.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1);
+    twice.min().map(|at| &nodes[at])
+}
+
 fn read_node(section: &SectionView<'_>) -> Result<Node, ConfError> {
-    let name = |bytes: &[u8]| text(bytes).parse().ok();
-    let name = section.parsed("name", "a node name as Proxmox VE takes it", name);
+    let name = section.parsed("name", "a node name as Proxmox VE takes it", from_text);
     let id =
         |bytes: &[u8]| NodeId::try_from(u32::from(u16::try_from(plain_number(bytes)?).ok()?)).ok();
     let id = section.parsed("nodeid", "a number from 1 to 65535", id);
@@ -277,20 +291,19 @@ fn read_node(section: &SectionView<'_>) -> Result<Node, ConfError> {
 fn read_addresses(section: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, String>, ConfError> {
     let mut addresses = BTreeMap::new();
     for (key, value) in section.keys() {
-        let key = text(key);
-        let Some(kind) = key.strip_suffix("_addr") else { continue };
+        let Some(kind) = key.strip_suffix(b"_addr") else { continue };
         let not_understood =
-            |why| Err(ConfError::NotUnderstood { line: value.line, what: key.clone(), why });
-        if kind.starts_with("link") {
+            |why| Err(ConfError::NotUnderstood { line: value.line, what: text(key), why });
+        if kind.starts_with(b"link") {
             // PVE matches (ring|link)N_addr, corosync only knows ringN_addr (pve.md 1.1).
             return not_understood("corosync ignores it, Proxmox VE takes it for an address");
         }
-        let Some(number) = kind.strip_prefix("ring") else { continue };
-        let Some(link) = plain_number(number.as_bytes()).and_then(link_number) else {
+        let Some(number) = kind.strip_prefix(b"ring") else { continue };
+        let Some(link) = plain_number(number).and_then(link_number) else {
             return not_understood("corosync has links 0 to 7");
         };
         if !is_plain(value.bytes) {
-            return Err(bad_value(&key, value, "an address or a host name"));
+            return Err(bad_value(&text(key), value, "an address or a host name"));
         }
         addresses.insert(link, text(value.bytes));
     }

@@ -7,11 +7,16 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::scan::{Line, Problem, ProblemKind, is_storable, lines, scan};
+use super::scan::{Line, Problem, ProblemKind, is_storable, scan};
+use super::values::is_plain;
+use crate::text::lines;
 
 /// The shortest and longest name that cmap stores (measured with corosync 3.1.7).
 const SHORTEST_PATH: usize = 3;
 const LONGEST_PATH: usize = 254;
+
+/// A line of this many bytes, terminator included, is taken by corosync whatever is in it.
+const SAFE_LINE: usize = 500;
 
 /// A corosync.conf, kept byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,8 @@ pub struct Document {
     bytes: Vec<u8>,
     /// Flat, parents before children, the root at 0: a hostile file cannot nest us to death.
     sections: Vec<Section>,
+    /// Those of one section stand together, in file order.
+    keys: Vec<Key>,
     problems: Vec<Problem>,
 }
 
@@ -32,7 +39,8 @@ pub(super) struct Section {
     pub(super) open: Range<usize>,
     /// The closing line with its terminator; empty while none was found.
     pub(super) close: Range<usize>,
-    pub(super) keys: Vec<Key>,
+    /// Where its keys stand among the document's.
+    keys: Range<usize>,
     children: Vec<usize>,
 }
 
@@ -44,6 +52,7 @@ pub(super) struct Key {
     pub(super) name: Range<usize>,
     pub(super) value: Range<usize>,
     line: usize,
+    section: usize,
 }
 
 impl Document {
@@ -76,6 +85,33 @@ impl Document {
         &self.problems
     }
 
+    /// The document with another value in the place of a key's: the same as parsing the changed bytes,
+    /// for a fraction of the time. `None` where more than that value would change: it was empty, the
+    /// line gets too long, or the document has problems.
+    pub(super) fn with_value(&self, key: &Key, value: &str) -> Option<Self> {
+        let (old, new) = (key.value.clone(), value.len());
+        let long = key.span.len() - old.len() + new > SAFE_LINE;
+        if old.is_empty() || long || !is_plain(value.as_bytes()) || !self.problems.is_empty() {
+            return None;
+        }
+        let mut edited = self.clone();
+        edited.bytes.splice(old.clone(), value.bytes());
+        // Bounds up to the value's first byte stay; those behind it move along.
+        let moved =
+            |at: &mut usize| *at = if *at > old.start { *at - old.len() + new } else { *at };
+        if new != old.len() {
+            let sections = edited.sections.iter_mut();
+            let sections = sections.flat_map(|it| [&mut it.name, &mut it.open, &mut it.close]);
+            let keys = edited.keys.iter_mut();
+            let keys = keys.flat_map(|it| [&mut it.span, &mut it.name, &mut it.value]);
+            for range in sections.chain(keys) {
+                moved(&mut range.start);
+                moved(&mut range.end);
+            }
+        }
+        Some(edited)
+    }
+
     /// The file itself as a section: its sections are the top-level ones.
     #[must_use]
     pub fn root(&self) -> SectionView<'_> {
@@ -102,6 +138,7 @@ impl Document {
 struct Reader<'a> {
     bytes: &'a [u8],
     sections: Vec<Section>,
+    keys: Vec<Key>,
     problems: Vec<Problem>,
     /// The sections that are open, outermost first.
     open: Vec<Open>,
@@ -116,10 +153,19 @@ struct Open {
     storable: bool,
 }
 
+impl Open {
+    /// The length of the cmap name of something inside.
+    fn path_length(self, name: &Range<usize>) -> usize {
+        if self.at == 0 { name.len() } else { self.path_length + 1 + name.len() }
+    }
+}
+
 impl<'a> Reader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let sections = vec![Section::default()];
-        Self { bytes, sections, problems: Vec::new(), open: Vec::new(), lines: 0 }
+        // A line of fewer bytes than this is rare, and most lines are keys.
+        let keys = Vec::with_capacity(bytes.len() / 16);
+        Self { bytes, sections, keys, problems: Vec::new(), open: Vec::new(), lines: 0 }
     }
 
     fn take(&mut self, number: usize, span: &Range<usize>) {
@@ -134,7 +180,10 @@ impl<'a> Reader<'a> {
             Line::Close { problem } => problem.or(self.close(span)),
             Line::Key { name, value } => {
                 let (name, value) = (shifted(name), shifted(value));
-                self.key(Key { span: span.clone(), name, value, line: number })
+                let current = self.current();
+                let key =
+                    Key { span: span.clone(), name, value, line: number, section: current.at };
+                self.key(key, current)
             }
             Line::Bad(kind) => Some(kind),
         };
@@ -146,14 +195,6 @@ impl<'a> Reader<'a> {
         self.open.last().copied().unwrap_or(root)
     }
 
-    /// The length of the cmap name of something inside the current section.
-    fn path_length(&self, name: &Range<usize>) -> usize {
-        match self.current() {
-            Open { at: 0, .. } => name.len(),
-            Open { path_length, .. } => path_length + 1 + name.len(),
-        }
-    }
-
     fn open(
         &mut self,
         line: usize,
@@ -162,7 +203,7 @@ impl<'a> Reader<'a> {
     ) -> Option<ProblemKind> {
         let (parent, at) = (self.current(), self.sections.len());
         let storable = parent.storable && is_storable(&self.bytes[name.clone()]);
-        let path_length = self.path_length(&name);
+        let path_length = parent.path_length(&name);
         self.open.push(Open { at, path_length, storable });
         self.sections[parent.at].children.push(at);
         self.sections.push(Section { name, line, open: span.clone(), ..Section::default() });
@@ -179,12 +220,11 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn key(&mut self, key: Key) -> Option<ProblemKind> {
-        let current = self.current();
-        let length = self.path_length(&key.name);
+    fn key(&mut self, key: Key, current: Open) -> Option<ProblemKind> {
+        let length = current.path_length(&key.name);
         let fits = length >= SHORTEST_PATH && length + usize::from(current.at == 0) <= LONGEST_PATH;
         let storable = current.storable && is_storable(&self.bytes[key.name.clone()]);
-        self.sections[current.at].keys.push(key);
+        self.keys.push(key);
         (!fits || !storable).then_some(ProblemKind::BadKey)
     }
 
@@ -193,8 +233,14 @@ impl<'a> Reader<'a> {
             let kind = ProblemKind::MissingClosing { opened_at: self.sections[at].line };
             self.problems.push(Problem { line: self.lines, kind });
         }
-        let Self { bytes, sections, problems, .. } = self;
-        Document { bytes: bytes.to_vec(), sections, problems }
+        let Self { bytes, mut sections, mut keys, problems, .. } = self;
+        keys.sort_by_key(|key| key.section);
+        let mut start = 0;
+        for keys in keys.chunk_by(|one, other| one.section == other.section) {
+            sections[keys[0].section].keys = start..start + keys.len();
+            start += keys.len();
+        }
+        Document { bytes: bytes.to_vec(), sections, keys, problems }
     }
 }
 
@@ -269,6 +315,11 @@ impl<'a> SectionView<'a> {
         self.document
     }
 
+    /// Where its keys stand in the bytes, in file order.
+    pub(super) fn places(&self) -> &'a [Key] {
+        &self.document.keys[self.section().keys.clone()]
+    }
+
     /// The name as written; empty for the file itself.
     #[must_use]
     pub fn name(&self) -> &'a [u8] {
@@ -279,6 +330,12 @@ impl<'a> SectionView<'a> {
     #[must_use]
     pub fn line(&self) -> usize {
         self.section().line
+    }
+
+    /// Whether the line that closes it was found; the file itself has none.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.section().close.is_empty()
     }
 
     /// The sections directly inside, in file order.
@@ -307,7 +364,7 @@ impl<'a> SectionView<'a> {
     #[must_use]
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
         let bytes = &self.document.bytes;
-        self.section().keys.iter().map(move |key| {
+        self.places().iter().map(move |key| {
             let value = Value { bytes: &bytes[key.value.clone()], line: key.line };
             (&bytes[key.name.clone()], value)
         })

@@ -3,16 +3,19 @@
 //!
 //! Every function takes a document and returns a new one. Edits of nodes and links first read the
 //! document as a [`Config`]: what is not understood is not edited. None of them raises the
-//! version; that is [`set_version`], once per text.
+//! version; that is [`bump`] or [`set_version`], once per text.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+mod links;
 
-use super::config::{Config, LinkOptions, Node};
+pub use links::{add_link, remove_link, set_addresses, set_link_options, set_priority};
+
+use super::config::{Config, Node};
 use super::document::{Document, Key, SectionPath, SectionView};
-use super::form::{NodeEntry, address_key, interface_pairs};
+use super::form::{NodeEntry, address_key};
+use super::options::TotemOptions;
+use super::owners::{taken, twice};
 use super::patch::{Pair, Patch};
-use super::values::{ConfError, check_writable, plain_number};
+use super::values::{ConfError, bad_value, check_writable, plain_number};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
 /// Why an edit was refused. The document is as it was.
@@ -90,6 +93,19 @@ pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Docume
     Err(ConfError::VersionsDisagree { corosync: version, pmxcfs }.into())
 }
 
+/// Raises `totem.config_version` by one. Refused as [`set_version`] is, and where what stands there
+/// is not a plain number or has no successor.
+pub fn bump(document: &Document) -> Result<Document, EditError> {
+    const KEY: &str = "config_version";
+    let totem = SectionPath::top("totem");
+    let value = document.value(&totem, KEY);
+    let value = value.ok_or_else(|| EditError::NoKey(totem, KEY.to_owned()))?;
+    let next = plain_number(value.bytes).and_then(|version| version.checked_add(1));
+    let next =
+        next.ok_or_else(|| bad_value(KEY, value, "a plain number of 64 bits, to be raised"))?;
+    set_version(document, ConfigVersion(next))
+}
+
 /// Sets a key in the section at a path: the value of the last line that has it, else a new line
 /// behind the section's last key.
 pub fn set(
@@ -101,10 +117,14 @@ pub fn set(
     check_key(key)?;
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
+    let place = key_in(&view, key);
+    if let Some(edited) = place.and_then(|place| document.with_value(place, value)) {
+        return Ok(edited);
+    }
     let mut splices = Patch::default();
-    match key_in(&view, key) {
+    match place {
         Some(place) => splices.replace_value(place, value),
-        None => splices.insert_keys(&view, &[pair(key, value)]),
+        None => splices.insert_keys(&view, &[(key, value)]),
     }
     applied(splices, document)
 }
@@ -150,12 +170,37 @@ pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document
     let (_, view) = node_view(document, &config, id)?;
     let mut splices = Patch::default();
     let value = votes.to_string();
+    let pairs = [("quorum_votes", value.as_str())];
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
-        (None, Some(id)) => splices.insert_behind(document, id, &[pair("quorum_votes", &value)]),
-        (None, None) => splices.insert_keys(&view, &[pair("quorum_votes", &value)]),
+        (None, Some(id)) => splices.insert_behind(document, id, &pairs),
+        (None, None) => splices.insert_keys(&view, &pairs),
     }
     applied(splices, document)
+}
+
+/// Sets the keys of `totem` that the options name.
+pub fn set_totem(document: &Document, options: &TotemOptions) -> Result<Document, EditError> {
+    let totem = SectionPath::top("totem");
+    options.pairs().into_iter().try_fold(document.clone(), |text, (key, value)| match value {
+        Some(value) => set(&text, &totem, key, &value),
+        None if text.value(&totem, key).is_some() => unset(&text, &totem, key),
+        None => Ok(text),
+    })
+}
+
+/// Sets `totem.token` so that this timeout is in force, in milliseconds, whatever the number of
+/// nodes adds to it: with link 0 that addition comes and goes (corosync.md 6.2). Where the addition
+/// alone exceeds it, there is no such token and the document stays as it is.
+pub fn hold_token(document: &Document, millis: u32) -> Result<Document, EditError> {
+    /// The shortest that corosync takes (pve.md 2.5).
+    const SHORTEST_MILLIS: u32 = 30;
+    let config = Config::read(document)?;
+    let base = millis.saturating_sub(config.token_growth_millis());
+    if config.token_in_force_millis() == millis || base < SHORTEST_MILLIS {
+        return Ok(document.clone());
+    }
+    set_totem(document, &TotemOptions { token_millis: Some(base), ..TotemOptions::default() })
 }
 
 /// Adds a node behind the last one. It needs an address on every link, and on no other.
@@ -174,7 +219,10 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
             return Err(EditError::NoLink(*link));
         }
         check_writable(&address_key(*link), address).map_err(EditError::from)?;
-        check_free(&config, address)?;
+    }
+    check_free(&config, entry.addresses.values().map(|address| (address.as_str(), entry.id)))?;
+    if let Some(address) = twice(entry.addresses.values().map(String::as_str)) {
+        return Err(EditError::AddressInUse { address: address.to_owned(), node: entry.id });
     }
     let mut splices = Patch::default();
     splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
@@ -191,112 +239,6 @@ pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditErro
     let mut splices = Patch::default();
     splices.remove(whole(&view));
     applied(splices, document)
-}
-
-/// Adds a link: an address for every node, behind its last one, and an interface section where
-/// options are given or the file has such sections. When these are the first ones, the other
-/// links get theirs as well: Proxmox VE refuses `addnode` when only some links have one
-/// (pve.md 2.3).
-pub fn add_link(
-    document: &Document,
-    link: LinkNumber,
-    addresses: &BTreeMap<NodeId, String>,
-    options: &LinkOptions,
-) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
-    if config.links().contains(&link) || config.interfaces.contains_key(&link) {
-        return Err(EditError::LinkExists(link));
-    }
-    if let Some(id) = addresses.keys().find(|id| config.node(**id).is_none()) {
-        return Err(EditError::NoNode(*id));
-    }
-    let mut splices = Patch::default();
-    let key = address_key(link);
-    for (node, view) in node_views(document, &config)? {
-        let missing = EditError::AddressMissing { node: node.id, link };
-        let address = addresses.get(&node.id).ok_or(missing)?;
-        check_writable(&key, address).map_err(EditError::from)?;
-        check_free(&config, address)?;
-        check_unique(addresses, node.id, address)?;
-        match last_address(&view) {
-            Some(last) => splices.insert_behind(document, last, &[pair(&key, address)]),
-            None => splices.insert_keys(&view, &[pair(&key, address)]),
-        }
-    }
-    if *options != LinkOptions::default() || !config.interfaces.is_empty() {
-        append_interfaces(&mut splices, document, &config, (link, options))?;
-    }
-    applied(splices, document)
-}
-
-/// Takes a link out: its address of every node and its interface section. The last one stays.
-pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
-    if !config.links().contains(&link) {
-        return Err(EditError::NoLink(link));
-    }
-    if config.links().len() == 1 {
-        return Err(EditError::LastLink(link));
-    }
-    let mut splices = Patch::default();
-    for (_, view) in node_views(document, &config)? {
-        remove_key(&mut splices, &view, &address_key(link));
-    }
-    if let Some(view) = interface_view(document, link)? {
-        splices.remove(whole(&view));
-    }
-    applied(splices, document)
-}
-
-/// Sets or takes away a link's `knet_link_priority`; higher is preferred. Taking away needs the
-/// key to be there.
-pub fn set_priority(
-    document: &Document,
-    link: LinkNumber,
-    priority: Option<u8>,
-) -> Result<Document, EditError> {
-    const KEY: &str = "knet_link_priority";
-    let config = Config::read(document)?;
-    if !config.links().contains(&link) {
-        return Err(EditError::NoLink(link));
-    }
-    let view = interface_view(document, link)?;
-    let place = view.as_ref().and_then(|view| key_in(view, KEY));
-    let mut splices = Patch::default();
-    match (priority, &view, place) {
-        (Some(priority), _, Some(place)) => splices.replace_value(place, &priority.to_string()),
-        (Some(priority), Some(view), None) => {
-            splices.insert_keys(view, &[pair(KEY, &priority.to_string())]);
-        }
-        (Some(_), None, _) => {
-            let options = LinkOptions { priority, ..LinkOptions::default() };
-            append_interfaces(&mut splices, document, &config, (link, &options))?;
-        }
-        (None, Some(view), Some(_)) => {
-            remove_key(&mut splices, view, KEY);
-        }
-        (None, _, _) => return Err(EditError::NoPriority(link)),
-    }
-    applied(splices, document)
-}
-
-/// Adds the interface section of a link and, where these are the first ones, of all other links.
-fn append_interfaces(
-    splices: &mut Patch,
-    document: &Document,
-    config: &Config,
-    (link, options): (LinkNumber, &LinkOptions),
-) -> Result<(), EditError> {
-    let mut wanted = BTreeMap::from([(link, interface_pairs(link, options))]);
-    if config.interfaces.is_empty() {
-        for other in config.links() {
-            wanted.entry(other).or_insert_with(|| interface_pairs(other, &LinkOptions::default()));
-        }
-    }
-    let totem = section(document, &SectionPath::top("totem"))?;
-    let sections: Vec<Vec<Pair>> = wanted.into_values().collect();
-    splices.append_sections(&totem, "interface", &sections);
-    Ok(())
 }
 
 /// Makes the splices. A line that corosync would refuse (too long) never leaves this module.
@@ -339,37 +281,18 @@ fn node_view<'c, 'd>(
     views.find(|(node, _)| node.id == id).ok_or(EditError::NoNode(id))
 }
 
-fn interface_view(
-    document: &Document,
-    link: LinkNumber,
-) -> Result<Option<SectionView<'_>>, EditError> {
-    let totem = section(document, &SectionPath::top("totem"))?;
-    let number =
-        |view: &SectionView<'_>| view.value("linknumber").and_then(|v| plain_number(v.bytes));
-    Ok(totem.sections("interface").find(|view| number(view) == Some(u64::from(link.get()))))
-}
-
 /// The line of a key that is in force.
 fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
     let bytes = view.document().as_bytes();
     let matches = |place: &&Key| &bytes[place.name.clone()] == key.as_bytes();
-    view.section().keys.iter().rfind(matches)
-}
-
-fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
-    let bytes = view.document().as_bytes();
-    let is_address = |key: &&Key| {
-        let name = &bytes[key.name.clone()];
-        name.starts_with(b"ring") && name.ends_with(b"_addr")
-    };
-    view.section().keys.iter().rfind(is_address)
+    view.places().iter().rfind(matches)
 }
 
 /// Takes every line of a key out; whether there was one.
 fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
-    for place in &view.section().keys {
+    for place in view.places() {
         if &bytes[place.name.clone()] == key.as_bytes() {
             splices.remove(place.span.clone());
             found = true;
@@ -390,34 +313,13 @@ fn check_key(key: &str) -> Result<(), EditError> {
     Err(EditError::BadKey(key.to_owned()))
 }
 
-fn check_free(config: &Config, address: &str) -> Result<(), EditError> {
-    let uses = |node: &&Node| node.addresses.values().any(|other| same_address(other, address));
-    match config.nodes.iter().find(uses) {
-        Some(node) => Err(EditError::AddressInUse { address: address.to_owned(), node: node.id }),
-        None => Ok(()),
-    }
-}
-
-fn check_unique(
-    addresses: &BTreeMap<NodeId, String>,
-    node: NodeId,
-    address: &str,
+/// Refuses new addresses that a node has already, or that two of them share.
+fn check_free<'a>(
+    config: &'a Config,
+    new: impl Iterator<Item = (&'a str, NodeId)>,
 ) -> Result<(), EditError> {
-    let taken = addresses.iter().find(|(id, other)| **id < node && same_address(other, address));
-    match taken {
-        Some((id, _)) => Err(EditError::AddressInUse { address: address.to_owned(), node: *id }),
+    match taken(config, new) {
+        Some((address, node)) => Err(EditError::AddressInUse { address: address.to_owned(), node }),
         None => Ok(()),
     }
-}
-
-/// Equal as addresses (`fd00::1` and `fd00:0::1`) or as text.
-fn same_address(one: &str, other: &str) -> bool {
-    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
-}
-
-fn pair(key: &str, value: &str) -> Pair {
-    (key.to_owned(), value.to_owned())
 }

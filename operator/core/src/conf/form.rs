@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::config::{Config, LinkOptions};
+use super::config::Config;
 use super::document::Document;
+use super::options::{LinkOptions, TotemOptions};
 use super::values::{ConfError, check_writable};
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
 
@@ -19,8 +20,9 @@ pub struct Formation {
     pub nodes: Vec<NodeEntry>,
     /// The links with what is set for them.
     pub links: BTreeMap<LinkNumber, LinkOptions>,
-    /// `totem.token_coefficient` in milliseconds; Proxmox VE 9.1 writes 125.
-    pub token_coefficient_millis: u32,
+    /// What is set in `totem` besides what `pvecm create` writes. A `token_coefficient` that is left
+    /// out is 125 milliseconds, as Proxmox VE 9.1 writes it (pve.md 1.3).
+    pub totem: TotemOptions,
 }
 
 /// One node as it is to stand in the nodelist.
@@ -98,18 +100,33 @@ fn write(formation: &Formation) -> String {
         push_section(&mut text, "node", &node.pairs());
     }
     text.push_str("}\n\nquorum {\n  provider: corosync_votequorum\n}\n\ntotem {\n");
-    push_pair(&mut text, 1, ("cluster_name", formation.cluster_name.as_str()));
-    push_pair(&mut text, 1, ("config_version", &formation.version.to_string()));
+    // Bytewise, as Proxmox VE sorts; `interface` is one of the names.
+    let keys = totem_keys(formation);
+    for (key, value) in keys.range(.."interface") {
+        push_pair(&mut text, 1, (key, value));
+    }
     for (link, options) in &links {
         push_section(&mut text, "interface", &interface_pairs(*link, options));
     }
-    push_pair(&mut text, 1, ("ip_version", "ipv4-6"));
-    push_pair(&mut text, 1, ("link_mode", "passive"));
-    push_pair(&mut text, 1, ("secauth", "on"));
-    push_pair(&mut text, 1, ("token_coefficient", &formation.token_coefficient_millis.to_string()));
-    push_pair(&mut text, 1, ("version", "2"));
+    for (key, value) in keys.range("interface"..) {
+        push_pair(&mut text, 1, (key, value));
+    }
     text.push_str("}\n\n");
     text
+}
+
+fn totem_keys(formation: &Formation) -> BTreeMap<&'static str, String> {
+    let mut keys = BTreeMap::from([
+        ("cluster_name", formation.cluster_name.to_string()),
+        ("config_version", formation.version.to_string()),
+        ("ip_version", "ipv4-6".to_owned()),
+        ("link_mode", "passive".to_owned()),
+        ("secauth", "on".to_owned()),
+        ("token_coefficient", "125".to_owned()),
+        ("version", "2".to_owned()),
+    ]);
+    keys.extend(formation.totem.pairs().into_iter().filter_map(|(key, v)| Some((key, v?))));
+    keys
 }
 
 fn push_section(text: &mut String, name: &str, pairs: &[(String, String)]) {

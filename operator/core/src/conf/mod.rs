@@ -5,28 +5,53 @@
 //!   sees in them;
 //! - [`Config`]: the typed view, refused in words where a guess would be needed;
 //! - [`edit`]: document in, document out, every untouched line byte-identical;
+//! - [`carried`](carried()): addresses on a new network, made of those on an old one;
 //! - [`form`]: the text of a new cluster, as Proxmox VE 9 writes it;
+//! - [`Dialect`], [`Overview`] and [`convert`](convert()): files of any dialect, which [`Config`] refuses,
+//!   shown and made fit for knet;
+//! - [`diff`](mod@diff): what a new text changes, and what a reload would do with it;
+//! - [`keys`]: every key there is, with what it takes and how a change of it takes effect;
 //! - [`running_values`] and [`changed_values`]: the cmap keys that prove that a text is in force.
 //!
 //! Never reads or writes a file, never asks a clock, never repairs what it does not understand.
 //! Corosync 2 and udp/udpu files are kept without loss but refused by [`Config::read`].
 
+mod carried;
 mod config;
+mod convert;
+mod dialect;
+pub mod diff;
 mod document;
 pub mod edit;
+mod effective;
 mod form;
+pub mod keys;
+pub mod lint;
+mod options;
+pub mod overview;
+mod owners;
 mod patch;
 mod running;
 mod scan;
+mod settings;
 mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Interface, LinkOptions, Node, Quorum, QuorumDevice};
+pub use carried::{CarryError, carried};
+pub use config::{
+    Config, Interface, Node, Quorum, QuorumDevice, default_port, token_growth_millis,
+};
+pub use convert::{ConvertError, Converted, Step, convert};
+pub use dialect::Dialect;
+pub use diff::{Change, Diff, Reload, What, diff};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
+pub use effective::{Encryption, Timers, Valued, Votes};
 pub use form::{Formation, NodeEntry, form};
-pub use running::{ChangedValues, changed_values, running_values};
+pub use options::{Cipher, Compression, Crypto, Hash, LinkOptions, TotemOptions};
+pub use overview::Overview;
+pub use running::{ChangedValues, changed_values, derived_pings, running_values};
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

@@ -2,14 +2,16 @@
 //!
 //! Owns the style of new lines: indentation and line end are those of the neighbours.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use super::document::{Document, Key, Section, SectionView};
+use super::document::{Document, Key, SectionView};
+use crate::text::{Splices, line_end};
 
 /// Byte splices, collected first and applied in one pass.
 #[derive(Debug, Default)]
 pub(super) struct Patch {
-    splices: Vec<(Range<usize>, Vec<u8>)>,
+    splices: Splices,
 }
 
 /// A `key: value` pair to be written.
@@ -20,29 +22,31 @@ impl Patch {
     pub(super) fn replace_value(&mut self, key: &Key, value: &str) {
         // PVE needs a space behind the colon; a key without value may have none to keep.
         let space = if key.value.is_empty() { " " } else { "" };
-        self.splices.push((key.value.clone(), format!("{space}{value}").into_bytes()));
+        self.splices.replace(key.value.clone(), format!("{space}{value}"));
     }
 
     /// Takes bytes out.
     pub(super) fn remove(&mut self, span: Range<usize>) {
-        self.splices.push((span, Vec::new()));
+        self.splices.remove(span);
     }
 
     /// Adds keys behind a key of the section, in the style of that key's line.
-    pub(super) fn insert_behind(&mut self, document: &Document, key: &Key, pairs: &[Pair]) {
-        let bytes = document.as_bytes();
-        let style = Style::of_line(&bytes[key.span.clone()]);
-        self.insert(key.span.end, style.pairs(pairs));
+    pub(super) fn insert_behind<S: AsRef<str>>(
+        &mut self,
+        document: &Document,
+        key: &Key,
+        pairs: &[(S, S)],
+    ) {
+        let style = Style::of_line(&document.as_bytes()[key.span.clone()]);
+        self.splices.insert(key.span.end, style.pairs(pairs));
     }
 
     /// Adds keys behind the last key of a section, or at its beginning when it has none.
-    pub(super) fn insert_keys(&mut self, view: &SectionView<'_>, pairs: &[Pair]) {
-        let section = view.section();
-        if let Some(last) = section.keys.last() {
+    pub(super) fn insert_keys<S: AsRef<str>>(&mut self, view: &SectionView<'_>, pairs: &[(S, S)]) {
+        if let Some(last) = view.places().last() {
             return self.insert_behind(view.document(), last, pairs);
         }
-        let style = Style::inside(view.document(), section);
-        self.insert(section.open.end, style.pairs(pairs));
+        self.splices.insert(view.section().open.end, Style::inside(view).pairs(pairs));
     }
 
     /// Adds sections of one name at the end of a section: behind the last one of that name and in
@@ -57,75 +61,68 @@ impl Patch {
         let (at, style, inner) = if let Some(sibling) = parent.sections(name).next_back() {
             let section = sibling.section();
             let style = Style::of_line(&bytes[section.open.clone()]);
-            (section.close.end, style, Style::inside(document, section))
+            (section.close.end, style, Style::inside(&sibling))
         } else {
-            let section = parent.section();
-            let style = Style::inside(document, section);
-            (section.close.start, style.clone(), style.deeper(unit(document)))
+            let style = Style::inside(parent);
+            (parent.section().close.start, style.clone(), style.deeper(unit(document)))
         };
         for pairs in sections {
-            let mut text = style.line(&format!("{name} {{"));
+            let mut text = style.line(&[name, " {"]);
             text.extend(inner.pairs(pairs));
-            text.extend(style.line("}"));
-            self.insert(at, text);
+            text.extend(style.line(&["}"]));
+            self.splices.insert(at, text);
         }
-    }
-
-    fn insert(&mut self, at: usize, text: Vec<u8>) {
-        self.splices.push((at..at, text));
     }
 
     /// The document with all splices made. They must not overlap.
-    pub(super) fn apply(mut self, document: &Document) -> Document {
-        let bytes = document.as_bytes();
-        self.splices.sort_by_key(|(span, _)| span.start);
-        let mut out = Vec::with_capacity(bytes.len() + 256);
-        let mut done = 0;
-        for (span, text) in &self.splices {
-            out.extend_from_slice(&bytes[done..span.start]);
-            out.extend_from_slice(text);
-            done = span.end;
-        }
-        out.extend_from_slice(&bytes[done..]);
-        Document::parse(&out)
+    pub(super) fn apply(self, document: &Document) -> Document {
+        Document::parse(&self.splices.apply(document.as_bytes()))
     }
 }
 
 /// How a new line looks.
 #[derive(Debug, Clone)]
-struct Style {
-    indentation: Vec<u8>,
+struct Style<'d> {
+    indentation: Cow<'d, [u8]>,
     line_end: &'static [u8],
 }
 
-impl Style {
+impl<'d> Style<'d> {
     /// The style of an existing line.
-    fn of_line(line: &[u8]) -> Self {
-        let indentation = line.iter().copied().take_while(|byte| matches!(byte, b' ' | b'\t'));
-        let line_end: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-        Self { indentation: indentation.collect(), line_end }
+    fn of_line(line: &'d [u8]) -> Self {
+        let blank = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        Self { indentation: Cow::Borrowed(&line[..blank]), line_end: line_end(line) }
     }
 
     /// The style of the lines directly inside a section.
-    fn inside(document: &Document, section: &Section) -> Self {
-        let bytes = document.as_bytes();
-        match section.keys.last() {
-            Some(key) => Self::of_line(&bytes[key.span.clone()]),
-            None => Self::of_line(&bytes[section.open.clone()]).deeper(unit(document)),
+    fn inside(view: &SectionView<'d>) -> Self {
+        let document = view.document();
+        let line = |span: &Range<usize>| Self::of_line(&document.as_bytes()[span.clone()]);
+        match view.places().last() {
+            Some(key) => line(&key.span),
+            None => line(&view.section().open).deeper(unit(document)),
         }
     }
 
     fn deeper(&self, unit: &[u8]) -> Self {
-        let indentation = [&self.indentation, unit].concat();
+        let indentation = Cow::Owned([&self.indentation, unit].concat());
         Self { indentation, line_end: self.line_end }
     }
 
-    fn line(&self, text: &str) -> Vec<u8> {
-        [&self.indentation, text.as_bytes(), self.line_end].concat()
+    fn line(&self, words: &[&str]) -> Vec<u8> {
+        let mut line = self.indentation.to_vec();
+        for word in words {
+            line.extend_from_slice(word.as_bytes());
+        }
+        line.extend_from_slice(self.line_end);
+        line
     }
 
-    fn pairs(&self, pairs: &[Pair]) -> Vec<u8> {
-        pairs.iter().flat_map(|(key, value)| self.line(&format!("{key}: {value}"))).collect()
+    fn pairs<S: AsRef<str>>(&self, pairs: &[(S, S)]) -> Vec<u8> {
+        pairs
+            .iter()
+            .flat_map(|(key, value)| self.line(&[key.as_ref(), ": ", value.as_ref()]))
+            .collect()
     }
 }
 
@@ -133,7 +130,7 @@ impl Style {
 /// Proxmox VE writes.
 fn unit(document: &Document) -> &[u8] {
     let bytes = document.as_bytes();
-    let first = document.root().all_sections().find_map(|view| view.section().keys.first());
+    let first = document.root().all_sections().find_map(|view| view.places().first());
     let blank = |line: &[u8]| line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
     match first.map(|key| &bytes[key.span.start..key.span.start + blank(&bytes[key.span.clone()])])
     {

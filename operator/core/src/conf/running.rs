@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
 use super::form::address_key;
+use super::options::{Compression, LinkOptions, TotemOptions};
+use crate::ids::LinkNumber;
 
 /// The cmap keys that two texts differ in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,15 +43,74 @@ pub fn running_values(config: &Config) -> Vec<(String, String)> {
         let pairs = interface.options.pairs().into_iter();
         values.extend(pairs.map(|(key, value)| (format!("totem.interface.{link}.{key}"), value)));
     }
+    let totem = config.totem.pairs().into_iter();
+    values.extend(totem.filter_map(|(key, value)| Some((format!("totem.{key}"), value?))));
+    values.extend(effective_values(config));
     values
 }
 
-/// The keys that a reload from the old text to the new one changes.
+/// Where cmap shows what the daemon works with, not what it has read.
+const EFFECTIVE: &str = "runtime.config.";
+
+/// The effective numbers that a reload sets at once.
+fn effective_values(config: &Config) -> impl Iterator<Item = (String, String)> + '_ {
+    let TotemOptions { consensus_millis, mtu_bytes, compression, .. } = config.totem;
+    let TotemOptions { compression_threshold_bytes, compression_level, .. } = config.totem;
+    let totem = [
+        ("token", Some(config.token_in_force_millis().to_string())),
+        ("consensus", consensus_millis.map(|v| v.to_string())),
+        ("knet_mtu", mtu_bytes.map(|v| v.to_string())),
+        ("knet_compression_model", Some(compression.unwrap_or(Compression::None).to_string())),
+        ("knet_compression_threshold", compression_threshold_bytes.map(|v| v.to_string())),
+        ("knet_compression_level", compression_level.map(|v| v.to_string())),
+    ];
+    let totem = totem.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+    let pings = config.interfaces.iter().flat_map(|(link, interface)| {
+        let LinkOptions { ping_interval_millis, ping_timeout_millis, .. } = interface.options;
+        pings(*link, (ping_interval_millis, ping_timeout_millis))
+    });
+    totem.chain(pings).map(|(key, value)| (format!("{EFFECTIVE}totem.{key}"), value))
+}
+
+/// The effective ping values that follow from the token timeout, where the file sets none. corosync
+/// computes them anew only at the reload *after* the one that changes the timeout (corosync.md 5.4).
+#[must_use]
+pub fn derived_pings(config: &Config) -> Vec<(String, String)> {
+    const PONG_COUNT: u32 = 2;
+    let token = config.token_in_force_millis();
+    let derived = config.links().into_iter().flat_map(|link| {
+        let options = config.link_options(link);
+        let pongs = options.pong_count.filter(|count| *count > 0).unwrap_or(PONG_COUNT);
+        let unset = |set: Option<u32>, derived| set.is_none().then_some(derived);
+        let interval = unset(options.ping_interval_millis, token / pongs.saturating_mul(2));
+        pings(link, (interval, unset(options.ping_timeout_millis, token / pongs)))
+    });
+    derived.map(|(key, value)| (format!("{EFFECTIVE}totem.{key}"), value)).collect()
+}
+
+fn pings(
+    link: LinkNumber,
+    (interval, timeout): (Option<u32>, Option<u32>),
+) -> impl Iterator<Item = (String, String)> {
+    let all = [("knet_ping_interval", interval), ("knet_ping_timeout", timeout)];
+    let key = move |(key, value): (&str, Option<u32>)| {
+        Some((format!("interface.{link}.{key}"), value?.to_string()))
+    };
+    all.into_iter().filter_map(key)
+}
+
+/// The keys that a reload from the old text to the new one changes. The token timeout in force is one
+/// of them as soon as any part of it is another one, also where the parts make up for each other.
 #[must_use]
 pub fn changed_values(old: &Config, new: &Config) -> ChangedValues {
+    let parts = |config: &Config| (config.totem.token_millis, config.token_growth_millis());
+    let in_force = (format!("{EFFECTIVE}totem.token"), new.token_in_force_millis().to_string());
+    let token = (parts(old) != parts(new)).then_some(in_force);
     let old: BTreeMap<String, String> = running_values(old).into_iter().collect();
     let new: BTreeMap<String, String> = running_values(new).into_iter().collect();
-    let gone = old.keys().filter(|key| !new.contains_key(*key)).cloned().collect();
-    let set = new.into_iter().filter(|(key, value)| old.get(key) != Some(value)).collect();
-    ChangedValues { set, gone }
+    // An effective number falls back to a default and never goes, not even with its link.
+    let goes = |key: &&String| !new.contains_key(*key) && !key.starts_with(EFFECTIVE);
+    let gone = old.keys().filter(goes).cloned().collect();
+    let set = new.into_iter().filter(|(key, value)| old.get(key) != Some(value)).chain(token);
+    ChangedValues { set: set.collect(), gone }
 }

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memchr2};
+
 /// corosync reads lines with `fgets` into 512 bytes; a line that does not fit stops it, comments
 /// included.
 const LONGEST_WITH_NEWLINE: usize = 511;
@@ -69,19 +71,12 @@ pub(super) enum Line {
     Bad(ProblemKind),
 }
 
-/// Splits bytes into lines, each with its terminator. Every byte belongs to exactly one line.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut start = 0;
-    bytes.split_inclusive(|byte| *byte == b'\n').map(move |line| {
-        let span = start..start + line.len();
-        start = span.end;
-        span
-    })
-}
-
 /// Takes one line, with its terminator, as corosync 3.1 takes it.
 pub(super) fn scan(line: &[u8]) -> Line {
-    let Some(end) = c_text_end(line) else {
+    // One look for both, since most lines have neither.
+    let rare = memchr2(0, b'{', line).is_some();
+    let nul = if rare { memchr(0, line) } else { None };
+    let Some(end) = c_text_end(line, nul) else {
         return Line::Bad(ProblemKind::TooLong);
     };
     let end = trimmed_end(line, 0..end, is_space);
@@ -90,8 +85,8 @@ pub(super) fn scan(line: &[u8]) -> Line {
     if text.first().is_none_or(|byte| *byte == b'#') {
         return Line::Ignored;
     }
-    let find = |wanted: u8| text.iter().position(|byte| *byte == wanted).map(|at| start + at);
-    if let Some(brace) = find(b'{') {
+    let find = |wanted: u8| memchr(wanted, text).map(|at| start + at);
+    if rare && let Some(brace) = find(b'{') {
         return scan_open(line, start, brace, end);
     }
     if let Some(colon) = find(b':') {
@@ -121,12 +116,11 @@ fn scan_open(line: &[u8], start: usize, brace: usize, end: usize) -> Line {
 
 /// Where the C string that corosync sees ends, without line end; `None` when the line does not
 /// fit its buffer. A NUL byte ends the C string before the newline that corosync looks for.
-fn c_text_end(line: &[u8]) -> Option<usize> {
+fn c_text_end(line: &[u8], nul: Option<usize>) -> Option<usize> {
     let terminated = line.last() == Some(&b'\n');
     if line.len() > LONGEST_WITH_NEWLINE || (!terminated && line.len() == LONGEST_WITH_NEWLINE) {
         return None;
     }
-    let nul = line.iter().position(|byte| *byte == 0);
     let end = match nul {
         Some(0) => return Some(0),
         Some(_) if terminated => return None,
@@ -137,10 +131,21 @@ fn c_text_end(line: &[u8]) -> Option<usize> {
     Some(if line[..end].last() == Some(&b'\r') { end - 1 } else { end })
 }
 
+/// Looked up, because a file is mostly names.
+const STORABLE: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        let stored =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b':' | b'-');
+        table[byte as usize] = stored;
+        byte += 1;
+    }
+    table
+};
+
 /// Whether corosync can store a value under this part of a cmap name.
 pub(super) fn is_storable(name: &[u8]) -> bool {
-    let stored = |byte: &u8| byte.is_ascii_alphanumeric() || b"._/:-".contains(byte);
-    name.iter().all(stored)
+    name.iter().all(|byte| STORABLE[usize::from(*byte)])
 }
 
 /// corosync's white space. Its source also names 0xA0, but compares it with a signed char: on

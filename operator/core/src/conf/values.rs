@@ -1,5 +1,7 @@
 //! Single values of corosync.conf, checked once, and what can be wrong with a file as a whole.
 
+use std::ops::Range;
+
 use super::document::{Document, SectionPath, SectionView, Value};
 use super::scan::Problem;
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
@@ -102,30 +104,26 @@ pub enum ConfError {
 }
 
 /// The `config_version` that pmxcfs compares: the first match of `config_version\s*:\s*(\d+)`
-/// anywhere in the text, comments included (pve.md 3.3). `None`: no match, or not a u64.
+/// anywhere in the text, comments included (pve.md 3.3); a number that does not fit counts as the
+/// largest. `None`: no match, and pmxcfs never hands the file out. Text that is not UTF-8 from
+/// beginning to end never matches (measured with `GRegex` of glib 2.74).
 #[must_use]
 pub fn first_version_for_pmxcfs(bytes: &[u8]) -> Option<ConfigVersion> {
-    const KEY: &[u8] = b"config_version";
-    let spaces = |at: usize| at + bytes[at..].iter().take_while(|b| is_regex_space(**b)).count();
-    (0..bytes.len().saturating_sub(KEY.len())).find_map(|at| {
-        if !bytes[at..].starts_with(KEY) {
-            return None;
-        }
-        let colon = spaces(at + KEY.len());
-        if bytes.get(colon) != Some(&b':') {
-            return None;
-        }
-        let start = spaces(colon + 1);
-        let digits = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // No digits: the regex goes on searching. Too many: it has found its match, no number.
-        let text = std::str::from_utf8(&bytes[start..start + digits]).ok()?;
-        (digits > 0).then(|| text.parse().ok().map(ConfigVersion))
-    })?
+    let text = std::str::from_utf8(bytes).ok()?;
+    let digits = version_digits(text)?;
+    Some(ConfigVersion(text[digits].parse().unwrap_or(u64::MAX)))
 }
 
-/// PCRE's `\s`.
-const fn is_regex_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
+/// Where the digits are that pmxcfs takes for the version.
+pub(super) fn version_digits(text: &str) -> Option<Range<usize>> {
+    const KEY: &str = "config_version";
+    memchr::memmem::find_iter(text.as_bytes(), KEY).find_map(|at| {
+        let behind = text[at + KEY.len()..].trim_start().strip_prefix(':')?.trim_start();
+        let start = text.len() - behind.len();
+        let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
+        // Without digits the regex goes on searching.
+        (digits > 0).then_some(start..start + digits)
+    })
 }
 
 impl Document {
@@ -143,9 +141,9 @@ impl Document {
 /// A number written in plain decimal: no sign, no leading zero. Anything else in `config_version`
 /// aborts every running corosync that reloads the file (corosync.md 1 item 10).
 pub(super) fn plain_number(bytes: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let number: u64 = text.parse().ok()?;
-    (number.to_string() == text).then_some(number)
+    let digits =
+        bytes.iter().all(u8::is_ascii_digit) && (bytes.len() == 1 || !bytes.starts_with(b"0"));
+    if digits { std::str::from_utf8(bytes).ok()?.parse().ok() } else { None }
 }
 
 /// Whether corosync and Proxmox VE read the same value: no white space, no `#` (corosync keeps it,
@@ -163,6 +161,11 @@ pub(super) fn check_writable(key: &str, value: &str) -> Result<(), ConfError> {
     Err(ConfError::Unwritable { key: key.to_owned(), value: value.to_owned() })
 }
 
+/// A value whose form is that of a checked name or number.
+pub(super) fn from_text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -177,9 +180,15 @@ impl SectionView<'_> {
 
     /// A plain number of the wanted size.
     pub(super) fn number<N: TryFrom<u64>>(&self, key: &str) -> Result<Option<N>, ConfError> {
-        let bits = 8 * size_of::<N>();
-        let expected = format!("a plain unsigned number of {bits} bits");
-        self.parsed(key, &expected, |bytes| N::try_from(plain_number(bytes)?).ok())
+        let expected = const {
+            match size_of::<N>() {
+                1 => "a plain unsigned number of 8 bits",
+                2 => "a plain unsigned number of 16 bits",
+                4 => "a plain unsigned number of 32 bits",
+                _ => "a plain unsigned number of 64 bits",
+            }
+        };
+        self.parsed(key, expected, |bytes| N::try_from(plain_number(bytes)?).ok())
     }
 
     /// A value in the form that `parse` takes.

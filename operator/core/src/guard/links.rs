@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::case::{Case, Step, Text};
 use super::refusal::Refusal;
 use crate::change::Probe;
+use crate::conf::Config;
 use crate::ids::{LinkNumber, NodeId};
 
 /// corosync refuses the whole reload when an address of an existing link changes, with exit code 0
@@ -23,6 +24,50 @@ pub(super) fn addresses_stay(case: &Case<'_>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// corosync shows another port of a running link and goes on with the old one (corosync.md 5.3); a node
+/// that restarts then is alone on the new one and not quorate (6.4).
+pub(super) fn ports_stay(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let Some(before) = &step.before else { continue };
+        let (old, new) = (&before.config, &step.config.config);
+        let (was, is) = (old.links(), new.links());
+        let mut both = was.intersection(&is);
+        if let Some(link) = both.find(|link| old.port(**link) != new.port(**link)) {
+            return Err(Refusal::PortMoves { stage: step.number, link: *link });
+        }
+    }
+    Ok(())
+}
+
+/// Two links of one node with one address and one port: corosync takes that without a word and sends
+/// both through the same socket (seen with 3.1.7). One of them would count as verified by the other,
+/// and not be there when it has to carry alone.
+pub(super) fn links_have_sockets_of_their_own(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let before = step.before.as_ref().map(|before| &before.config);
+        for (node, link) in shared_sockets(&step.config.config) {
+            if !before.is_some_and(|before| shared_sockets(before).contains(&(node, link))) {
+                return Err(Refusal::SharedSocket { stage: step.number, node, link });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The links that have the socket of a lower one.
+fn shared_sockets(config: &Config) -> BTreeSet<(NodeId, LinkNumber)> {
+    let mut shared = BTreeSet::new();
+    for node in &config.nodes {
+        let mut taken = BTreeSet::new();
+        for (link, address) in &node.addresses {
+            if !taken.insert((address, config.port(*link))) {
+                shared.insert((node.id, *link));
+            }
+        }
+    }
+    shared
 }
 
 /// A link of a pair of nodes, the lower id first.

@@ -4,7 +4,7 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `hosts`, `actions`.
+//! `totem`, `hosts`, `actions`.
 
 mod actions;
 mod case;
@@ -12,6 +12,7 @@ mod hosts;
 mod links;
 mod refusal;
 mod texts;
+mod totem;
 mod votes;
 
 #[cfg(test)]
@@ -49,7 +50,12 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         votes::margin_is_kept,
         votes::move_by_one,
         links::addresses_stay,
+        links::ports_stay,
+        links::links_have_sockets_of_their_own,
         links::pairs_keep_a_verified_link,
+        totem::encryption_is_kept,
+        totem::token_is_kept,
+        totem::pings_follow_the_token,
         actions::are_in_their_place,
         actions::keys_go_to_their_owners,
         actions::changes_are_proven,

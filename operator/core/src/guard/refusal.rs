@@ -1,5 +1,6 @@
 //! Why a plan is refused. Stages are counted from 1.
 
+use crate::conf::{Cipher, Hash};
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 
 /// The guard that refused a plan. The variant's name is the reason in the condition.
@@ -157,6 +158,52 @@ pub enum Refusal {
         /// The link.
         link: LinkNumber,
     },
+    /// The port of a link that stays is edited.
+    #[error("stage {stage} edits the port of link {link}")]
+    PortMoves {
+        /// The stage.
+        stage: usize,
+        /// The link.
+        link: LinkNumber,
+    },
+    /// A link that is another one under a second number.
+    #[error("stage {stage}: node {node} would have link {link} on the socket of another link")]
+    SharedSocket {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+        /// The link.
+        link: LinkNumber,
+    },
+    /// The traffic would be encrypted or signed in a way that nobody asked for.
+    #[error("stage {stage} changes the encryption to {cipher} and {hash}, which the spec does not")]
+    CryptoMoves {
+        /// The stage.
+        stage: usize,
+        /// The cipher in force afterwards.
+        cipher: Cipher,
+        /// The hash in force afterwards.
+        hash: Hash,
+    },
+    /// Nodes would be thrown out sooner than before.
+    #[error("stage {stage} shortens the token timeout from {from_millis} ms to {to_millis} ms")]
+    TokenShrinks {
+        /// The stage.
+        stage: usize,
+        /// The timeout in force before.
+        from_millis: u32,
+        /// The timeout in force afterwards.
+        to_millis: u32,
+    },
+    /// The ping times would stay those of the old token timeout.
+    #[error(
+        "stage {stage} changes the token timeout, and nothing proves the ping times afterwards"
+    )]
+    PingsLate {
+        /// The stage.
+        stage: usize,
+    },
     /// A pair of nodes without a link that is known to work.
     #[error("stage {stage} leaves nodes {one} and {other} without a verified link")]
     NoVerifiedLink {
@@ -219,6 +266,11 @@ impl Refusal {
             Self::NotQuorate { .. } => "NotQuorate",
             Self::VotesMoveTooFar { .. } => "VotesMoveTooFar",
             Self::AddressMoves { .. } => "AddressMoves",
+            Self::PortMoves { .. } => "PortMoves",
+            Self::SharedSocket { .. } => "SharedSocket",
+            Self::CryptoMoves { .. } => "CryptoMoves",
+            Self::TokenShrinks { .. } => "TokenShrinks",
+            Self::PingsLate { .. } => "PingsLate",
             Self::NoVerifiedLink { .. } => "NoVerifiedLink",
             Self::ActionMisplaced { .. } => "ActionMisplaced",
             Self::WrongRecipient { .. } => "WrongRecipient",

@@ -28,14 +28,8 @@ pub(super) fn wanted(
     let Member { node, view } = member;
     let host = &node.host;
     if let Some(stated) = node.addresses.get(&link) {
-        let here = |ip: IpAddr| view.addresses.iter().any(|net| net.addr() == ip);
-        return match stated.parse::<IpAddr>() {
-            Ok(ip) if !here(ip) => Obstacle::stop(
-                Blocker::AddressNotOnHost,
-                format!("{host} has no address {stated}, which the spec states for link {link}"),
-            ),
-            Ok(_) | Err(_) => Ok(stated.clone()),
-        };
+        is_on_host(member, link, stated)?;
+        return Ok(stated.clone());
     }
     let Some(network) = network(desired, link) else {
         let sentence = format!("the spec gives {} no address on link {link}", node.name);
@@ -55,6 +49,23 @@ pub(super) fn wanted(
                 several.join(", ")
             ),
         ),
+    }
+}
+
+/// The address is on a network card of the node's host. A host name is left to corosync.
+pub(super) fn is_on_host(
+    member: Member<'_>,
+    link: LinkNumber,
+    address: &str,
+) -> Result<(), Obstacle> {
+    let Member { node, view } = member;
+    let here = |ip: IpAddr| view.addresses.iter().any(|net| net.addr() == ip);
+    match address.parse::<IpAddr>() {
+        Ok(ip) if !here(ip) => Obstacle::stop(
+            Blocker::AddressNotOnHost,
+            format!("{} has no address {address}, which is to be on link {link}", node.host),
+        ),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

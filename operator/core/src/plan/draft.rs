@@ -10,7 +10,7 @@ use super::ground::{InForce, Member};
 use super::links;
 use super::report::{Blocker, Obstacle};
 use crate::change::{Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage};
-use crate::conf::{Config, Document, EditError, changed_values, edit};
+use crate::conf::{Config, Document, EditError, changed_values, derived_pings, edit};
 use crate::desired::DesiredCluster;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::ObservedCluster;
@@ -62,6 +62,11 @@ impl<'a> Draft<'a> {
         })
     }
 
+    /// The text after the last stage.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
     /// What the text says after the last stage.
     pub fn config(&self) -> &Config {
         &self.config
@@ -105,6 +110,23 @@ impl<'a> Draft<'a> {
             ..self.stage(summary, Course::Write)
         });
         (self.document, self.config, self.next) = (edited, config, undo.next());
+        Ok(())
+    }
+
+    /// A stage in which the group reads the same text again, under a new number. corosync computes the
+    /// ping times that follow from the token timeout only at the reload after the one that changes
+    /// it (corosync.md 5.4).
+    pub fn read_again(
+        &mut self,
+        summary: String,
+        links: &BTreeSet<LinkNumber>,
+    ) -> Result<(), Obstacle> {
+        self.write(summary, links, |text| Ok(text.clone()))?;
+        let pings = derived_pings(&self.config).into_iter();
+        let pings = pings.map(|(key, value)| Probe::RunningValue { key, value: Some(value) });
+        if let Some(stage) = self.stages.last_mut() {
+            stage.probes.splice(0..0, pings);
+        }
         Ok(())
     }
 

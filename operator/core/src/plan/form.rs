@@ -18,9 +18,6 @@ use crate::desired::DesiredCluster;
 use crate::ids::{LinkNumber, NodeId};
 use crate::observed::ObservedCluster;
 
-/// What `pvecm create` of Proxmox VE 9.1 writes (pve.md 1.3).
-const TOKEN_COEFFICIENT_MILLIS: u32 = 125;
-
 /// Plans the formation. `nodes` are all wanted ones, each heard and without any cluster.
 pub(super) fn plan(
     desired: &DesiredCluster,
@@ -54,8 +51,7 @@ pub(super) fn plan(
 
 /// The links of a new cluster, with their options.
 fn links(desired: &DesiredCluster) -> Result<BTreeMap<LinkNumber, LinkOptions>, Obstacle> {
-    let options = |priority| LinkOptions { priority, ..LinkOptions::default() };
-    let listed = desired.links.iter().map(|link| (link.number, options(link.priority)));
+    let listed = desired.links.iter().map(|link| (link.number, link.options));
     let links: BTreeMap<_, _> = if desired.links.is_empty() {
         let stated = desired.nodes.iter().flat_map(|node| node.addresses.keys());
         stated.map(|link| (*link, LinkOptions::default())).collect()
@@ -97,7 +93,7 @@ fn stage(
         version,
         nodes: vec![entry],
         links,
-        token_coefficient_millis: TOKEN_COEFFICIENT_MILLIS,
+        totem: desired.totem,
     };
     let text = form(&formation).map_err(|error| not_formable(&error))?;
     let config = ConfText::new(version, String::from_utf8_lossy(&text).into_owned());

@@ -1,37 +1,59 @@
-//! Links on a running cluster: added, given priorities, removed; in this order.
+//! Links on a running cluster: added, given options, moved, removed.
 //!
 //! Make before break: a link goes only when everything was verified on those that stay, seen from
 //! every host (corosync.md 6.2, 6.3). An address of an existing link is never edited: corosync
-//! refuses the whole reload (5.2).
+//! refuses the whole reload (5.2). Where a link moves, removals wait for it: it may have to carry.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use super::addresses::{self, Owners};
 use super::draft::Draft;
-use super::ground::{InForce, Member};
+use super::ground::InForce;
+use super::moves::{self, Move, Way};
 use super::report::{Blocker, Obstacle};
-use crate::conf::{Config, LinkOptions, Node, edit};
+use crate::change::{Plan, Proposed};
+use crate::conf::{Document, EditError, LinkOptions, edit};
 use crate::desired::DesiredCluster;
 use crate::ids::{LinkNumber, NodeId};
+use crate::observed::ObservedCluster;
 
 /// The difference between the wanted links and those in force.
 #[derive(Debug, Default)]
 pub(super) struct Goal {
     add: BTreeMap<LinkNumber, NewLink>,
-    priorities: BTreeMap<LinkNumber, u8>,
+    options: BTreeMap<LinkNumber, LinkOptions>,
+    moves: BTreeMap<LinkNumber, Move>,
     remove: BTreeSet<LinkNumber>,
 }
 
 #[derive(Debug)]
 struct NewLink {
     addresses: BTreeMap<NodeId, String>,
-    priority: Option<u8>,
+    options: LinkOptions,
+}
+
+/// A plan, and what of the goal comes after it.
+pub(super) struct Planned {
+    pub plan: Plan<Proposed>,
+    pub later: Vec<String>,
 }
 
 impl Goal {
     pub fn is_empty(&self) -> bool {
-        self.add.is_empty() && self.priorities.is_empty() && self.remove.is_empty()
+        let Self { add, options, moves, remove } = self;
+        add.is_empty() && options.is_empty() && moves.is_empty() && remove.is_empty()
+    }
+
+    /// What it does, each a phrase.
+    fn phrases(&self) -> Vec<String> {
+        let only_priority =
+            |o: &LinkOptions| *o == LinkOptions { priority: o.priority, ..LinkOptions::default() };
+        let options = if self.options.values().all(only_priority) { "priority" } else { "options" };
+        let add = named("add", self.add.keys());
+        let options = named(&format!("change the {options} of"), self.options.keys());
+        let remove = named("remove", self.remove.iter());
+        let moves = self.moves.iter().map(|(link, to)| format!("move link {link} to {to}"));
+        add.into_iter().chain(options).chain(moves).chain(remove).collect()
     }
 }
 
@@ -39,76 +61,102 @@ impl Goal {
 pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> Result<Goal, Obstacle> {
     let current = ground.config.links();
     let wanted = wanted_links(desired, &current);
-    for link in current.intersection(&wanted) {
-        ground
-            .members
-            .iter()
-            .try_for_each(|(id, member)| stays(desired, ground, (*link, *id, *member)))?;
-    }
     let mut goal =
         Goal { remove: current.difference(&wanted).copied().collect(), ..Goal::default() };
     let mut owners = Owners::of(&ground.config);
+    for link in current.intersection(&wanted) {
+        let to = moves::wanted(desired, ground, *link, &mut owners)?;
+        goal.moves.extend(to.map(|to| (*link, to)));
+        let changed = options(desired, *link).beyond(ground.config.link_options(*link));
+        let live = LinkOptions { port: None, ..changed };
+        if live != LinkOptions::default() {
+            goal.options.insert(*link, live);
+        }
+    }
     for link in wanted.difference(&current) {
         let addresses = new_addresses(desired, ground, *link, &mut owners)?;
-        goal.add.insert(*link, NewLink { addresses, priority: priority(desired, *link) });
+        goal.add.insert(*link, NewLink { addresses, options: options(desired, *link) });
     }
-    for link in current.intersection(&wanted) {
-        let wanted = priority(desired, *link);
-        goal.priorities.extend(
-            wanted.filter(|_| wanted != written(&ground.config, *link)).map(|p| (*link, p)),
-        );
-    }
-    may_remove(&goal, ground)?;
     Ok(goal)
 }
 
-/// What a plan for this goal does, in words.
-pub(super) fn summary(goal: &Goal) -> String {
-    let all = |links: Vec<&LinkNumber>| named(links.into_iter());
-    let parts = [
-        ("add", goal.add.keys().collect::<Vec<_>>()),
-        ("change the priority of", goal.priorities.keys().collect()),
-        ("remove", goal.remove.iter().collect()),
-    ];
-    let parts = parts.into_iter().filter(|(_, links)| !links.is_empty());
-    parts.map(|(verb, links)| format!("{verb} {}", all(links))).collect::<Vec<_>>().join(", ")
+/// The next plan towards the goal.
+pub(super) fn plan(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    (ground, goal): (&InForce<'_>, Goal),
+) -> Result<Planned, Obstacle> {
+    let (now, way, later) = first(goal, ground)?;
+    may_remove(&now, ground)?;
+    let mut draft = Draft::new(desired, observed, ground)?;
+    stages(&now, way, &mut draft)?;
+    let members = super::hosts(ground.members.values().map(|member| member.node));
+    let plan = draft.finish(format!("On {members}: {}", now.phrases().join(", ")));
+    Ok(Planned { plan, later: later.phrases() })
 }
 
-/// The stages that reach the goal.
-pub(super) fn stages(
-    goal: &Goal,
-    ground: &InForce<'_>,
-    draft: &mut Draft<'_>,
-) -> Result<(), Obstacle> {
-    let mut connected: BTreeSet<_> = connected(ground);
-    if !goal.add.is_empty() {
-        connected.extend(goal.add.keys());
-        let summary = format!("Add {} on every node", named(goal.add.keys()));
+/// What one plan does of a goal, by which way it moves a link, and the rest. One link is moved at a
+/// time, when every new one carries and before an old one goes: so there is most to fall back on.
+fn first(goal: Goal, ground: &InForce<'_>) -> Result<(Goal, Option<Way>, Goal), Obstacle> {
+    let Goal { add, options, mut moves, remove } = goal;
+    if moves.is_empty() {
+        return Ok((Goal { add, options, moves, remove }, None, Goal::default()));
+    }
+    if !add.is_empty() || !options.is_empty() {
+        let now = Goal { add, options, ..Goal::default() };
+        return Ok((now, None, Goal { moves, remove, ..Goal::default() }));
+    }
+    let way = moves.keys().find_map(|link| Some((*link, moves::way(ground, *link)?)));
+    let taken = way.and_then(|(link, way)| Some((way, link, moves.remove(&link)?)));
+    if let Some((way, link, to)) = taken {
+        let now = Goal { moves: BTreeMap::from([(link, to)]), ..Goal::default() };
+        return Ok((now, Some(way), Goal { moves, remove, ..Goal::default() }));
+    }
+    if !remove.is_empty() {
+        let now = Goal { remove, ..Goal::default() };
+        return Ok((now, None, Goal { moves, ..Goal::default() }));
+    }
+    let moves = Goal { moves, ..Goal::default() }.phrases().join(", ");
+    let sentence = format!(
+        "the plan is to {moves}, but nothing would carry meanwhile: links 1 to 7 are in use, and no \
+         other link is connected between every pair of nodes"
+    );
+    Obstacle::stop(Blocker::NoSpareLink, sentence)
+}
+
+/// The stages of one plan.
+fn stages(goal: &Goal, way: Option<Way>, draft: &mut Draft<'_>) -> Result<(), Obstacle> {
+    let mut connected = draft.links().clone();
+    // With link 0 the number of nodes counts for the token timeout, and without it not.
+    let token = draft.config().token_in_force_millis();
+    let held = |text: Result<Document, EditError>| edit::hold_token(&text?, token);
+    let Goal { add, options, moves, remove } = goal;
+    if !add.is_empty() {
+        connected.extend(add.keys());
+        let summary = format!("Add {} on every node", list(add.keys()));
         draft.write(summary, &connected, |text| {
-            goal.add.iter().try_fold(text.clone(), |text, (link, new)| {
-                let options = LinkOptions { priority: new.priority, ..LinkOptions::default() };
-                edit::add_link(&text, *link, &new.addresses, &options)
+            held(add.iter().try_fold(text.clone(), |text, (link, new)| {
+                edit::add_link(&text, *link, &new.addresses, &new.options)
+            }))
+        })?;
+    }
+    if !options.is_empty() {
+        let each = options.iter().map(|(link, options)| format!("link {link} {}", words(*options)));
+        let summary = format!("Give {}", each.collect::<Vec<_>>().join(", "));
+        draft.write(summary, &connected, |text| {
+            options.iter().try_fold(text.clone(), |text, (link, options)| {
+                edit::set_link_options(&text, *link, options)
             })
         })?;
     }
-    if !goal.priorities.is_empty() {
-        let each = goal
-            .priorities
-            .iter()
-            .map(|(link, priority)| format!("link {link} priority {priority}"));
-        let summary = format!("Give {}", each.collect::<Vec<_>>().join(", "));
-        draft.write(summary, &connected, |text| {
-            let set = |text, (link, priority): (&LinkNumber, &u8)| {
-                edit::set_priority(&text, *link, Some(*priority))
-            };
-            goal.priorities.iter().try_fold(text.clone(), set)
-        })?;
+    for ((link, to), way) in moves.iter().zip(way) {
+        moves::stages((*link, to, way), draft)?;
     }
-    if !goal.remove.is_empty() {
-        connected.retain(|link| !goal.remove.contains(link));
-        let summary = format!("Remove {} from every node", named(goal.remove.iter()));
+    if !remove.is_empty() {
+        connected.retain(|link| !remove.contains(link));
+        let summary = format!("Remove {} from every node", list(remove.iter()));
         draft.write(summary, &connected, |text| {
-            goal.remove.iter().try_fold(text.clone(), |text, link| edit::remove_link(&text, *link))
+            held(remove.iter().try_fold(text.clone(), |text, link| edit::remove_link(&text, *link)))
         })?;
     }
     Ok(())
@@ -153,35 +201,23 @@ fn wanted_links(desired: &DesiredCluster, current: &BTreeSet<LinkNumber>) -> BTr
     current.iter().copied().chain(stated).collect()
 }
 
-fn priority(desired: &DesiredCluster, link: LinkNumber) -> Option<u8> {
-    desired.links.iter().find(|wanted| wanted.number == link)?.priority
+pub(super) fn options(desired: &DesiredCluster, link: LinkNumber) -> LinkOptions {
+    let wanted = desired.links.iter().find(|wanted| wanted.number == link);
+    wanted.map(|wanted| wanted.options).unwrap_or_default()
 }
 
-fn written(config: &Config, link: LinkNumber) -> Option<u8> {
-    config.interfaces.get(&link)?.options.priority
-}
-
-/// The address in force is one that the spec can mean.
-fn stays(
-    desired: &DesiredCluster,
-    ground: &InForce<'_>,
-    (link, id, member): (LinkNumber, NodeId, Member<'_>),
-) -> Result<(), Obstacle> {
-    let Some(now) = ground.config.node(id).and_then(|node: &Node| node.addresses.get(&link)) else {
-        return Ok(());
-    };
-    let wanted = match (member.node.addresses.get(&link), addresses::network(desired, link)) {
-        (Some(stated), _) if !addresses::same(stated, now) => stated.clone(),
-        (None, Some(network)) if !now.parse::<IpAddr>().is_ok_and(|ip| network.contains(&ip)) => {
-            format!("one in {network}")
-        }
-        (Some(_) | None, _) => return Ok(()),
-    };
-    let sentence = format!(
-        "{} has the address {now} on link {link}, the spec wants {wanted}; moving a link is not supported yet",
-        member.node.host
-    );
-    Obstacle::stop(Blocker::LinkMoveNotSupported, sentence)
+/// The options that change on a running link, for people.
+fn words(options: LinkOptions) -> String {
+    let LinkOptions { priority, ping_interval_millis, ping_timeout_millis, .. } = options;
+    let LinkOptions { ping_precision, pong_count, port: _, .. } = options;
+    let words = [
+        priority.map(|v| format!("priority {v}")),
+        ping_interval_millis.map(|v| format!("ping interval {v} ms")),
+        ping_timeout_millis.map(|v| format!("ping timeout {v} ms")),
+        ping_precision.map(|v| format!("ping precision {v}")),
+        pong_count.map(|v| format!("pong count {v}")),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn new_addresses(
@@ -211,33 +247,22 @@ fn may_remove(goal: &Goal, ground: &InForce<'_>) -> Result<(), Obstacle> {
         let fault = rest.iter().find_map(|link| faults(ground, *link).next()).unwrap_or_default();
         let sentence = format!(
             "{} cannot be removed, it is the last that works: {fault}",
-            named(goal.remove.iter())
+            list(goal.remove.iter())
         );
         return Obstacle::stop(Blocker::LastLink, sentence);
     }
-    refuse_faults(ground, &rest)?;
-    keeps_token(goal, ground)
+    refuse_faults(ground, &rest)
 }
 
-/// corosync counts the nodes for the token timeout by their `ring0_addr` (corosync.md 6.2): without
-/// link 0 a cluster of many nodes falls back to the timeout of two.
-fn keeps_token(goal: &Goal, ground: &InForce<'_>) -> Result<(), Obstacle> {
-    let zero = goal.remove.iter().find(|link| link.get() == 0);
-    let config = &ground.config;
-    let grows = config.nodes.len() > 2 && config.token_coefficient_millis != Some(0);
-    match zero {
-        Some(zero) if grows => Obstacle::stop(
-            Blocker::LinkZeroNotSupported,
-            format!(
-                "removing link {zero} would shorten the token timeout, which is not supported yet"
-            ),
-        ),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn named<'l>(links: impl Iterator<Item = &'l LinkNumber>) -> String {
+fn list<'l>(links: impl Iterator<Item = &'l LinkNumber>) -> String {
     let numbers: Vec<_> = links.map(LinkNumber::to_string).collect();
     let word = if numbers.len() == 1 { "link" } else { "links" };
     format!("{word} {}", numbers.join(", "))
+}
+
+/// Something done to these links, if there are any.
+fn named<'l>(verb: &str, links: impl Iterator<Item = &'l LinkNumber>) -> Option<String> {
+    let mut links = links.peekable();
+    links.peek()?;
+    Some(format!("{verb} {}", list(links)))
 }

@@ -5,9 +5,10 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or one node more, or the votes, in this order; what else
-//! the spec wants is in [`Report::waiting_for`]. Where to read next: `ground` (may anything be
-//! planned at all), `form`, `links`, `join`, `votes`, `draft` (how stages are numbered).
+//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, in
+//! this order; what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground`
+//! (may anything be planned at all), `form`, `links` and `moves`, `totem`, `join`, `votes`, `draft`
+//! (how stages are numbered).
 
 mod addresses;
 mod draft;
@@ -15,7 +16,9 @@ mod form;
 mod ground;
 mod join;
 mod links;
+mod moves;
 mod report;
+mod totem;
 mod votes;
 
 #[cfg(test)]
@@ -24,9 +27,9 @@ pub(crate) mod tests;
 pub use report::{Blocker, Class, Report, State};
 
 use crate::change::{Plan, Proposed};
+use crate::conf::TotemOptions;
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::observed::ObservedCluster;
-use draft::Draft;
 use ground::{Ground, InForce};
 use report::Obstacle;
 
@@ -101,14 +104,18 @@ fn change(
         |node: &&DesiredNode| ground.config.nodes.iter().any(|known| known.name == node.name);
     let mut joiners = desired.nodes.iter().filter(|node| !listed(node));
     let links = links::goal(desired, ground)?;
+    let totem = totem::goal(desired, ground);
     let votes = votes::goal(ground)?;
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
 
     if !links.is_empty() {
-        let mut draft = Draft::new(desired, observed, ground)?;
-        links::stages(&links, ground, &mut draft)?;
-        let members = hosts(ground.members.values().map(|member| member.node));
-        let plan = draft.finish(format!("On {members}: {}", links::summary(&links)));
+        let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
+        let later_totem = totem::summary(&totem);
+        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(later_votes);
+        return Ok(Some(Next { plan, later: later.collect() }));
+    }
+    if totem != TotemOptions::default() {
+        let plan = totem::plan(desired, observed, (ground, totem))?;
         let later = joins(joiners).into_iter().chain(later_votes).collect();
         return Ok(Some(Next { plan, later }));
     }

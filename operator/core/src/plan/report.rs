@@ -84,12 +84,11 @@ pub enum Blocker {
     VersionExhausted,
     /// The spec does not name a member of the running cluster.
     RemovalNotSupported,
-    /// The spec wants another address on a link that exists.
-    LinkMoveNotSupported,
+    /// A link has to move, and nothing can carry meanwhile: all numbers are in use, and no other link
+    /// is connected between every pair.
+    NoSpareLink,
     /// The spec wants another id for a member.
     NodeIdChangeNotSupported,
-    /// Removing link 0 would shorten the token timeout.
-    LinkZeroNotSupported,
     /// The file's `quorum` section says more than the vote arithmetic here covers.
     QuorumOptionsNotSupported,
 }
@@ -133,6 +132,7 @@ impl Blocker {
             | Self::ReadOnly
             | Self::LinkNotConnected
             | Self::LastLink
+            | Self::NoSpareLink
             | Self::AddressMissing
             | Self::AddressAmbiguous
             | Self::AddressNotOnHost
@@ -142,9 +142,7 @@ impl Blocker {
             | Self::NodeIdTaken
             | Self::NoVotes
             | Self::RemovalNotSupported
-            | Self::LinkMoveNotSupported
-            | Self::NodeIdChangeNotSupported
-            | Self::LinkZeroNotSupported => Class::Invalid,
+            | Self::NodeIdChangeNotSupported => Class::Invalid,
         }
     }
 }

@@ -52,16 +52,14 @@
 
 mod machine;
 mod message;
-#[cfg(test)]
-mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::Course;
-use crate::ids::NodeId;
+use crate::ids::{HostName, NodeId};
 
 pub use machine::Machine;
 pub use message::{Attempt, Message, Phase, Record};
@@ -79,6 +77,8 @@ pub struct Setup {
     pub group: BTreeSet<NodeId>,
     /// Hosts that become members in this stage and confirm, but do not vote.
     pub joining: BTreeSet<NodeId>,
+    /// What people call the hosts; one without a name is `host` and its number.
+    pub names: BTreeMap<NodeId, HostName>,
     /// Whether there is a text that undoes the stage.
     pub has_back: bool,
     /// From the start of acting until the stage is undone, in milliseconds.
@@ -87,6 +87,13 @@ pub struct Setup {
     pub in_force: InForce,
     /// What the ledger holds of this very attempt.
     pub recovered: Option<Record>,
+}
+
+impl Setup {
+    /// A host as sentences call it.
+    fn name(&self, id: NodeId) -> String {
+        self.names.get(&id).map_or_else(|| format!("host {id}"), HostName::to_string)
+    }
 }
 
 /// Which of the texts that a stage knows /etc/pve/corosync.conf is, byte for byte.

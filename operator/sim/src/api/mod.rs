@@ -64,6 +64,10 @@ pub struct Object {
     typed: Option<Typed>,
 }
 
+/// Objects as they were.
+#[derive(Debug, Clone, Default)]
+pub struct Backup(BTreeMap<(Kind, String), Object>);
+
 /// What the API server says instead of yes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -285,6 +289,34 @@ impl Server {
             self.graves.insert(name.to_owned(), object.value);
         }
         self.moved(kind, name);
+    }
+
+    /// Everything but heartbeats and what users wrote, to come back to.
+    #[must_use]
+    pub fn backup(&self) -> Backup {
+        let kept =
+            |(key, _): &(&(Kind, String), &Object)| matches!(key.0, Kind::Host | Kind::Change);
+        let objects = self.objects.iter().filter(kept);
+        Backup(objects.map(|(key, object)| (key.clone(), object.clone())).collect())
+    }
+
+    /// Puts a backup in the place of what is there now. Watches see it as ordinary news.
+    pub fn restore(&mut self, backup: &Backup) {
+        let keys: Vec<(Kind, String)> = self.objects.keys().cloned().collect();
+        for (kind, name) in keys {
+            if kind == Kind::Change && !backup.0.contains_key(&(kind, name.clone())) {
+                self.version += 1;
+                self.remove(kind, &name);
+            }
+        }
+        for ((kind, name), object) in &backup.0 {
+            self.version += 1;
+            let mut object = object.clone();
+            object.version = self.version;
+            object.typed = None;
+            object.merge();
+            self.put((*kind, name), object);
+        }
     }
 
     /// A change that is no more, as it was last.

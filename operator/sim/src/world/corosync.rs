@@ -12,13 +12,6 @@ use super::World;
 use super::group::Item;
 use super::text::Parsed;
 
-/// Keys whose new value cmap shows although nothing has changed (facts/corosync.md 5.3, 5.7).
-const IGNORED: [&str; 4] = [
-    "totem.link_mode",
-    "quorum.wait_for_all",
-    "quorum.last_man_standing",
-    "quorum.auto_tie_breaker",
-];
 /// Keys that keep their old value, one by one, while the rest of the file is taken (5.6).
 const REFUSED: [&str; 4] =
     ["totem.transport", "totem.cluster_name", "totem.version", "quorum.provider"];
@@ -32,8 +25,10 @@ pub struct Daemon {
     pub running: Arc<Parsed>,
     /// What cmap shows.
     pub values: BTreeMap<String, String>,
-    /// Values that are in force and not in cmap.
-    pub effective: BTreeMap<&'static str, String>,
+    /// The port that each link's socket has, whatever cmap shows (facts/corosync.md 5.3).
+    pub ports: BTreeMap<u8, String>,
+    /// The token timeout in force, in milliseconds.
+    pub token: u64,
     /// The key that it encrypts with.
     pub key: Vec<u8>,
     /// The number of its ring.
@@ -89,8 +84,9 @@ impl World {
         self.rings += 4;
         let daemon = Daemon {
             id,
-            values: parsed.values.clone(),
-            effective: IGNORED.map(|key| (key, value(&parsed, key))).into(),
+            values: shown(&parsed, parsed.token(), &BTreeMap::new()),
+            ports: parsed.ports(&BTreeMap::new()),
+            token: parsed.token(),
             key,
             ring: self.rings,
             representative: id.get(),
@@ -173,7 +169,9 @@ impl World {
     fn take(&mut self, at: usize, parsed: &Arc<Parsed>) {
         let key = self.hosts[at].disk.get(&DiskFile::Authkey).cloned();
         let Some(daemon) = &mut self.hosts[at].daemon else { return };
-        let mut values = parsed.values.clone();
+        let mut values = shown(parsed, daemon.token, &daemon.values);
+        daemon.token = parsed.token();
+        daemon.ports = parsed.ports(&daemon.ports);
         for name in REFUSED {
             if let Some(kept) = daemon.values.get(name) {
                 values.insert(name.to_owned(), kept.clone());
@@ -210,8 +208,42 @@ impl World {
     }
 }
 
-fn value(parsed: &Parsed, key: &str) -> String {
-    parsed.values.get(key).cloned().unwrap_or_default()
+/// cmap after a reload: the file, and the numbers that the daemon works with. Ping values that follow
+/// from the token timeout are computed from the one before (facts/corosync.md 5.4).
+fn shown(
+    parsed: &Parsed,
+    token_before: u64,
+    known: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    const EFFECTIVE: &str = "runtime.config.totem.";
+    let mut values = parsed.values.clone();
+    // They fall back to defaults, and never go.
+    let kept = known.iter().filter(|(key, _)| key.starts_with(EFFECTIVE));
+    values.extend(kept.map(|(key, value)| (key.clone(), value.clone())));
+    let written = |key: &str| parsed.values.get(&format!("totem.{key}")).cloned();
+    let token = parsed.token();
+    let numbers = [
+        ("token", Some(token.to_string())),
+        ("consensus", written("consensus").or(Some((token * 6 / 5).to_string()))),
+        ("knet_mtu", written("knet_mtu").or(Some("0".to_owned()))),
+        ("knet_compression_model", written("knet_compression_model").or(Some("none".to_owned()))),
+        ("knet_compression_threshold", written("knet_compression_threshold")),
+        ("knet_compression_level", written("knet_compression_level")),
+    ];
+    for (key, value) in numbers {
+        values.extend(value.map(|value| (format!("{EFFECTIVE}{key}"), value)));
+    }
+    let links = parsed.config().map(Config::links).unwrap_or_default();
+    for link in links {
+        let own = |key: &str| written(&format!("interface.{link}.{key}"));
+        let pongs = own("knet_pong_count").and_then(|text| text.parse().ok()).unwrap_or(2_u64);
+        let interval =
+            own("knet_ping_interval").unwrap_or((token_before / (2 * pongs)).to_string());
+        let timeout = own("knet_ping_timeout").unwrap_or((token_before / pongs).to_string());
+        values.insert(format!("{EFFECTIVE}interface.{link}.knet_ping_interval"), interval);
+        values.insert(format!("{EFFECTIVE}interface.{link}.knet_ping_timeout"), timeout);
+    }
+    values
 }
 
 /// An address of a link that stays must stay too, or the whole file is refused (5.2).

@@ -33,6 +33,10 @@ pub struct Host {
     pub cards: BTreeMap<u8, String>,
     /// /etc/corosync.
     pub disk: BTreeMap<DiskFile, Vec<u8>>,
+    /// Without quorum: since when, and in which life of the agent.
+    pub alone: Option<(u64, u64)>,
+    /// A person changed the file on this disk.
+    pub edited: bool,
     /// The agent's ledger.
     pub ledger: Option<Vec<u8>>,
     /// The running corosync.
@@ -68,13 +72,16 @@ impl Host {
             boot: 1,
             cards: (0..networks).map(card).collect(),
             disk: BTreeMap::new(),
+            alone: None,
+            edited: false,
             ledger: None,
             daemon: None,
             mode: Mode::Local,
             read_only: false,
             slow: false,
             synchronised: 0,
-            db: Db::default(),
+            // A machine of its own has a database of its own, with its guests.
+            db: Db { version: 3, ..Db::default() },
             aside: None,
             local_lock: None,
             agent: None,

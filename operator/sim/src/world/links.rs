@@ -30,7 +30,8 @@ impl World {
         let (Some(own), Some(peer), Some(seen), Some(itself)) = nodes else { return Vec::new() };
         let mut shared = Vec::new();
         for (link, address) in &own.addresses {
-            let agree = seen.addresses.get(link) == Some(address)
+            let agree = one.ports.get(&link.get()) == other.ports.get(&link.get())
+                && seen.addresses.get(link) == Some(address)
                 && peer.addresses.get(link).is_some()
                 && peer.addresses.get(link) == itself.addresses.get(link);
             if agree {

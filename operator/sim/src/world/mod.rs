@@ -20,10 +20,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::Server;
+use crate::api::{Backup, Server};
 use crate::checks::Checks;
 use crate::dice::Dice;
 use crate::faults::Rates;
+use crate::stages::Stages;
 use crate::trace::Trace;
 
 pub use agents::{AgentProcess, Crash, OperatorProcess};
@@ -46,10 +47,14 @@ pub struct World {
     pub trace: Trace,
     /// The rules, and the first that was broken.
     pub checks: Checks,
+    /// Every stage that was planned.
+    pub stages: Stages,
     /// The API server's objects.
     pub api: Server,
     /// The machines. A host's place here is its name's number less one.
     pub hosts: Vec<Host>,
+    /// The API server's last backup.
+    pub backup: Option<Backup>,
     /// Comments that persons wrote: they stay for ever.
     pub marks: Vec<String>,
     /// The operators.
@@ -89,8 +94,10 @@ impl Shared {
             dice: Dice::new(seed),
             trace,
             checks: Checks::default(),
+            stages: Stages::default(),
             api: Server::default(),
             hosts: Vec::new(),
+            backup: None,
             marks: Vec::new(),
             operators: Vec::new(),
             network: Network::default(),

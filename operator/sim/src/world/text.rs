@@ -45,6 +45,31 @@ impl Parsed {
         self.config.as_ref().ok()
     }
 
+    /// The token timeout that the file makes: nodes count by their `ring0_addr` (facts/corosync.md 6.2).
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        let number = |key: &str, default| {
+            self.values.get(key).and_then(|text| text.parse().ok()).unwrap_or(default)
+        };
+        let counted = self.values.keys().filter(|key| key.ends_with(".ring0_addr")).count() as u64;
+        let coefficient = number("totem.token_coefficient", 650);
+        number("totem.token", 3_000) + coefficient * counted.saturating_sub(2)
+    }
+
+    /// The ports of the links: one that was open keeps its port (facts/corosync.md 5.3).
+    #[must_use]
+    pub fn ports(&self, open: &BTreeMap<u8, String>) -> BTreeMap<u8, String> {
+        let links = self.config().map(Config::links).unwrap_or_default();
+        let port = |link: pvecm_core::ids::LinkNumber| {
+            let written = self.values.get(&format!("totem.interface.{link}.mcastport"));
+            let number = link.get();
+            let default = || (5_405 + u32::from(number)).to_string();
+            let new = || written.cloned().unwrap_or_else(default);
+            (number, open.get(&number).cloned().unwrap_or_else(new))
+        };
+        links.into_iter().map(port).collect()
+    }
+
     /// What both ends of a connection must have in common.
     #[must_use]
     pub fn crypto(&self) -> [Option<&String>; 3] {

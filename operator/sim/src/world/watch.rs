@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pvecm_core::ids::Digest;
 use pvecm_operator::leader::LEASE;
 use serde_json::Value;
 
 use super::World;
 use crate::api::Kind;
+use crate::stages::digest_of;
 
 impl World {
     /// An object was written, or was meant to be.
@@ -24,8 +24,9 @@ impl World {
         let spec = &object.value["spec"];
         let number = spec["number"].as_i64().unwrap_or(0);
         let stages = spec["plan"]["stages"].as_array().cloned().unwrap_or_default();
-        let of = |text: &Value| text["digest"].as_str().and_then(|hex| hex.parse::<Digest>().ok());
+        let of = digest_of;
         let digests = stages.iter().flat_map(|stage| [of(&stage["config"]), of(&stage["back"])]);
+        self.stages.planned(u64::try_from(number).unwrap_or(0), &stages);
         self.checks.planned(number, digests.flatten());
         let status = object.value["status"].clone();
         if status["outcome"] == "Succeeded" {

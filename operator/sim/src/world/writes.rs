@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use pvecm_agent::ports::DiskFile;
 use pvecm_core::conf::Config;
+use pvecm_core::ids::Digest;
 
 use super::World;
 
@@ -17,6 +19,11 @@ impl World {
         self.note("we write", at, || format!("{} to {place}", parsed.version));
         let over = self.version_over(at);
         if let Err(why) = self.checks.written(at, bytes, &parsed, (place, over)) {
+            self.broken(why);
+        }
+        if place == "/etc/pve"
+            && let Err(why) = self.stages.lands(at, Digest::of(bytes))
+        {
             self.broken(why);
         }
     }
@@ -34,6 +41,9 @@ impl World {
         let Some(new) = parsed.config() else {
             return self.broken("a text of ours is not understood by corosync".to_owned());
         };
+        if let Some(other) = self.other_disk(at, bytes) {
+            self.broken(format!("a stage writes over the disk of n{}, which differs", other + 1));
+        }
         let Some(daemon) = &self.hosts[at].daemon else { return };
         let members: Vec<usize> = daemon.members.iter().copied().collect();
         if self.now() < self.checks.outside_at + SETTLED_MS {
@@ -43,6 +53,20 @@ impl World {
         if let Some(why) = found {
             self.broken(why);
         }
+    }
+
+    /// A member whose disk is not what the stage starts from: what a person wrote there would be lost.
+    fn other_disk(&self, at: usize, bytes: &[u8]) -> Option<usize> {
+        const JUST_NOW_MS: u64 = 5_000;
+        let stage = self.stages.writing(Digest::of(bytes))?;
+        if self.now() < self.checks.outside_at + JUST_NOW_MS {
+            return None;
+        }
+        let parent = self.hosts[at].db.conf.as_ref()?;
+        let differs = |other: &usize| {
+            self.hosts[*other].disk.get(&DiskFile::Conf).is_some_and(|disk| disk != parent)
+        };
+        stage.group.iter().copied().find(differs).filter(|_| parent != bytes)
     }
 
     fn lost_pair(&self, members: &[usize], new: &Config) -> Option<String> {

@@ -5,7 +5,7 @@
 pub struct Bug {
     /// What is wrong with it, in words.
     pub name: &'static str,
-    /// Path, the expression as it is, and the wrong one.
+    /// Path, the expression as it is (between « and » where more is needed to find it), the wrong one.
     pub edits: &'static [(&'static str, &'static str, &'static str)],
 }
 
@@ -16,7 +16,7 @@ const UNDO: &str = "operator/core/src/protocol/machine/undo.rs";
 const DRAFT: &str = "operator/core/src/plan/draft.rs";
 const JOIN: &str = "operator/core/src/plan/join.rs";
 const LINKS: &str = "operator/core/src/plan/links.rs";
-const GUARDS: &str = "operator/core/src/guard/mod.rs";
+const GUARD: &str = "operator/core/src/guard/votes.rs";
 const LEDGER: &str = "operator/agent/src/ledger.rs";
 const WRITE: &str = "operator/agent/src/stage/write.rs";
 const PROBE: &str = "operator/agent/src/stage/probe.rs";
@@ -107,11 +107,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "an old change is taken for the newest",
-        edits: &[(
-            LEDGER,
-            "std::cmp::Ordering::Less => Admission::Older",
-            "std::cmp::Ordering::Less => Admission::Known",
-        )],
+        edits: &[(LEDGER, "Ordering::Less => «Admission::Older»", "Admission::Known")],
     },
     Bug {
         name: "the stage is not kept in the ledger",
@@ -123,15 +119,10 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a stage that is over is begun again",
-        edits: &[(SELECT, "last.is_some_and(|last| last.stage >= number)", "false")],
-    },
-    Bug {
-        name: "a stage is begun that follows on nothing",
-        edits: &[(
-            SELECT,
-            "(Some(_), None) | (None, Some(_)) => false",
-            "(Some(_), None) | (None, Some(_)) => true",
-        )],
+        edits: &[
+            (SELECT, "last.is_some_and(|last| last.stage >= number)", "false"),
+            (SELECT, "(Some(_), None) | (None, Some(_)) => «false»", "true"),
+        ],
     },
     Bug {
         name: "writes over whatever is there",
@@ -142,16 +133,15 @@ pub const BUGS: &[Bug] = &[
         edits: &[(RUN, "parent_in_force(expects, &seen)?", "()")],
     },
     Bug {
-        name: "a member that runs the old version is fine",
-        edits: &[(PROBE, "every_member_runs(corosync, config.version)?", "()")],
-    },
-    Bug {
-        name: "any own version is fine",
-        edits: &[(
-            PROBE,
-            "    runs(seen, config.version)?;\n    every_member_runs",
-            "    every_member_runs",
-        )],
+        name: "any running version is fine",
+        edits: &[
+            (PROBE, "every_member_runs(corosync, config.version)?", "()"),
+            (
+                PROBE,
+                "seen.disk_conf.as_deref(), config)?;\n    «runs(seen, config.version)?»",
+                "()",
+            ),
+        ],
     },
     Bug {
         name: "a link that is not connected is fine",
@@ -163,7 +153,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "what was under way is forgotten at a restart",
-        edits: &[(AGENT, "Some(pending) => self.begin_group(pending)?", "Some(_) => ()")],
+        edits: &[(AGENT, "Some(pending) => «self.begin_group(pending)?»", "{ let _ = pending; }")],
     },
     Bug {
         name: "a joiner keeps its own database",
@@ -177,8 +167,8 @@ pub const BUGS: &[Bug] = &[
         name: "the joiner's file stays when its join is undone",
         edits: &[(
             ACTION,
-            "host.services.stop(Unit::Corosync).await?;\n    host.disk.remove(DiskFile::Conf).map_err(words)?;\n    host.disk.remove(DiskFile::Authkey).map_err(words)?",
-            "host.services.stop(Unit::Corosync).await?",
+            "stop(Unit::Corosync).await?;\n    «host.disk.remove(DiskFile::Conf).map_err(words)?»;\n    host.disk",
+            "()",
         )],
     },
     Bug {
@@ -188,12 +178,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "no vote is lent, and no guard counts",
         edits: &[
-            (
-                JOIN,
-                "let mut lent = 0;",
-                "return Ok(0); #[allow(unreachable_code)] let mut lent = 0;",
-            ),
-            (GUARDS, "votes::margin_is_kept", "votes::arithmetic_is_known"),
+            (JOIN, "let lent = «lend(&mut draft, &entry)?»", "0"),
+            (GUARD, "is_plain(text) && !is_quorate(present, expected)", "false"),
         ],
     },
     Bug {
@@ -201,8 +187,8 @@ pub const BUGS: &[Bug] = &[
         edits: &[(DRAFT, "(self.next, self.next.next())", "(self.next, self.next)")],
     },
     Bug {
-        name: "links are removed before others are added",
-        edits: &[(LINKS, "!goal.remove.is_empty()", "false")],
+        name: "no link is ever removed",
+        edits: &[(LINKS, "if «!remove.is_empty()» {\n        connected", "false")],
     },
     Bug {
         name: "every boundary is the end",
@@ -212,8 +198,8 @@ pub const BUGS: &[Bug] = &[
         name: "a change ends while hosts are at work",
         edits: &[(
             DRIVE,
-            "(_, Some(busy), _) => Progress::Running(busy)",
-            "(None, Some(busy), _) => Progress::Running(busy)",
+            "(ended, running, silent)",
+            "{ let none = ended.is_none(); (ended, running.filter(|_| none), silent) }",
         )],
     },
     Bug {

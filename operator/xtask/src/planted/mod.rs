@@ -18,7 +18,7 @@ use crate::step::step;
 use list::{BUGS, Bug};
 
 /// Seeds within which a bug has to be noticed.
-const SEEDS: &str = "1500";
+const SEEDS: &str = "400";
 /// What wakes one, by its number.
 const AWAKE: &str = "PVECM_PLANTED";
 /// What the copy has at the end of `operator/core/src/lib.rs`.
@@ -70,9 +70,10 @@ fn build() -> Result<PathBuf> {
     let built = command(&["build", "--quiet", "--profile", "sim", "--package", "pvecm-sim"])
         .current_dir(&sources)
         .env("CARGO_TARGET_DIR", target())
-        .status()
+        .output()
         .context("cargo does not start")?;
-    ensure!(built.success(), "the planted bugs do not compile");
+    let said = String::from_utf8_lossy(&built.stderr);
+    ensure!(built.status.success(), "the planted bugs do not compile:\n{said}");
     // The program of the true sources has the same place.
     let program = copy.join("pvecm-sim");
     fs::copy(target().join("sim/pvecm-sim"), &program)?;
@@ -91,14 +92,21 @@ fn planted(root: &Path) -> Result<BTreeMap<&'static str, String>> {
                 Some(text) => text.clone(),
                 None => read(path)?,
             };
-            let count = text.matches(before).count();
-            ensure!(count == 1, "{path} has {count} places for the bug `{}`: {before}", bug.name);
-            let at = if path.starts_with("operator/core/") { "crate" } else { "pvecm_core" };
-            let choice = format!("(if {at}::planted({number}) {{ {after} }} else {{ {before} }})");
-            texts.insert(path, text.replacen(before, &choice, 1));
+            let found = before.replace(['«', '»'], "");
+            let count = text.matches(&found).count();
+            ensure!(count == 1, "{path} has {count} places for the bug `{}`: {found}", bug.name);
+            texts.insert(path, text.replacen(&found, &choice((path, number), before, after), 1));
         }
     }
     Ok(texts)
+}
+
+/// The expression with its wrong twin. What stands around « and » stays.
+fn choice((path, number): (&str, usize), before: &str, after: &str) -> String {
+    let (head, rest) = before.split_once('«').unwrap_or(("", before));
+    let (right, tail) = rest.split_once('»').unwrap_or((rest, ""));
+    let at = if path.starts_with("operator/core/") { "crate" } else { "pvecm_core" };
+    format!("{head}(if {at}::planted({number}) {{ {after} }} else {{ {right} }}){tail}")
 }
 
 /// Copies sources; what is equal already is left alone, so that cargo builds only what changed.
@@ -107,7 +115,7 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name == "target" || name == ".git" {
+        if name == "target" || name == ".git" || entry.file_type()?.is_symlink() {
             continue;
         }
         let (from, to) = (entry.path(), to.join(&name));

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{by_hand, changed_lines, entry, formed, link, node_id, three_nodes};
+use super::{as_text, by_hand, changed_lines, entry, formed, link, node_id, three_nodes};
 use crate::conf::edit::{
-    add_link, add_node, append_section, remove_link, remove_node, remove_section, set,
-    set_priority, set_version, set_votes, unset,
+    add_link, add_node, append_section, bump, hold_token, remove_link, remove_node, remove_section,
+    set, set_addresses, set_priority, set_version, set_votes, unset,
 };
-use crate::conf::{Config, Document, EditError, LinkOptions, SectionPath};
+use crate::conf::{Config, Document, EditError, Formation, LinkOptions, SectionPath};
 use crate::ids::{ConfigVersion, NodeId};
 
 fn addresses(ids: &[u32]) -> BTreeMap<NodeId, String> {
@@ -223,9 +223,71 @@ fn a_file_that_corosync_refuses_is_not_edited() {
 
 #[test]
 fn new_lines_end_as_their_neighbours_do() {
-    let old = super::as_text(&formed(&three_nodes())).replace('\n', "\r\n");
+    let old = as_text(&formed(&three_nodes())).replace('\n', "\r\n");
     let old = Document::parse(old.as_bytes());
     let new = add_link(&old, link(1), &addresses(&[1, 2, 3]), &LinkOptions::default()).unwrap();
     let new = add_node(&new, &entry("n4", 4, &[0, 1])).unwrap();
-    assert!(super::as_text(&new).split_inclusive('\n').all(|line| line.ends_with("\r\n")));
+    assert!(as_text(&new).split_inclusive('\n').all(|line| line.ends_with("\r\n")));
+}
+
+#[test]
+fn another_place_for_a_link_changes_the_addresses_and_nothing_else() {
+    let old = by_hand();
+    let place = |addresses: BTreeMap<_, _>| set_addresses(&old, link(0), &addresses);
+    let new = place(addresses(&[1, 2])).unwrap();
+    let changed =
+        |text: &str| text.replace("10.50.0.1", "10.51.0.1").replace("10.50.0.2", "10.51.0.2");
+    assert_eq!(as_text(&new), changed(&as_text(&old)));
+    assert_refused(place(addresses(&[1])), "node 2 is given no address on link 0");
+    let swapped = [(node_id(1), "10.50.0.2".to_owned()), (node_id(2), "10.50.0.9".to_owned())];
+    assert_refused(place(swapped.into()), "address 10.50.0.2 is already used by node 2");
+    let own = add_link(&old, link(1), &own_addresses(), &LinkOptions::default()).unwrap();
+    assert_eq!(Config::read(&own).unwrap().links().len(), 2, "on another port");
+    assert_refused(set_addresses(&old, link(1), &addresses(&[1, 2])), "there is no link 1");
+}
+
+/// What the nodes of [`by_hand`] have on link 0.
+fn own_addresses() -> BTreeMap<NodeId, String> {
+    (1..=2).map(|id| (node_id(id), format!("10.50.0.{id}"))).collect()
+}
+
+#[test]
+fn a_token_that_no_number_could_hold_is_left_alone() {
+    let five = Formation {
+        nodes: (1..=5).map(|id| entry(&format!("n{id}"), id, &[0])).collect(),
+        ..three_nodes()
+    };
+    let old = formed(&five);
+    assert_eq!(hold_token(&old, 300).unwrap().to_bytes(), old.to_bytes());
+    let held = hold_token(&old, 1375).unwrap();
+    assert_eq!(Config::read(&held).unwrap().totem.token_millis, Some(1000));
+    assert_eq!(hold_token(&held, 1375).unwrap().to_bytes(), held.to_bytes());
+}
+
+#[test]
+fn the_version_is_raised_by_exactly_one() {
+    let old = by_hand();
+    assert_edit(
+        &old,
+        bump(&old),
+        &["-4:\"\\tconfig_version :  41 \\n\"", "+4:\"\\tconfig_version :  42 \\n\""],
+    );
+    let totem = |line: &str| Document::parse(format!("totem {{\n{line}\n}}\n").as_bytes());
+    assert_refused(bump(&totem("version: 2")), "section `totem` has no key `config_version`");
+    let last = totem("config_version: 18446744073709551615");
+    assert_refused(
+        bump(&last),
+        "line 2: `config_version` is `18446744073709551615`, but takes a plain number of 64 bits, to \
+         be raised",
+    );
+    assert!(bump(&totem("config_version: 4a")).is_err(), "it would abort every corosync");
+    assert!(bump(&totem("# config_version: 9\nconfig_version: 4")).is_err(), "pmxcfs takes 9");
+}
+
+#[test]
+fn a_node_has_an_address_once() {
+    let old = add_link(&by_hand(), link(1), &addresses(&[1, 2]), &LinkOptions::default()).unwrap();
+    let mut twice = entry("n4", 4, &[0]);
+    twice.addresses.insert(link(1), twice.addresses[&link(0)].clone());
+    assert_refused(add_node(&old, &twice), "address 10.50.0.4 is already used by node 4");
 }

@@ -1,7 +1,7 @@
 //! The text of new clusters, and what it must read back as.
 
-use super::{entry, formed, link, three_nodes};
-use crate::conf::{ConfError, Config, Formation, LinkOptions, form};
+use super::{as_text, entry, formed, link, three_nodes};
+use crate::conf::{Cipher, ConfError, Config, Formation, Hash, LinkOptions, TotemOptions, form};
 
 #[test]
 fn a_new_cluster_looks_as_proxmox_ve_writes_it() {
@@ -78,11 +78,32 @@ fn what_is_formed_reads_back_as_what_was_asked_for() {
     let config = Config::read(&formed(&formation)).unwrap();
     assert_eq!(config.cluster_name, formation.cluster_name);
     assert_eq!(config.version, formation.version);
-    assert_eq!(config.token_coefficient_millis, Some(125));
+    assert_eq!(config.totem.token_coefficient_millis, Some(125));
     for (node, entry) in config.nodes.iter().zip(&formation.nodes) {
         assert_eq!((&node.name, node.id, node.votes()), (&entry.name, entry.id, entry.votes));
         assert_eq!(node.addresses, entry.addresses);
     }
+}
+
+#[test]
+fn keys_of_totem_stand_where_proxmox_ve_sorts_them() {
+    let totem = TotemOptions {
+        token_millis: Some(2000),
+        token_coefficient_millis: Some(300),
+        mtu_bytes: Some(1400),
+        cipher: Some(Cipher::Aes128),
+        hash: Some(Hash::Sha256),
+        ..TotemOptions::default()
+    };
+    let document = formed(&Formation { totem, ..three_nodes() });
+    assert_eq!(Config::read(&document).unwrap().totem, totem);
+    let text = as_text(&document);
+    let (_, section) = text.split_once("totem {\n").unwrap();
+    let keys = section.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let keys: Vec<_> = keys.map(|line| line.trim().split([':', ' ']).next().unwrap()).collect();
+    let mut sorted = keys.clone();
+    sorted.retain(|key| *key != "}");
+    assert!(sorted.is_sorted() && sorted.len() == 12, "{sorted:?}");
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Tests of the document model.
 
+mod carried;
 mod documents;
 mod edits;
 mod forming;
+mod overview;
 mod properties;
 mod reading;
 mod running;
 
 use std::collections::BTreeMap;
 
-use super::{Document, Formation, LinkOptions, NodeEntry};
+use super::{Document, Formation, LinkOptions, NodeEntry, TotemOptions};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
 pub(super) fn node_id(id: u32) -> NodeId {
@@ -38,7 +40,7 @@ pub(super) fn three_nodes() -> Formation {
         version: ConfigVersion(1),
         nodes: (1..=3).map(|id| entry(&format!("n{id}"), id, &[0])).collect(),
         links: BTreeMap::from([(link(0), LinkOptions::default())]),
-        token_coefficient_millis: 125,
+        totem: TotemOptions::default(),
     }
 }
 

@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use super::{entry, link, node_id};
 use crate::conf::edit::{
-    add_link, add_node, remove_link, remove_node, set_priority, set_version, set_votes,
+    add_link, add_node, remove_link, remove_node, set, set_priority, set_version, set_votes,
 };
-use crate::conf::{Config, Document, LinkOptions};
+use crate::conf::{Config, Document, LinkOptions, Overview, SectionPath, convert, diff};
 use crate::ids::ConfigVersion;
 
 /// Bytes that look like a configuration more often than chance would have it.
@@ -84,6 +84,18 @@ proptest! {
     }
 
     #[test]
+    fn a_value_set_in_place_gives_the_document_that_its_bytes_give(
+        file in any_file(),
+        value in "x[!-~&&[^#{}]]{0,40}",
+        key in prop::sample::select(vec!["cluster_name", "config_version", "version", "new"]),
+    ) {
+        let edited = set(&file, &SectionPath::top("totem"), key, &value).unwrap();
+        prop_assert_eq!(&edited, &Document::parse(edited.as_bytes()));
+        let lines = (usize::from(key != "new"), 1);
+        prop_assert_eq!(super::changed_lines_of_bytes(file.as_bytes(), edited.as_bytes()), lines);
+    }
+
+    #[test]
     fn an_edit_touches_only_its_own_lines(file in any_file(), priority in any::<u8>()) {
         let config = Config::read(&file).unwrap();
         let nodes = config.nodes.len();
@@ -110,4 +122,34 @@ proptest! {
         let read = Config::read(&preferred).unwrap();
         prop_assert_eq!(read.interfaces[&link(1)].options.priority, Some(priority));
     }
+}
+
+proptest! {
+    #[test]
+    fn any_two_files_can_be_compared_looked_at_and_converted(old in any_bytes(), new in any_bytes()) {
+        let (old, new) = (Document::parse(&old), Document::parse(&new));
+        prop_assert!(diff(&old, &old).changes.is_empty());
+        prop_assert_eq!(diff(&old, &new).changes.is_empty(), old == new);
+        let _ = Overview::of(&new);
+        if let Ok(converted) = convert(&new) {
+            prop_assert_eq!(converted.document.problems(), []);
+        }
+    }
+
+    #[test]
+    fn a_managed_file_converts_to_itself(document in any_file()) {
+        let converted = convert(&document).unwrap();
+        let numbered = Config::read(&document).unwrap().interfaces.len();
+        prop_assert_eq!(converted.document == document, converted.steps.is_empty());
+        prop_assert!(converted.steps.is_empty(), "{numbered} {:?}", converted.steps);
+    }
+}
+
+#[test]
+fn a_file_that_nests_without_end_is_looked_at_in_no_time() {
+    let deep = Document::parse("ab {\n".repeat(200_000).as_bytes());
+    let nodes =
+        Document::parse(format!("nodelist {{\n{}}}\n", "node {\n}\n".repeat(50_000)).as_bytes());
+    assert_eq!(Overview::of(&deep).nodes.len(), 0);
+    assert_eq!(diff(&deep, &nodes).reload, diff::Reload::Applied);
 }

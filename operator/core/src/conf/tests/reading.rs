@@ -1,7 +1,7 @@
 //! The typed view: what is understood, and the words for what is not.
 
 use super::{as_text, by_hand, formed, link, three_nodes};
-use crate::conf::{Config, Document, first_version_for_pmxcfs};
+use crate::conf::{Cipher, Config, Crypto, Document, Hash, first_version_for_pmxcfs};
 use crate::ids::ConfigVersion;
 
 #[track_caller]
@@ -27,7 +27,7 @@ fn a_file_written_by_hand_is_understood() {
     assert_eq!(config.nodes[0].quorum_votes, None);
     assert_eq!((config.nodes[0].votes(), config.nodes[1].votes()), (1, 2));
     assert_eq!(config.nodes[1].addresses[&link(0)], "10.50.0.2");
-    assert_eq!((config.nodes[1].line, config.token_millis), (14, None));
+    assert_eq!((config.nodes[1].line, config.totem.token_millis), (14, None));
 }
 
 #[test]
@@ -88,6 +88,34 @@ fn what_is_not_understood_in_totem_is_named_with_its_line() {
             "line 37: linknumber 0 is there a second time",
         ),
     ]);
+}
+
+#[test]
+fn encryption_is_what_corosync_makes_of_three_keys() {
+    let with = |keys: &str| {
+        let text = as_text(&formed(&three_nodes())).replace("  secauth: on\n", keys);
+        Config::read(&Document::parse(text.as_bytes())).unwrap().crypto()
+    };
+    let crypto = |cipher, hash| Crypto { cipher, hash };
+    assert_eq!(with("  secauth: on\n"), crypto(Cipher::Aes256, Hash::Sha256));
+    assert_eq!(with(""), crypto(Cipher::None, Hash::None));
+    assert_eq!(with("  secauth: on # for now\n"), crypto(Cipher::None, Hash::None));
+    assert_eq!(with("  secauth: on\n  crypto_cipher: none\n"), crypto(Cipher::None, Hash::Sha256));
+    let both = "  crypto_hash: sha1\n  crypto_cipher: aes128\n";
+    assert_eq!(with(both), crypto(Cipher::Aes128, Hash::Sha1));
+    assert_eq!(
+        refusal("  secauth: on", "  crypto_cipher: 3des"),
+        "line 39: `crypto_cipher` is `3des`, but takes one of none, aes128, aes192, aes256"
+    );
+}
+
+#[test]
+fn a_compression_of_none_is_refused_as_corosync_does() {
+    let refused = refusal("  secauth: on", "  knet_compression_model: none");
+    assert!(
+        refused.ends_with("takes one of zlib, lz4, lz4hc, lzo2, lzma, bzip2, zstd"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -169,6 +197,8 @@ fn pmxcfs_takes_the_first_number_in_the_text() {
     assert_eq!(seen("# my_config_version:3\nconfig_version: 8"), Some(3));
     assert_eq!(seen("config_version"), None);
     assert_eq!(seen(""), None);
+    assert_eq!(seen("config_version: 18446744073709551616"), Some(u64::MAX));
+    assert_eq!(first_version_for_pmxcfs(b"# Z\xfcrich\nconfig_version: 7\n"), None);
 }
 
 #[test]

@@ -31,13 +31,7 @@ fn table(start: fn() -> World, cases: &[(Blocker, &str, Spoil)]) {
 }
 
 fn spoil_text(world: &mut World, from: &str, to: &str) {
-    let file = world.host(1).pmxcfs_file.clone().unwrap();
-    let text = file.text.unwrap().replace(from, to);
-    let digest = crate::ids::Digest::of(text.as_bytes());
-    for n in 1..=2 {
-        let file = Some(FileView { version: file.version, digest, text: Some(text.clone()) });
-        (world.host(n).pmxcfs_file, world.host(n).disk_file) = (file.clone(), file);
-    }
+    world.rewrite(|text| text.replace(from, to));
 }
 
 #[test]
@@ -167,14 +161,23 @@ fn links_that_cannot_be_changed_safely_block() {
                 w.desired.links = vec![wanted_link(0, None), wanted_link(2, None)];
                 w.host(2).link_faults.insert((link(0), id(3)));
             }),
-            (Blocker::LinkZeroNotSupported, "link 0", |w| {
-                w.desired.links.remove(0);
-            }),
-            (Blocker::LinkMoveNotSupported, "n1", |w| {
+            (Blocker::AddressMissing, "n1", |w| {
                 w.desired.links[1].network = Some("10.9.0.0/24".parse().unwrap());
             }),
-            (Blocker::LinkMoveNotSupported, "n2", |w| {
-                w.node(2).addresses.insert(link(1), "10.0.5.2".to_owned());
+            (Blocker::AddressAmbiguous, "10.1.1.77", |w| {
+                w.desired.links[1].network = Some("10.1.1.0/24".parse().unwrap());
+                w.host(2).addresses.insert("10.1.1.77/24".parse().unwrap());
+            }),
+            (Blocker::AddressNotOnHost, "n2", |w| {
+                w.node(2).addresses.insert(link(1), "10.0.5.99".to_owned());
+            }),
+            (Blocker::AddressNotOnHost, "n2", |w| {
+                w.desired.links[1].options.port = Some(5500);
+                w.host(2).addresses.clear();
+            }),
+            (Blocker::AddressTaken, "n2", |w| {
+                w.host(2).addresses.insert("10.0.1.3/24".parse().unwrap());
+                w.node(2).addresses.insert(link(1), "10.0.1.3".to_owned());
             }),
             (Blocker::AddressMissing, "n3", |w| {
                 w.desired.links.push(wanted_link(2, None));
@@ -189,6 +192,22 @@ fn links_that_cannot_be_changed_safely_block() {
             }),
         ],
     );
+}
+
+#[test]
+fn a_link_that_nothing_could_stand_in_for_does_not_move() {
+    let moving = || {
+        let mut world = World::running(3, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        world.desired.links[3].network = Some("10.1.3.0/24".parse().unwrap());
+        for other in (0..8).filter(|other| *other != 3) {
+            world.host(1).link_faults.insert((link(other), id(2)));
+        }
+        world
+    };
+    blocks(&moving(), Blocker::NoSpareLink, "link 3");
+    let mut world = moving();
+    world.host(1).link_faults.remove(&(link(6), id(2)));
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
 }
 
 #[test]

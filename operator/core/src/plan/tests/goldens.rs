@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::world::{World, link, read, wanted_link};
+use super::world::{World, id, link, moved, read, wanted_link};
 use crate::change::Plan;
+use crate::conf::{Cipher, Compression, Hash, TotemOptions};
 use crate::guard::guard;
 use crate::plan::{Blocker, State, plan};
 
@@ -104,6 +105,171 @@ fn links_are_added_before_others_are_removed() {
 }
 
 #[test]
+fn a_link_moves_to_another_network_and_keeps_its_number() {
+    let mut world = World::running(3, &[0]);
+    moved(&mut world.desired.links[0]);
+    world.desired.links[0].options.priority = None;
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn one_node_moves_and_the_text_keeps_everything_else() {
+    let mut world = World::running(3, &[0, 1]);
+    let before = "# by hand\ntotem {\n  interface {\n    knet_link_priority: 9\n    x: y\n    linknumber: 1\n  }\n";
+    world.rewrite(|text| {
+        text.replace("  interface {\n    linknumber: 1\n  }\n", "").replace("totem {\n", before)
+    });
+    settles(&world);
+    let old = world.host(1).pmxcfs_file.clone().unwrap().text.unwrap();
+    world.node(2).addresses.insert(link(1), "10.1.1.2".to_owned());
+    world.desired.links[1].network = None;
+    insta::assert_snapshot!(round(&mut world));
+    let new = world.host(1).pmxcfs_file.clone().unwrap().text.unwrap();
+    let expected = old.replace("10.0.1.2", "10.1.1.2");
+    assert_eq!(new, expected.replace("config_version: 7", "config_version: 14"));
+}
+
+#[test]
+fn a_port_moves_beside_a_link_that_has_the_helpers_own() {
+    let mut world = World::running(2, &[0]);
+    world.desired.links[0].options.port = Some(5406);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn a_port_that_a_link_has_by_itself_is_not_written() {
+    let mut world = World::running(2, &[0, 1]);
+    world.desired.links[1].options.port = Some(5406);
+    settles(&world);
+}
+
+#[test]
+fn without_a_free_number_the_other_links_carry() {
+    let mut world = World::running(2, &[0, 1, 2, 3, 4, 5, 6, 7]);
+    moved(&mut world.desired.links[0]);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn several_links_move_one_after_the_other_and_what_goes_goes_last() {
+    let mut world = World::running(3, &[0, 1, 2]);
+    world.desired.links.pop();
+    world.desired.links.iter_mut().for_each(moved);
+    world.desired.links[1].options.priority = Some(9);
+    let mut reports = String::new();
+    for _ in 0..4 {
+        reports.extend(round(&mut world).lines().take(2).map(|line| format!("{line}\n")));
+    }
+    insta::assert_snapshot!(reports);
+    settles(&world);
+}
+
+#[test]
+fn a_host_that_changed_its_address_inside_the_network_is_followed() {
+    let mut world = World::running(3, &[0, 1]);
+    world.host(2).addresses.insert("10.0.1.22/24".parse().unwrap());
+    settles(&world);
+    world.host(2).addresses.remove(&"10.0.1.2/24".parse().unwrap());
+    assert!(round(&mut world).contains("move link 1 to 10.0.1.22 on n2, in 4 stages"));
+    settles(&world);
+}
+
+#[test]
+fn two_links_trade_their_networks() {
+    let mut world = World::running(3, &[0, 1]);
+    let networks: Vec<_> = world.desired.links.iter().map(|link| link.network).collect();
+    world.desired.links[0].network = networks[1];
+    world.desired.links[1].network = networks[0];
+    round(&mut world);
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
+fn a_link_that_nobody_hears_moves_as_well() {
+    let mut world = World::running(2, &[0]);
+    world.host(1).link_faults.insert((link(0), id(2)));
+    moved(&mut world.desired.links[0]);
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
+fn link_0_goes_and_comes_back_while_the_token_timeout_stays() {
+    let mut world = World::running(5, &[0, 1]);
+    let zero = world.desired.links.remove(0);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+    assert_eq!(world.text().token_in_force_millis(), 3375);
+    world.desired.links.insert(0, zero);
+    round(&mut world);
+    settles(&world);
+    assert_eq!(world.text().token_in_force_millis(), 3375);
+}
+
+#[test]
+fn keys_of_totem_change_in_groups_and_the_token_is_read_twice() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem = TotemOptions {
+        token_millis: Some(5000),
+        consensus_millis: Some(9000),
+        mtu_bytes: Some(1400),
+        cipher: Some(Cipher::Aes128),
+        hash: Some(Hash::Sha512),
+        compression: Some(Compression::Zlib),
+        ..TotemOptions::default()
+    };
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn what_secauth_says_already_is_not_written() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.cipher = Some(Cipher::Aes256);
+    world.desired.totem.hash = Some(Hash::Sha256);
+    settles(&world);
+}
+
+#[test]
+fn a_wanted_token_counts_the_nodes_without_link_0_as_well() {
+    let mut world = World::running(5, &[0, 1]);
+    world.desired.links.remove(0);
+    world.desired.totem.token_millis = Some(2000);
+    world.desired.totem.token_coefficient_millis = Some(100);
+    round(&mut world);
+    round(&mut world);
+    settles(&world);
+    assert_eq!(world.text().totem.token_millis, Some(2300));
+}
+
+#[test]
+fn ping_options_change_in_one_stage() {
+    let mut world = World::running(3, &[0, 1]);
+    world.desired.links[0].options.ping_interval_millis = Some(200);
+    world.desired.links[0].options.ping_timeout_millis = Some(400);
+    world.desired.links[1].options.pong_count = Some(3);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn a_cluster_is_formed_with_everything_that_the_spec_says() {
+    let mut world = World::new(2);
+    world.desired.links[0].options.port = Some(5500);
+    world.desired.totem.token_millis = Some(2000);
+    world.desired.totem.cipher = Some(Cipher::Aes128);
+    world.desired.totem.hash = Some(Hash::Sha256);
+    let formed = round(&mut world);
+    assert!(formed.contains("  token: 2000\n") && formed.contains("    mcastport: 5500\n"));
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
 fn votes_move_one_by_one() {
     let mut world = World::running(3, &[0]);
     world.node(1).votes = Some(3);
@@ -114,13 +280,7 @@ fn votes_move_one_by_one() {
 #[test]
 fn comments_and_unknown_keys_are_kept() {
     let mut world = World::running(2, &[0]);
-    let file = world.host(1).pmxcfs_file.clone().unwrap();
-    let text = file.text.unwrap().replace("totem {\n", "# by hand\ntotem {\n  join: 60\n");
-    let conf = crate::change::ConfText::new(file.version.unwrap(), text);
-    for n in 1..=2 {
-        let file = Some((&conf).into());
-        (world.host(n).pmxcfs_file, world.host(n).disk_file) = (file.clone(), file);
-    }
+    let conf = world.rewrite(|text| text.replace("totem {\n", "# by hand\ntotem {\n  join: 60\n"));
     settles(&world);
     world.desired.links.push(wanted_link(1, None));
     let stage = plan(&world.desired, &world.observed).plan.unwrap().stages.remove(0);

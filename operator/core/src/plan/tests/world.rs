@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Action, ConfText, Course, Plan, Stage};
-use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, form};
+use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form};
 use crate::desired::{DesiredCluster, DesiredLink, DesiredNode, Rollout};
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
@@ -46,6 +46,7 @@ impl World {
             name: "prod".parse().unwrap(),
             nodes: (1..=nodes).map(node).collect(),
             links: vec![wanted_link(0, None)],
+            totem: TotemOptions::default(),
             rollout: Rollout { confirm_timeout_secs: 30, paused: false },
             generation: 1,
         };
@@ -75,7 +76,7 @@ impl World {
             version: ConfigVersion(7),
             nodes: nodes.iter().map(entry).collect(),
             links: links.iter().map(|l| (link(*l), LinkOptions::default())).collect(),
-            token_coefficient_millis: 125,
+            totem: TotemOptions::default(),
         });
         let text = String::from_utf8(text.unwrap()).unwrap();
         let ids: BTreeSet<_> = nodes.iter().map(|(n, _)| id(*n)).collect();
@@ -115,10 +116,66 @@ impl World {
                 assert_eq!(up.len(), 1);
             }
             Course::Local => return,
-            Course::Write | Course::Start => {}
+            Course::Write => self.reload(&stage.config),
+            Course::Start => {}
         }
         stays_quorate(&stage.config, &up);
         self.in_force(&stage.config, &up);
+    }
+
+    /// What corosync makes of a text over the one that runs: it refuses another address of a link that
+    /// stays and ignores another port, and a link carries only where it did before.
+    fn reload(&mut self, new: &ConfText) {
+        let old = self.text();
+        let new = read(new);
+        let links = old.links();
+        let faulty = |link: &&LinkNumber| {
+            let mut views = self.observed.hosts.values();
+            views.any(|view| view.link_faults.iter().any(|(faulty, _)| faulty == *link))
+        };
+        let mut staying = links.iter().filter(|link| new.links().contains(link));
+        for link in staying.clone() {
+            assert_eq!(old.port(*link), new.port(*link), "link {link}");
+            for node in &old.nodes {
+                assert_eq!(
+                    node.addresses.get(link),
+                    new.node(node.id).unwrap().addresses.get(link)
+                );
+            }
+        }
+        if new.links().is_superset(&links) {
+            assert!(
+                new.token_in_force_millis() >= old.token_in_force_millis() || self.sets_token()
+            );
+        } else {
+            assert!(staying.any(|link| !faulty(&link)), "nothing carries");
+            assert_eq!(new.token_in_force_millis(), old.token_in_force_millis());
+        }
+        for view in self.observed.hosts.values_mut() {
+            view.link_faults.retain(|(link, _)| new.links().contains(link));
+        }
+    }
+
+    fn sets_token(&self) -> bool {
+        let totem = &self.desired.totem;
+        totem.token_millis.is_some() || totem.token_coefficient_millis.is_some()
+    }
+
+    /// Puts another text in the place of the one in force, under its version.
+    pub fn rewrite(&mut self, change: impl Fn(&str) -> String) -> ConfText {
+        let file = self.host(1).pmxcfs_file.clone().unwrap();
+        let conf = ConfText::new(file.version.unwrap(), change(&file.text.unwrap()));
+        for view in self.observed.hosts.values_mut().filter(|view| view.pmxcfs_file.is_some()) {
+            let file = Some(FileView::from(&conf));
+            (view.pmxcfs_file, view.disk_file) = (file.clone(), file);
+        }
+        conf
+    }
+
+    /// The text in force.
+    pub fn text(&self) -> Config {
+        let file = self.observed.hosts.values().find_map(|view| view.pmxcfs_file.clone()).unwrap();
+        Config::read(&Document::parse(file.text.unwrap().as_bytes())).unwrap()
     }
 
     fn in_force(&mut self, conf: &ConfText, up: &BTreeSet<NodeId>) {
@@ -145,11 +202,13 @@ fn stays_quorate(conf: &ConfText, up: &BTreeSet<NodeId>) {
 
 pub(crate) fn wanted_link(number: u32, priority: Option<u8>) -> DesiredLink {
     let network = Some(format!("10.0.{number}.0/24").parse().unwrap());
-    DesiredLink { number: link(number), network, priority }
+    let options = LinkOptions { priority, ..LinkOptions::default() };
+    DesiredLink { number: link(number), network, options }
 }
 
 fn empty_host(number: u32) -> HostView {
-    let addresses = (0..8).map(|l| format!("10.0.{l}.{number}/24").parse().unwrap());
+    let address = |site, l| format!("10.{site}.{l}.{number}/24").parse().unwrap();
+    let addresses = (0..8).flat_map(|l| [address(0, l), address(1, l)]);
     HostView {
         connected: true,
         claim: Claim::Ours,
@@ -169,4 +228,9 @@ fn empty_host(number: u32) -> HostView {
         link_faults: BTreeSet::new(),
         applied: None,
     }
+}
+
+/// Puts a wanted link into the network that the hosts have for it at the other site.
+pub(crate) fn moved(wanted: &mut DesiredLink) {
+    wanted.network = Some(format!("10.1.{}.0/24", wanted.number).parse().unwrap());
 }

@@ -46,6 +46,8 @@ pub struct Machine {
     said_at: u64,
     /// What was lost after the start, in words.
     lost: Option<String>,
+    /// What did not hold at the last look, in words.
+    unheld: Option<String>,
     /// /etc/pve stopped taking this host's writes after the start.
     lost_writable: bool,
     out: Vec<Effect>,
@@ -73,6 +75,7 @@ impl Machine {
             undoing: false,
             said_at: now_ms,
             lost: None,
+            unheld: None,
             lost_writable: false,
             out: Vec::new(),
             setup,
@@ -143,15 +146,19 @@ impl Machine {
         }
     }
 
+    fn me(&self) -> String {
+        self.setup.name(self.setup.me)
+    }
+
     fn notice_loss(&mut self, view: &View) {
         if self.view.writable && !view.writable {
             self.lost_writable = true;
-            self.lost = Some(format!("host {} lost its writable /etc/pve", self.setup.me));
+            self.lost = Some(format!("{} lost its writable /etc/pve", self.me()));
         }
         if !view.quorate {
-            self.lost = Some(format!("host {} lost quorum", self.setup.me));
+            self.lost = Some(format!("{} lost quorum", self.me()));
         } else if let Some(gone) = self.setup.group.iter().find(|id| !view.members.contains(id)) {
-            self.lost = Some(format!("host {gone} left the membership"));
+            self.lost = Some(format!("{} left the membership", self.setup.name(*gone)));
         }
     }
 
@@ -181,7 +188,7 @@ impl Machine {
         }
         match result {
             Err(why) => {
-                let sentence = format!("host {}: {why}", self.setup.me);
+                let sentence = format!("{}: {why}", self.me());
                 self.finish(&Phase::Unwritten { sentence });
             }
             Ok(()) if self.votes() => {
@@ -198,7 +205,7 @@ impl Machine {
             Ok(()) => self.setup.in_force = InForce::New,
             Err(why) => {
                 self.lost_writable = true;
-                self.lost = Some(format!("host {} could not write: {why}", self.setup.me));
+                self.lost = Some(format!("{} could not write: {why}", self.me()));
             }
         }
     }
@@ -206,13 +213,14 @@ impl Machine {
     /// A joiner that cannot start has nothing to wait for. Once everything held, it has started.
     fn acted(&mut self, result: Result<(), String>) {
         if let (Some(Phase::Going), Err(why)) = (&self.phase, result) {
-            let sentence = format!("host {}: {why}", self.setup.me);
+            let sentence = format!("{}: {why}", self.me());
             self.enter(Phase::RollingBack { sentence });
             self.undo();
         }
     }
 
     fn probed(&mut self, result: &Result<(), String>) {
+        self.unheld = result.as_ref().err().cloned();
         if matches!(self.phase, Some(Phase::Going)) && result.is_ok() && self.view.quorate {
             self.enter(Phase::Holds);
         }

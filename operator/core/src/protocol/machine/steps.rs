@@ -66,7 +66,7 @@ impl Machine {
             self.enter(Phase::GaveUp { sentence });
         } else if self.now >= self.prepared_at + PREPARE_MS {
             let sentence = match self.tally.unprepared() {
-                Some(id) => format!("host {id} was not prepared in time"),
+                Some(id) => format!("{} was not prepared in time", self.setup.name(id)),
                 None => "nobody could write when all were prepared".to_owned(),
             };
             self.enter(Phase::GaveUp { sentence });
@@ -111,7 +111,10 @@ impl Machine {
     }
 
     fn loss_or_deadline(&self) -> String {
-        let late = || "not everything held in time".to_owned();
+        let late = || match &self.unheld {
+            Some(why) => format!("{}: not in time: {why}", self.setup.name(self.setup.me)),
+            None => "not everything held in time".to_owned(),
+        };
         self.lost.clone().unwrap_or_else(late)
     }
 

@@ -1,6 +1,6 @@
 //! One machine on a bench: events go in, and what it said and did can be asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::Course;
 use crate::ids::{ChangeNumber, NodeId};
@@ -32,6 +32,7 @@ pub(super) fn setup(me: u32, hosts: u32) -> Setup {
         course: Course::Write,
         group: ids(1..=hosts),
         joining: BTreeSet::new(),
+        names: BTreeMap::new(),
         has_back: true,
         confirm_timeout_ms: 30_000,
         in_force: InForce::Parent,

@@ -1,9 +1,8 @@
 mod bench;
 mod recovery;
 mod rules;
-mod simulated;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{Attempt, Effect, Event, InForce, Machine, Outcome, Setup, View};
 use crate::change::Course;
@@ -25,6 +24,7 @@ fn run(hosts: u32, holds: bool) -> Vec<Outcome> {
                 course: Course::Write,
                 group: group.clone(),
                 joining: BTreeSet::new(),
+                names: BTreeMap::new(),
                 has_back: true,
                 confirm_timeout_ms: 30_000,
                 in_force: InForce::Parent,

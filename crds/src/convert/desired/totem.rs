@@ -1,0 +1,77 @@
+//! `spec.totem` in the words of corosync.conf.
+
+use pvecm_core::conf::{self, TotemOptions};
+
+use super::{InvalidSpec, optional};
+use crate::cluster::{Cipher, Compression, CompressionModel, Crypto, Hash, Totem};
+
+/// The keys that a running cluster takes.
+pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
+    let Totem {
+        transport: _,
+        token_millis,
+        token_coefficient_millis,
+        consensus_millis,
+        link_mode: _,
+        ip_version: _,
+        mtu_bytes,
+        crypto,
+        compression,
+    } = totem;
+    let (model, threshold_bytes, level) = match compression {
+        Some(Compression { model, threshold_bytes, level }) => {
+            (Some(compression_word(*model)), *threshold_bytes, *level)
+        }
+        None => (None, None, None),
+    };
+    Ok(TotemOptions {
+        token_millis: optional("spec.totem.tokenMillis", *token_millis)?,
+        token_coefficient_millis: optional(
+            "spec.totem.tokenCoefficientMillis",
+            *token_coefficient_millis,
+        )?,
+        consensus_millis: optional("spec.totem.consensusMillis", *consensus_millis)?,
+        mtu_bytes: optional("spec.totem.mtuBytes", *mtu_bytes)?,
+        cipher: crypto.map(|Crypto { cipher, hash: _ }| cipher_word(cipher)),
+        hash: crypto.map(|Crypto { cipher: _, hash }| hash_word(hash)),
+        compression: model,
+        compression_threshold_bytes: optional(
+            "spec.totem.compression.thresholdBytes",
+            threshold_bytes,
+        )?,
+        compression_level: level,
+    })
+}
+
+const fn cipher_word(cipher: Cipher) -> conf::Cipher {
+    match cipher {
+        Cipher::None => conf::Cipher::None,
+        Cipher::AES128 => conf::Cipher::Aes128,
+        Cipher::AES192 => conf::Cipher::Aes192,
+        Cipher::AES256 => conf::Cipher::Aes256,
+    }
+}
+
+const fn hash_word(hash: Hash) -> conf::Hash {
+    match hash {
+        Hash::None => conf::Hash::None,
+        Hash::MD5 => conf::Hash::Md5,
+        Hash::SHA1 => conf::Hash::Sha1,
+        Hash::SHA256 => conf::Hash::Sha256,
+        Hash::SHA384 => conf::Hash::Sha384,
+        Hash::SHA512 => conf::Hash::Sha512,
+    }
+}
+
+const fn compression_word(model: CompressionModel) -> conf::Compression {
+    match model {
+        CompressionModel::None => conf::Compression::None,
+        CompressionModel::Zlib => conf::Compression::Zlib,
+        CompressionModel::Lz4 => conf::Compression::Lz4,
+        CompressionModel::Lz4hc => conf::Compression::Lz4hc,
+        CompressionModel::Lzo2 => conf::Compression::Lzo2,
+        CompressionModel::Lzma => conf::Compression::Lzma,
+        CompressionModel::Bzip2 => conf::Compression::Bzip2,
+        CompressionModel::Zstd => conf::Compression::Zstd,
+    }
+}

@@ -1,0 +1,145 @@
+//! What is in force under a file: the values that corosync works out of several keys.
+//!
+//! Owns the arithmetic of timers, votes and encryption, each with its source. Never knows what a
+//! running daemon was told by other means.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::dialect::Dialect;
+use super::settings::{NodeSettings, Settings};
+use crate::quorum::needed;
+
+/// A value, and whether the file says so or a default holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Valued<T> {
+    /// The value.
+    pub value: T,
+    /// Whether it is a default: the file does not write it, or writes 0 for it.
+    pub is_default: bool,
+}
+
+impl<T> Valued<T> {
+    pub(super) fn new(written: Option<T>, default: T) -> Self {
+        let is_default = written.is_none();
+        Self { value: written.unwrap_or(default), is_default }
+    }
+}
+
+/// The times that a failure is noticed by, all in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timers {
+    /// `token`: the base. 3000 since corosync 3.1.0, 1000 before.
+    pub token_millis: Valued<u64>,
+    /// `token_coefficient`: for every node beyond the second that has an address on link 0.
+    pub token_coefficient_millis: Valued<u64>,
+    /// What the token times out after: the base and the coefficients (pve.md 2.7). Only nodes with
+    /// a `ring0_addr` count (corosync.md 6.2).
+    pub token_effective_millis: u64,
+    /// `consensus`: how long is then waited for a new membership; by default 1.2 times the token.
+    pub consensus_millis: Valued<u64>,
+}
+
+impl Timers {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let number = |key| settings.number("totem", key);
+        let not_zero = |key| number(key).filter(|value| *value > 0);
+        let default = if settings.dialect == Dialect::Corosync2 { 1000 } else { 3000 };
+        let token = Valued::new(not_zero("token"), default);
+        let coefficient = Valued::new(number("token_coefficient"), 650);
+        let counted = settings.nodes.iter().filter(|n| n.addresses().contains_key(&0)).count();
+        let beyond = u64::try_from(counted.saturating_sub(2)).unwrap_or(u64::MAX);
+        let effective = token.value.saturating_add(beyond.saturating_mul(coefficient.value));
+        Self {
+            token_millis: token,
+            token_coefficient_millis: coefficient,
+            token_effective_millis: effective,
+            consensus_millis: Valued::new(not_zero("consensus"), effective.saturating_mul(6) / 5),
+        }
+    }
+}
+
+/// What the traffic between nodes is protected with; `none` where it is not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Encryption {
+    /// The cipher.
+    pub cipher: String,
+    /// The hash that signs each packet.
+    pub hash: String,
+}
+
+impl Encryption {
+    /// As corosync works it out: `secauth` gives the defaults, the other keys overrule them. Only
+    /// `on` counts in corosync 3, only `off` in corosync 2 (pve.md 2.4).
+    pub(super) fn of(settings: &Settings) -> Self {
+        let secauth = settings.totem("secauth");
+        let (cipher, hash) = match settings.dialect {
+            Dialect::Corosync2 if secauth != Some("off") => ("aes256", "sha1"),
+            Dialect::Knet if secauth == Some("on") => ("aes256", "sha256"),
+            // corosync 3 refuses to start udp and udpu with any of it.
+            Dialect::Corosync2 | Dialect::Knet | Dialect::Udp | Dialect::Udpu => ("none", "none"),
+        };
+        let written = |key, default: &str| settings.totem(key).unwrap_or(default).to_owned();
+        Self { cipher: written("crypto_cipher", cipher), hash: written("crypto_hash", hash) }
+    }
+
+    /// Whether the traffic can be read by anybody.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.cipher == "none"
+    }
+}
+
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.cipher.as_str(), self.hash.as_str()) {
+            ("none", "none") => f.write_str("none"),
+            (cipher, hash) => write!(f, "{cipher}/{hash}"),
+        }
+    }
+}
+
+/// The votes that a file hands out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Votes {
+    /// What the nodes have together.
+    pub node_votes: u64,
+    /// What the device has, if there is one; by default those of the nodes less 1.
+    pub device_votes: Option<Valued<u64>>,
+    /// `expected_votes`: by default all of the above.
+    pub expected: Valued<u64>,
+    /// How many make a part quorate.
+    pub needed: u64,
+    /// How many nodes can fail at once, whichever they are, with the device still there.
+    pub failures_survived: usize,
+}
+
+impl Votes {
+    pub(super) fn of(settings: &Settings) -> Self {
+        let mut votes: Vec<u64> = settings.nodes.iter().map(NodeSettings::votes).collect();
+        let nodes = votes.iter().fold(0_u64, |sum, votes| sum.saturating_add(*votes));
+        let device = settings.has_device().then(|| {
+            let written = settings.number("quorum.device", "votes");
+            Valued::new(written, nodes.saturating_sub(1))
+        });
+        let all = nodes.saturating_add(device.map_or(0, |device| device.value));
+        let expected = Valued::new(settings.number("quorum", "expected_votes"), all);
+        // Two of two votes would make the failure of either stop both; in a cluster of another
+        // size the flag does nothing (corosync.md 5.7).
+        let two_node = settings.number("quorum", "two_node").is_some_and(|flag| flag > 0);
+        let needed = if two_node && expected.value == 2 { 1 } else { needed(expected.value) };
+        // The worst case: those with the most votes fail first.
+        votes.sort_unstable_by(|one, other| other.cmp(one));
+        let mut left = all;
+        let survived = votes.iter().take_while(|votes| {
+            left = left.saturating_sub(**votes);
+            left >= needed
+        });
+        let failures_survived = survived.count();
+        Self { node_votes: nodes, device_votes: device, expected, needed, failures_survived }
+    }
+}

@@ -1,0 +1,140 @@
+//! Guards on what a reload does with links that move and with the keys of totem.
+
+use super::{adding, edited, rewrite, verdict};
+use crate::change::Probe;
+use crate::conf::{Cipher, Hash, edit};
+use crate::guard::Refusal;
+use crate::ids::NodeId;
+use crate::plan::tests::world::{World, id, link, moved};
+
+/// Three nodes whose only link goes to another network, by way of link 1.
+fn moving() -> World {
+    let mut world = World::running(3, &[0]);
+    moved(&mut world.desired.links[0]);
+    world
+}
+
+/// Three nodes that lose link 0 for good.
+fn losing_zero() -> World {
+    let mut world = World::running(3, &[0, 1]);
+    world.desired.links.remove(0);
+    world
+}
+
+fn encrypting() -> World {
+    let mut world = World::running(3, &[0]);
+    (world.desired.totem.cipher, world.desired.totem.hash) =
+        (Some(Cipher::Aes128), Some(Hash::Sha512));
+    world
+}
+
+fn timing() -> World {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.token_millis = Some(1000);
+    world
+}
+
+#[test]
+fn moves_and_keys_as_the_planner_plans_them_are_proven() {
+    for world in [moving(), losing_zero(), encrypting(), timing()] {
+        assert_eq!(verdict(&world, |_| ()), Ok(()));
+    }
+}
+
+#[test]
+fn a_move_in_which_the_helper_was_not_seen_everywhere_is_refused() {
+    let unseen =
+        |number| move |probe: &Probe| *probe != Probe::LinkConnected { link: link(number) };
+    refuses!(moving(), Refusal::NoVerifiedLink { stage: 2, .. }, |stages| {
+        stages[0].probes.retain(unseen(1));
+    });
+    refuses!(moving(), Refusal::NoVerifiedLink { stage: 4, .. }, |stages| {
+        stages[2].probes.retain(unseen(0));
+    });
+}
+
+#[test]
+fn a_move_that_edits_the_addresses_in_place_is_refused() {
+    refuses!(moving(), Refusal::AddressMoves { stage: 2, .. }, |stages| {
+        stages.truncate(2);
+        let addresses = (1..=3).map(|n| (id(n), format!("10.1.0.{n}"))).collect();
+        let move_at_once = |text: &_| {
+            let old = edit::remove_link(text, link(1)).unwrap();
+            edit::set_addresses(&old, link(0), &addresses).unwrap()
+        };
+        let version = stages[1].config.version;
+        let first = stages[0].config.text.clone();
+        rewrite(&mut stages[1].config, |_| first);
+        edited(&mut stages[1].config, |text| {
+            edit::set_version(&move_at_once(text), version).unwrap()
+        });
+    });
+}
+
+#[test]
+fn a_port_that_is_edited_on_a_running_link_is_refused() {
+    refuses!(adding(), Refusal::PortMoves { stage: 1, link: l } if l == link(0), |stages| {
+        rewrite(&mut stages[0].config, |text| {
+            text.replace("linknumber: 0", "linknumber: 0\n    mcastport: 5500")
+        });
+    });
+}
+
+#[test]
+fn a_link_on_the_socket_of_another_one_is_refused() {
+    let n1: NodeId = id(1);
+    refuses!(adding(), Refusal::SharedSocket { stage: 1, node, .. } if node == n1, |stages| {
+        rewrite(&mut stages[0].config, |text| {
+            let text = text.replace("10.0.1.", "10.0.0.");
+            text.replace("linknumber: 1", "linknumber: 1\n    mcastport: 5405")
+        });
+    });
+}
+
+#[test]
+fn encryption_that_vanishes_or_is_another_one_than_wanted_is_refused() {
+    let plain = Refusal::CryptoMoves { stage: 1, cipher: Cipher::None, hash: Hash::None };
+    let lost = verdict(&adding(), |stages| {
+        rewrite(&mut stages[0].config, |text| text.replace("  secauth: on\n", ""));
+    });
+    assert_eq!(lost, Err(plain));
+    refuses!(encrypting(), Refusal::CryptoMoves { stage: 1, hash: Hash::Sha256, .. }, |stages| {
+        rewrite(&mut stages[0].config, |text| text.replace("sha512", "sha256"));
+    });
+}
+
+#[test]
+fn a_token_timeout_that_shrinks_with_link_0_or_unasked_is_refused() {
+    let refusal = Refusal::TokenShrinks { stage: 1, from_millis: 3125, to_millis: 3000 };
+    let with_zero = |stages: &mut Vec<crate::change::Stage>| {
+        rewrite(&mut stages[0].config, |text| text.replace("  token: 3125\n", ""));
+    };
+    assert_eq!(verdict(&losing_zero(), with_zero), Err(refusal.clone()));
+    // Also where the spec sets the timeout: what it sets counts the nodes.
+    let mut managed = losing_zero();
+    managed.desired.totem.token_millis = Some(3000);
+    assert_eq!(verdict(&managed, with_zero), Err(refusal.clone()));
+    let unasked = verdict(&adding(), |stages| {
+        rewrite(&mut stages[0].config, |text| {
+            text.replace("token_coefficient: 125", "token_coefficient: 0")
+        });
+    });
+    assert_eq!(unasked, Err(refusal));
+}
+
+#[test]
+fn a_token_timeout_without_ping_times_that_follow_is_refused() {
+    refuses!(timing(), Refusal::PingsLate { stage: 1 }, |stages| stages.truncate(1));
+    refuses!(timing(), Refusal::PingsLate { stage: 1 }, |stages| {
+        let ping = |probe: &Probe| matches!(probe, Probe::RunningValue { key, .. } if key.ends_with("knet_ping_timeout"));
+        stages[1].probes.retain(|probe| !ping(probe));
+    });
+}
+
+#[test]
+fn a_token_timeout_that_is_held_is_proven_by_what_is_in_force() {
+    refuses!(losing_zero(), Refusal::Unproven { stage: 1, .. }, |stages| {
+        let token = |probe: &Probe| matches!(probe, Probe::RunningValue { key, .. } if key == "runtime.config.totem.token");
+        stages[0].probes.retain(|probe| !token(probe));
+    });
+}

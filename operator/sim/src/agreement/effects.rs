@@ -1,0 +1,91 @@
+//! What an agent does when its machine says so.
+
+use super::storage::File;
+use super::world::{Item, Job, Work, World};
+use pvecm_core::change::Course;
+use pvecm_core::protocol::{Effect, Event, Outcome};
+
+impl World {
+    pub(super) fn job(&mut self, host: usize, delay: u64, work: Work) {
+        let life = self.hosts[host].agent.as_ref().map_or(0, |agent| agent.life);
+        self.jobs.push(Job { host, life, at: self.now + delay, work });
+    }
+
+    pub(super) fn effect(&mut self, at: usize, effect: Effect) {
+        self.note(|| format!("{} -> {effect:?}", at + 1));
+        let delay = self.dice.below(200);
+        match effect {
+            Effect::RunChecks => self.job(at, delay, Work::Checks),
+            Effect::Persist(record) => {
+                self.checks.persisted(at, self.hosts[at].ledger.as_ref(), &record);
+                let host = &mut self.hosts[at];
+                host.deadline = record.remaining_ms.map(|left| self.now + left);
+                host.ledger = Some(record);
+            }
+            Effect::Send(message) => {
+                self.checks.sent(at, self.hosts[at].ledger.as_ref(), &message);
+                let host = &self.hosts[at];
+                if host.up && host.member {
+                    self.broadcast(host.ring, &Item::Said(message));
+                }
+            }
+            Effect::Write => {
+                self.checks.writes(at);
+                self.job(at, delay, Work::Write);
+            }
+            Effect::StartProbing => {
+                if let Some(agent) = &mut self.hosts[at].agent {
+                    agent.probing = true;
+                }
+            }
+            Effect::Act => self.job(at, delay, Work::Act),
+            Effect::WriteBack { over_parent } => {
+                self.checks.writes_back();
+                self.job(at, delay, Work::WriteBack { over_parent });
+            }
+            Effect::RestoreOwnDisk => self.hosts[at].disk = File::BACK,
+            Effect::TakeClusterFile => self.hosts[at].disk = self.hosts[at].sees,
+            Effect::Undo => self.job(at, delay, Work::Undo),
+            Effect::Done(outcome) => self.done(at, outcome),
+        }
+    }
+
+    fn done(&mut self, at: usize, outcome: Outcome) {
+        if let Some(agent) = &mut self.hosts[at].agent {
+            agent.probing = false;
+        }
+        self.checks.done(at, outcome);
+    }
+
+    pub(super) fn undo(&mut self, at: usize) {
+        let ring = self.hosts[at].ring;
+        self.hosts[at].member = false;
+        self.hosts[at].inbox.clear();
+        self.leave(at, ring);
+        self.event(at, Event::Undone(Ok(())));
+    }
+
+    /// A host that is gone from its ring: the others see that, in the order of the messages.
+    pub(super) fn leave(&mut self, at: usize, ring: u64) {
+        self.rings += 1;
+        self.hosts[at].ring = self.rings;
+        self.say_agents(ring);
+    }
+
+    /// One round of probes, when they run.
+    pub(super) fn probe(&mut self, at: usize) {
+        if !self.hosts[at].agent.as_ref().is_some_and(|agent| agent.probing) {
+            return;
+        }
+        let text = self.hosts[at].disk == File::NEW;
+        let ring = self.hosts[at].ring;
+        let all = self.hosts.iter().all(|host| host.up && host.member && host.ring == ring);
+        let start = self.traits.course == Course::Start;
+        // A text that cuts its hosts off is never seen to hold: the probes ask for every link.
+        let lies = self.traits.cuts_off || self.traits.never_holds;
+        let holds = (text || start) && all && !lies;
+        let flaky = !self.calm && self.dice.chance(200);
+        let result = if holds && !flaky { Ok(()) } else { Err("not connected".to_owned()) };
+        self.event(at, Event::Probes(result));
+    }
+}

@@ -1,0 +1,192 @@
+//! pmxcfs and the disks: which text is where, under which number.
+
+use super::world::{Host, Work, World};
+use pvecm_core::change::Course;
+use pvecm_core::protocol::{Event, InForce};
+
+/// A text of corosync.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Text {
+    Parent,
+    New,
+    Back,
+    Edited,
+}
+
+/// A text with its `config_version`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct File {
+    pub(super) version: u64,
+    pub(super) text: Text,
+}
+
+impl File {
+    pub(super) const PARENT: Self = Self { version: 10, text: Text::Parent };
+    pub(super) const NEW: Self = Self { version: 11, text: Text::New };
+    pub(super) const BACK: Self = Self { version: 12, text: Text::Back };
+}
+
+impl Text {
+    pub(super) const fn in_force(self) -> InForce {
+        match self {
+            Self::Parent => InForce::Parent,
+            Self::New => InForce::New,
+            Self::Back => InForce::Back,
+            Self::Edited => InForce::Other,
+        }
+    }
+}
+
+/// How long a lock of a host that is gone is waited for.
+const LOCK_MS: u64 = 15_000;
+
+impl World {
+    /// The new text may take away every link of who runs it; the back text takes a joiner off the list.
+    pub(super) fn cut_off(&self, at: usize) -> bool {
+        let disk = self.hosts[at].disk.text;
+        let joiner = at >= self.traits.voters;
+        (self.traits.cuts_off && disk == Text::New) || (joiner && self.file.text == Text::Back)
+    }
+
+    pub(super) fn can_write(&self, at: usize) -> bool {
+        self.quorate(at) && !self.hosts[at].read_only
+    }
+
+    /// pmxcfs brings a host of the quorate part up to date; a disk never goes to a lower number.
+    pub(super) fn synchronise(&mut self) {
+        for at in 0..self.hosts.len() {
+            if self.quorate(at) {
+                let file = self.file;
+                let host = &mut self.hosts[at];
+                host.sees = file;
+                if file.version > host.disk.version {
+                    host.disk = file;
+                }
+            }
+        }
+    }
+
+    /// A rename arrives: everybody in the ring gets it, and loads it unless the own one is newer.
+    pub(super) fn land(&mut self, at: usize, file: File) {
+        self.note(|| format!("{} wrote {file:?}", at + 1));
+        self.checks.landed(file);
+        self.file = file;
+        let ring = self.hosts[at].ring;
+        let reached = |host: &&mut Host| host.ring == ring && host.up && host.member;
+        for host in self.hosts.iter_mut().filter(reached) {
+            host.sees = file;
+            if file.version >= host.disk.version {
+                host.disk = file;
+            }
+        }
+    }
+
+    pub(super) fn tell_in_force(&mut self, at: usize) {
+        let what = self.hosts[at].sees.text.in_force();
+        let Some(agent) = &mut self.hosts[at].agent else { return };
+        if agent.told_in_force != what {
+            agent.told_in_force = what;
+            self.event(at, Event::InForce(what));
+        }
+    }
+
+    fn locked(&self) -> bool {
+        let young = |at: u64| self.now < at + LOCK_MS;
+        self.jobs.iter().any(|job| matches!(job.work, Work::Rename { .. }) && young(job.at))
+    }
+
+    /// Runs one job that is due, if there is one.
+    pub(super) fn run_job(&mut self) -> bool {
+        let due: Vec<usize> =
+            (0..self.jobs.len()).filter(|at| self.jobs[*at].at <= self.now).collect();
+        if due.is_empty() {
+            return false;
+        }
+        let chosen = due[self.dice.index(due.len())];
+        let job = self.jobs.swap_remove(chosen);
+        let alive = self.hosts[job.host].agent.as_ref().is_some_and(|a| a.life == job.life);
+        match job.work {
+            Work::Rename { file, back } => self.rename(job.host, job.life, (file, back)),
+            _other if !alive => {}
+            Work::Answer(event) => self.event(job.host, event),
+            Work::Checks => self.run_checks(job.host),
+            Work::Write | Work::WriteBack { .. } if self.locked() => {
+                self.job(job.host, 500, job.work);
+            }
+            Work::Write => self.start_write(job.host),
+            Work::WriteBack { over_parent } => self.start_write_back(job.host, over_parent),
+            Work::Act => {
+                self.hosts[job.host].member = !self.traits.joiner_broken;
+                self.reform();
+            }
+            Work::Undo => self.undo(job.host),
+        }
+        true
+    }
+
+    fn run_checks(&mut self, at: usize) {
+        let start = self.traits.course == Course::Start;
+        let expected = if start { Text::New } else { Text::Parent };
+        let result = if self.traits.checks_fail == Some(at) {
+            Err("no such address".to_owned())
+        } else if self.hosts[at].sees.text != expected {
+            Err("another parent".to_owned())
+        } else {
+            Ok(())
+        };
+        self.event(at, Event::Checks(result));
+    }
+
+    fn start_write(&mut self, at: usize) {
+        let sees = self.hosts[at].sees.text;
+        if sees == Text::New {
+            self.event(at, Event::Written(Ok(())));
+        } else if sees != Text::Parent || !self.can_write(at) {
+            self.event(at, Event::Written(Err("refused".to_owned())));
+        } else {
+            let delay = self.write_time();
+            self.job(at, delay, Work::Rename { file: File::NEW, back: false });
+        }
+    }
+
+    fn start_write_back(&mut self, at: usize, over_parent: bool) {
+        let sees = self.hosts[at].sees.text;
+        let over = sees == Text::New || (over_parent && sees == Text::Parent);
+        if !self.can_write(at) {
+            self.event(at, Event::WrittenBack(Err("read-only".to_owned())));
+        } else if over {
+            let delay = self.write_time();
+            self.job(at, delay, Work::Rename { file: File::BACK, back: true });
+        } else {
+            self.event(at, Event::WrittenBack(Ok(sees.in_force())));
+        }
+    }
+
+    fn write_time(&mut self) -> u64 {
+        if self.traits.slow { self.dice.below(25_000) } else { 1_000 + self.dice.below(700) }
+    }
+
+    /// The answer is what is read back, whatever the errno was; the reading itself may fail too.
+    fn rename(&mut self, at: usize, life: u64, (file, back): (File, bool)) {
+        let landed = self.can_write(at) && (self.calm || !self.dice.chance(100));
+        if landed {
+            self.land(at, file);
+        }
+        let seen = self.hosts[at].sees.text;
+        let unread = !self.calm && self.dice.chance(50);
+        let event = if back {
+            let right = !unread && landed;
+            Event::WrittenBack(if right { Ok(seen.in_force()) } else { Err("io".to_owned()) })
+        } else {
+            let right = !unread && seen == Text::New;
+            Event::Written(if right { Ok(()) } else { Err("io".to_owned()) })
+        };
+        let delay = self.dice.below(50);
+        self.jobs.push(super::world::Job {
+            host: at,
+            life,
+            at: self.now + delay,
+            work: Work::Answer(event),
+        });
+    }
+}
