@@ -29,33 +29,60 @@ pub struct LeaseTimes {
     pub retry_period: Duration,
 }
 
+/// What a process has of the lease.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hold {
+    /// It may write until then.
+    until: Option<Instant>,
+    /// Counts how often it began to hold, also after a hold that ran out by itself.
+    term: u64,
+}
+
+impl Hold {
+    fn holds(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
 /// Whether this process may write, asked before every write.
 #[derive(Debug, Clone)]
-pub struct Leadership(watch::Receiver<Option<Instant>>);
+pub struct Leadership {
+    held: watch::Receiver<Hold>,
+    /// The last term that [`Leadership::gained`] told of.
+    told: u64,
+}
 
 impl Leadership {
+    const fn new(held: watch::Receiver<Hold>) -> Self {
+        Self { held, told: 0 }
+    }
+
     /// Whether this process holds the lease at this moment.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.0.borrow().is_some_and(|until| Instant::now() < until)
+        self.held.borrow().holds()
     }
 
-    /// Resolves when the lease changes from not held to held.
+    /// Resolves when the lease changes from not held to held. A lease that ran out for a moment and was
+    /// renewed counts: what came up in between was not worked on.
     pub async fn gained(&mut self) -> Option<()> {
-        self.0.wait_for(Option::is_none).await.ok()?;
-        self.0.wait_for(Option::is_some).await.ok().map(|_| ())
+        let told = self.told;
+        let held = self.held.wait_for(|held| held.term != told && held.until.is_some()).await;
+        self.told = held.ok()?.term;
+        Some(())
     }
 
     /// A claim that holds for a day.
     #[cfg(test)]
     pub fn always() -> Self {
-        Self(watch::channel(Some(Instant::now() + Duration::from_hours(24))).1)
+        let until = Some(Instant::now() + Duration::from_hours(24));
+        Self::new(watch::channel(Hold { until, term: 1 }).1)
     }
 
     /// A claim that somebody else holds.
     #[cfg(test)]
     pub fn never() -> Self {
-        Self(watch::channel(None).1)
+        Self::new(watch::channel(Hold::default()).1)
     }
 }
 
@@ -84,7 +111,7 @@ pub struct Claim {
     identity: String,
     times: LeaseTimes,
     seen: Option<Seen>,
-    held: watch::Sender<Option<Instant>>,
+    held: watch::Sender<Hold>,
 }
 
 impl Claim {
@@ -96,9 +123,9 @@ impl Claim {
         identity: String,
         times: LeaseTimes,
     ) -> (Self, Leadership) {
-        let (held, leadership) = watch::channel(None);
+        let (held, leadership) = watch::channel(Hold::default());
         let api = Api::namespaced(client, namespace);
-        (Self { api, identity, times, seen: None, held }, Leadership(leadership))
+        (Self { api, identity, times, seen: None, held }, Leadership::new(leadership))
     }
 
     /// Gets and keeps the lease until `stop` resolves. The lease is then still held.
@@ -116,7 +143,9 @@ impl Claim {
 
     /// Gives the lease back, so that a successor need not wait for it to run out.
     pub async fn release(mut self) {
-        if self.held.send_replace(None).is_none() {
+        let until = self.held.borrow().until;
+        self.hold(None);
+        if until.is_none() {
             return;
         }
         let released = timeout(self.times.retry_period, self.write(Move::Release)).await;
@@ -130,7 +159,7 @@ impl Claim {
         let started = Instant::now();
         let deadline = started + self.times.renew_deadline;
         let tried = timeout(self.times.renew_deadline / 2, self.try_once()).await;
-        let had = *self.held.borrow();
+        let had = self.held.borrow().until;
         let tried = tried.map_err(|_| "no answer".to_owned());
         let now = match tried.and_then(|tried| tried.map_err(|error| crate::chain(&error))) {
             Ok(true) => Some(deadline),
@@ -144,8 +173,13 @@ impl Claim {
     }
 
     fn hold(&self, until: Option<Instant>) {
-        let before = self.held.send_replace(until);
-        if before.is_some() != until.is_some() {
+        let mut changed = false;
+        self.held.send_modify(|held| {
+            changed = held.holds() != until.is_some();
+            held.term += u64::from(changed && until.is_some());
+            held.until = until;
+        });
+        if changed {
             tracing::info!(
                 leader = until.is_some(),
                 identity = self.identity,
@@ -265,12 +299,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_ends_by_itself_at_its_deadline() {
-        let (sender, receiver) = watch::channel(Some(Instant::now() + Duration::from_secs(10)));
-        let leadership = Leadership(receiver);
+        let until = Some(Instant::now() + Duration::from_secs(10));
+        let (sender, receiver) = watch::channel(Hold { until, term: 1 });
+        let leadership = Leadership::new(receiver);
         assert!(leadership.holds());
         tokio::time::advance(Duration::from_secs(11)).await;
         assert!(!leadership.holds());
         drop(sender);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_ran_out_and_was_renewed_counts_as_gained_again() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(kube::client::Body::empty()))
+        });
+        let times = LeaseTimes {
+            duration: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry_period: Duration::from_secs(2),
+        };
+        let client = Client::new(service, "pve");
+        let (claim, mut leadership) = Claim::new(client, "pve", "me".to_owned(), times);
+        let in_ten = || Some(Instant::now() + Duration::from_secs(10));
+        claim.hold(in_ten());
+        assert_eq!(leadership.gained().await, Some(()));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        claim.hold(in_ten());
+        let soon = Duration::from_millis(1);
+        assert!(timeout(soon, leadership.gained()).await.is_err(), "it was held all the time");
+        tokio::time::advance(Duration::from_secs(11)).await;
+        claim.hold(in_ten());
+        assert_eq!(timeout(soon, leadership.gained()).await, Ok(Some(())));
     }
 
     #[test]

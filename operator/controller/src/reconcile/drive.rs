@@ -237,6 +237,8 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
     let mut ended: Option<(Ending, String)> = None;
     let mut running = None;
     let mut silent = None;
+    // All have confirmed it, and a person was faster than this look: it will never be seen.
+    let past = stage.course != Course::Local && replaced(stage, hosts, stage.config.digest);
     for host in stage.hosts().collect::<BTreeSet<_>>() {
         let Some(view) = hosts.get(host) else {
             silent.get_or_insert_with(|| format!("there is no PveHost {host}"));
@@ -244,7 +246,7 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
         };
         let ending = match result(change, view) {
             Some(StageResult::Confirmed) => {
-                if let Some(why) = unseen(host, stage, view) {
+                if let Some(why) = unseen(host, stage, view).filter(|_| !past) {
                     running.get_or_insert(why);
                 }
                 continue;
@@ -277,6 +279,10 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
         (_, Some(busy), _) => Progress::Running(busy),
         (Some((ending, sentence)), None, _) => Progress::Ended(ending, sentence),
         (None, None, Some(silent)) => Progress::Running(silent),
+        (None, None, None) if past => {
+            let why = "every host confirmed it, and has another corosync.conf since then";
+            Progress::Ended(Ending::Superseded, why.to_owned())
+        }
         (None, None, None) => Progress::Held,
     }
 }

@@ -250,3 +250,13 @@ fn a_local_stage_holds_by_the_word_of_the_hosts_that_act() {
     hosts.insert(host("n1"), view(4, Some(applied(1, StageResult::Confirmed))));
     assert_eq!(at(&change, &hosts), Next::Release(2));
 }
+
+#[test]
+fn a_confirmed_stage_that_a_person_wrote_over_before_it_was_seen_ends_the_change() {
+    let confirmed = applied(2, StageResult::Confirmed);
+    let mut hosts = hosts(9, confirmed);
+    ends(&at(&change(2), &hosts), Ending::Superseded);
+    // A single host that differs is a disagreement, which is waited out.
+    hosts.insert(host("n2"), view(7, Some(applied(2, StageResult::Confirmed))));
+    assert!(matches!(at(&change(2), &hosts), Next::Wait(_)));
+}
