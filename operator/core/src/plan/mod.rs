@@ -67,7 +67,7 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
             if desired.rollout.drift == Drift::Report =>
         {
             let sentence =
-                format!("drift is reported only; put back it would be by: {}", plan.summary);
+                format!("drift is only reported; what would put it back: {}", plan.summary);
             let waiting_for =
                 vec!["`rollout.drift` to be Correct, or the edit to be undone".to_owned()];
             Planned { report: Report { sentence, state: State::Reported, waiting_for }, plan: None }
