@@ -65,6 +65,7 @@ fn find<K: Kind>(stores: &[Store<K>], namespace: &str, name: &str) -> Option<Arc
 impl Stores {
     /// Stores that hold these objects.
     #[cfg(test)]
+    #[must_use]
     pub fn of(clusters: Vec<PveCluster>, hosts: Vec<PveHost>, changes: Vec<PveChange>) -> Self {
         fn filled<K: Kind + 'static>(objects: Vec<K>) -> Vec<Store<K>> {
             let (reader, mut writer) = store();
@@ -77,16 +78,19 @@ impl Stores {
     }
 
     /// A cluster by its name.
+    #[must_use]
     pub fn cluster(&self, key: &ClusterKey) -> Option<Arc<PveCluster>> {
         find(&self.clusters, &key.namespace, &key.name)
     }
 
     /// A host by its name.
+    #[must_use]
     pub fn host(&self, key: &HostKey) -> Option<Arc<PveHost>> {
         find(&self.hosts, &key.namespace, &key.name)
     }
 
     /// The changes under a cluster's label, in no order.
+    #[must_use]
     pub fn changes(&self, key: &ClusterKey) -> Vec<Arc<PveChange>> {
         let of = |change: &PveChange| cluster_of(change).as_ref() == Some(key);
         self.changes.iter().flat_map(|store| store.state_filter(of)).collect()
@@ -118,6 +122,7 @@ impl Stores {
     }
 
     /// The clusters that are concerned when a host is heard again, or no longer.
+    #[must_use]
     pub fn concerned(&self, key: &HostKey) -> Vec<ClusterKey> {
         self.host(key).map(|host| self.interested(&host)).unwrap_or_default()
     }
@@ -165,6 +170,7 @@ impl Warmth {
 
 /// Starts all watches. They run until the set is dropped; `warm` turns true once all first lists
 /// have come.
+#[must_use]
 pub fn watch_all(
     client: &Client,
     namespaces: &[String],
@@ -203,6 +209,7 @@ pub struct Intake {
 }
 
 /// Empty stores, and where each of so many scopes fills its own.
+#[must_use]
 pub fn intakes(scopes: usize, news: &News) -> (Arc<Stores>, Vec<Intake>) {
     let mut stores = Stores::default();
     let mut writers = Vec::new();

@@ -70,7 +70,9 @@ fn start(shared: &Shared, at: usize, key: &[u8]) {
     ];
     shared.with(|world| {
         if let Some(agent) = &mut world.hosts[at].agent {
-            tasks.iter().for_each(|task| agent.owns(task.abort_handle()));
+            for task in &tasks {
+                agent.owns(task.abort_handle());
+            }
         }
     });
 }

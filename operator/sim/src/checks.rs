@@ -54,8 +54,7 @@ impl Checks {
     pub fn written(
         &mut self,
         at: usize,
-        bytes: &[u8],
-        parsed: &Parsed,
+        (bytes, parsed): (&[u8], &Parsed),
         (place, over): (&str, u64),
     ) -> Result<(), String> {
         self.host_wrote(at);

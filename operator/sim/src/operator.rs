@@ -203,7 +203,9 @@ async fn feed(shared: Shared, mut intakes: Vec<Intake>) {
         if relist {
             list(&shared, intake, changed);
         } else {
-            changed.into_iter().for_each(|(kind, name)| pass_on(&shared, intake, (kind, name)));
+            for (kind, name) in changed {
+                pass_on(&shared, intake, (kind, name));
+            }
         }
         news.notified().await;
     }

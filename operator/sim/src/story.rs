@@ -103,7 +103,7 @@ async fn tell(seed: u64, options: Options) -> Report {
     shared.with(World::heal);
     settle(&shared, &mut wish).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    shared.with(|world| report(world))
+    shared.with(report)
 }
 
 fn begin(world: &mut World, options: Options) -> (Wish, Rates) {

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use pvecm_core::conf::Config;
+use pvecm_core::conf::{Config, token_growth_millis};
+use pvecm_core::ids::LinkNumber;
 use serde_json::{Value, json};
 
 use crate::dice::Dice;
@@ -102,6 +103,9 @@ impl Wish {
                 if let Some(priority) = link.priority {
                     wanted["priority"] = json!(priority);
                 }
+                if let Some(port) = link.port {
+                    wanted["port"] = json!(port);
+                }
                 wanted
             })
             .collect();
@@ -152,19 +156,27 @@ impl Wish {
                     options.priority
                 ));
             }
-            if link.port.is_some() && options.port != link.port {
-                return Err(format!("link {number} has port {:?}, not {link:?}", options.port));
+            let port = config
+                .port(LinkNumber::try_from(u32::from(*number)).map_err(|why| why.to_string())?);
+            if link.port.is_some_and(|wanted| wanted != port) {
+                return Err(format!("link {number} has port {port}, not {link:?}"));
             }
         }
-        if self.token.is_some() && config.totem.token_millis != self.token {
-            return Err(format!("token is {:?}, not {:?}", config.totem.token_millis, self.token));
+        self.totem_holds(config)
+    }
+
+    fn totem_holds(&self, config: &Config) -> Result<(), String> {
+        // Without link 0 the file says the whole of it (facts/corosync.md 6.2).
+        let coefficient = config.totem.token_coefficient_millis;
+        let grown = |base| base + token_growth_millis(coefficient, config.nodes.len());
+        let token = config.token_in_force_millis();
+        if self.token.is_some_and(|base| grown(base) != token) {
+            return Err(format!("token is {token}, not {:?} and its growth", self.token));
         }
-        let found = [
-            config.totem.cipher.map(|cipher| cipher.to_string()),
-            config.totem.hash.map(|hash| hash.to_string()),
-        ];
+        let found = config.crypto();
+        let found = [found.cipher.to_string(), found.hash.to_string()];
         match self.crypto.map(|at| CRYPTO[at]) {
-            Some([_, _, cipher, hash]) if found != [cipher, hash].map(|w| Some(w.to_owned())) => {
+            Some([_, _, cipher, hash]) if found != [cipher, hash] => {
                 Err(format!("encryption is {found:?}, not {cipher} {hash}"))
             }
             Some(_) | None => Ok(()),

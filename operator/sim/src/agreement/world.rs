@@ -137,6 +137,7 @@ pub(super) fn id(at: usize) -> NodeId {
 }
 
 /// Runs one seed to its end.
+#[must_use]
 pub fn simulate(seed: u64, traced: bool) -> Report {
     let mut world = World::new(seed, traced);
     for at in 0..world.hosts.len() {

@@ -73,7 +73,7 @@ pub struct Backup(BTreeMap<(Kind, String), Object>);
 pub enum Refusal {
     /// 404
     NotFound,
-    /// 409 AlreadyExists
+    /// 409 `AlreadyExists`
     Exists,
     /// 409 Conflict
     Conflict,
@@ -82,7 +82,7 @@ pub enum Refusal {
 }
 
 /// All objects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Server {
     objects: BTreeMap<(Kind, String), Object>,
     graves: BTreeMap<String, Value>,
@@ -91,19 +91,6 @@ pub struct Server {
     news: Vec<Arc<Notify>>,
     /// Requests to write, heartbeats and the leader's lease aside.
     pub writes: u64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            objects: BTreeMap::new(),
-            graves: BTreeMap::new(),
-            log: Vec::new(),
-            version: 0,
-            news: Vec::new(),
-            writes: 0,
-        }
-    }
 }
 
 /// A write: of which object, by whom, and what.

@@ -72,7 +72,7 @@ pub async fn rename(
             }
             world.we_write(at, bytes, "/etc/pve");
         }
-        Ok(world.land(at, text))
+        Ok(world.land(at, text.as_ref()))
     })?;
     if reloads {
         let pause = shared.with(|world| world.dice.between(1_000, 1_050));

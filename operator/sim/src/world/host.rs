@@ -22,6 +22,7 @@ pub enum Mode {
 
 /// One machine.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "faults that are there or not, each by itself")]
 pub struct Host {
     /// Its name: `n1`, `n2` ...
     pub name: String,

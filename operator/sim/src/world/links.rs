@@ -32,7 +32,7 @@ impl World {
         for (link, address) in &own.addresses {
             let agree = one.ports.get(&link.get()) == other.ports.get(&link.get())
                 && seen.addresses.get(link) == Some(address)
-                && peer.addresses.get(link).is_some()
+                && peer.addresses.contains_key(link)
                 && peer.addresses.get(link) == itself.addresses.get(link);
             if agree {
                 let far = &itself.addresses[link];
@@ -81,7 +81,7 @@ impl World {
         let wait =
             if wanted { self.dice.between(1_000, 2_600) } else { self.dice.between(700, 1_400) };
         let moved = if known.is_some() { now } else { link.moved };
-        self.links.insert(key, Link { wanted, token, moved, ..link });
+        self.links.insert(key, Link { wanted, moved, token, ..link });
         if link.up == wanted {
             return;
         }

@@ -110,13 +110,13 @@ impl World {
 
     /// A rename arrives in every database of the ring, and on the disks in cluster mode. Returns
     /// whether a reload follows.
-    pub fn land(&mut self, at: usize, conf: Option<Vec<u8>>) -> bool {
+    pub fn land(&mut self, at: usize, conf: Option<&Vec<u8>>) -> bool {
         let everywhere = self.hosts[at].mode == Mode::Cluster;
         let reached = if everywhere { self.level(at) } else { vec![at] };
         let version = self.hosts[at].db.version + 1;
         for other in reached {
             self.hosts[other].db.version = version;
-            self.hosts[other].db.conf.clone_from(&conf);
+            self.hosts[other].db.conf = conf.cloned();
             if everywhere {
                 self.copy_to_disk(other);
             }

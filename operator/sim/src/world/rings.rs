@@ -140,7 +140,9 @@ impl World {
         for (from, bytes) in again {
             self.broadcast(from, &bytes);
         }
-        part.iter().for_each(|at| self.tell(*at));
+        for at in part {
+            self.tell(*at);
+        }
         self.reload_waiting(part);
     }
 

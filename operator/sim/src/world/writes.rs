@@ -18,7 +18,7 @@ impl World {
         let parsed = self.parse(bytes);
         self.note("we write", at, || format!("{} to {place}", parsed.version));
         let over = self.version_over(at);
-        if let Err(why) = self.checks.written(at, bytes, &parsed, (place, over)) {
+        if let Err(why) = self.checks.written(at, (bytes, &parsed), (place, over)) {
             self.broken(why);
         }
         if place == "/etc/pve"
