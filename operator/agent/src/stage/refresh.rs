@@ -15,12 +15,12 @@ use crate::ports::DiskFile;
 const CLUSTER_FILE: &str = "/etc/pve/corosync.conf";
 
 /// Puts the stage's text, which /etc/pve must have, on the own disk.
-pub fn refresh_stale_config(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+pub async fn refresh_stale_config(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     let config = &task.pending.stage.config;
     let files = &host.cluster_files;
     let left_ms = task.deadline_ms.saturating_sub(host.clock.now().millis);
-    let lock =
-        files.lock(left_ms).map_err(|error| not_begun(format!("cannot take the lock: {error}")))?;
+    let lock = files.lock(left_ms).await;
+    let lock = lock.map_err(|error| not_begun(format!("cannot take the lock: {error}")))?;
     let in_cluster = files.read_conf().map_err(not_begun)?;
     same_text(CLUSTER_FILE, in_cluster.as_deref(), config).map_err(Undone::NotBegun)?;
     let on_disk = host.disk.read(DiskFile::Conf).map_err(not_begun)?;
@@ -40,7 +40,7 @@ pub fn refresh_stale_config(host: &Host, task: &Task<'_>) -> Result<(), Undone> 
 
 /// Has corosync read its file until it runs what the file says. A second time where the ping times of an
 /// earlier token timeout are left: they are computed anew one reload late (facts/corosync.md 5.4).
-pub fn reload(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+pub async fn reload(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     const MOST: usize = 2;
     let config = &task.pending.stage.config;
     let places = |seen: &Observation| {
@@ -59,7 +59,7 @@ pub fn reload(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
             return Ok(());
         }
         host.corosync.reload().map_err(|error| Undone::PutBack(error.to_string()))?;
-        wait(host, task.deadline_ms, runs).map_err(Undone::PutBack)?;
+        wait(host, task.deadline_ms, &runs).await.map_err(Undone::PutBack)?;
     }
     Ok(())
 }
