@@ -29,9 +29,13 @@ pub fn flat(document: &Document) -> Flat {
     for (place, keys) in &settings.others {
         take(&place.to_string(), keys);
     }
-    // It is in the name already, and cmap has it nowhere else.
-    all.retain(|key, _| !key.ends_with("].linknumber"));
+    all.retain(|key, _| !is_in_name(key));
     all
+}
+
+/// A link's number is in the name of its section already; corosync keeps no key of it.
+fn is_in_name(key: &str) -> bool {
+    key.ends_with("].linknumber")
 }
 
 /// What a running daemon shows in cmap, under the same names. Keys of the other trees stay as they are.
@@ -50,7 +54,8 @@ pub fn flat_cmap(values: &BTreeMap<String, String>) -> Flat {
             None => key.to_owned(),
         }
     };
-    values.iter().map(|(key, value)| (renamed(key), value.clone())).collect()
+    let all = values.iter().map(|(key, value)| (renamed(key), value.clone()));
+    all.filter(|(key, _)| !is_in_name(key)).collect()
 }
 
 fn split<'k>(key: &'k str, tree: &str) -> Option<(&'k str, &'k str)> {
