@@ -261,3 +261,15 @@ fn a_confirmed_stage_that_a_person_wrote_over_before_it_was_seen_ends_the_change
     hosts.insert(host("n2"), view(7, Some(applied(2, StageResult::Confirmed))));
     assert!(matches!(at(&change(2), &hosts), Next::Wait(_)));
 }
+
+#[test]
+fn a_change_from_a_restored_backup_ends_where_the_hosts_have_obeyed_a_newer_one() {
+    let newer = AppliedStage { change: ChangeNumber(12), ..applied(1, StageResult::Confirmed) };
+    ends(&at(&change(1), &hosts(7, newer.clone())), Ending::Superseded);
+    // Not while one of them is at work, and an older one is a host that has yet to begin.
+    let mut busy = hosts(7, newer);
+    busy.insert(host("n2"), view(5, Some(applied(1, StageResult::Acting))));
+    waits_for(&at(&change(1), &busy), "n2");
+    let older = AppliedStage { change: ChangeNumber(8), ..applied(1, StageResult::Confirmed) };
+    waits_for(&at(&change(1), &hosts(4, older)), "n1");
+}
