@@ -91,11 +91,11 @@ pub fn of_host(places: &Places<'_>) -> Vec<HostDrift> {
     found
 }
 
-/// Whether cmap shows what is in force for this key. Two are corosync's own and in no file.
+/// Whether cmap shows what is in force for this key.
 fn is_applied(key: &str) -> bool {
     let Some((section, name)) = section_and_name(key) else { return false };
     let compared = ["totem", "totem.interface", "nodelist.node", "quorum"];
-    if !compared.contains(&section.as_str()) || name == "bindnetaddr" {
+    if !compared.contains(&section.as_str()) {
         return false;
     }
     match find(&section, name).map(|key| key.change.takes_effect) {

@@ -92,7 +92,8 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
 struct Next {
     plan: Plan<Proposed>,
     later: Vec<String>,
-    /// It does nothing but put back what somebody changed beside the operator.
+    /// It does nothing but put back what somebody changed beside the operator. Of an ordinary change
+    /// that is only found out where it matters, with `rollout.drift: Report`.
     puts_back: bool,
 }
 
@@ -127,7 +128,9 @@ fn change(
     let links = links::goal(desired, ground)?;
     let totem = totem::goal(desired, ground);
     let votes = votes::goal(ground)?;
-    let puts_back = only_edited(desired, observed, &ground.conf);
+    // Texts are read for it, and only with `Report` does it matter.
+    let reports = desired.rollout.drift == Drift::Report;
+    let puts_back = reports && only_edited(desired, observed, &ground.conf);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
 
     if !links.is_empty() {
