@@ -1,16 +1,17 @@
 //! What somebody changes beside the operator is shown with host and key within 15 s, and put back or left
 //! as the spec says. Nobody loses quorum over it.
 
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{
     CLUSTER, HOSTS, apply, assert_undisturbed, changes, cmap, condition, file_in_force, formed,
-    get, now_ms, wait_ready, with_links,
+    get, now_ms, wait_ready, watch, with_links,
 };
 
 /// What the issue allows between an edit and its row in the status.
@@ -24,22 +25,23 @@ const LOCK: &str = "/etc/pve/priv/lock/file-corosync_conf";
 #[test]
 fn every_hand_edit_is_shown_with_host_and_key_and_put_back() -> Result<()> {
     let lab = formed("drift")?;
+    let told = watch_drift(&lab)?;
     apply(&lab, &spec("Correct"))?;
     wait_ready(&lab, SOON)?;
     let began = now_ms();
 
     let edited = edit_through_pmxcfs(&lab, "token: 4000", "token: 3500")?;
-    shown(&lab, edited, "through /etc/pve", ("totem.token", &HOSTS, Some("4000")))?;
+    shown(&told, edited, "through /etc/pve", ("totem.token", &HOSTS, Some("4000")))?;
     put_back(&lab, edited)?;
     ensure!(file_in_force(&lab)?.contains("token: 4000"), "the token is not put back");
 
     let edited = edit_disk(&lab, "n3", "token: 4000", "token: 3500")?;
-    shown(&lab, edited, "on n3's disk", ("totem.token", &["n3"], Some("4000")))?;
+    shown(&told, edited, "on n3's disk", ("totem.token", &["n3"], Some("4000")))?;
     put_back(&lab, edited)?;
     file_in_force(&lab)?;
 
     let edited = edit_runtime(&lab, "n2", &["totem.token", "u32", "3500"])?;
-    shown(&lab, edited, "in n2's daemon", ("totem.token", &["n2"], Some("4000")))?;
+    shown(&told, edited, "in n2's daemon", ("totem.token", &["n2"], Some("4000")))?;
     put_back(&lab, edited)?;
     for host in HOSTS {
         let token = cmap(&lab, host, "runtime.config.totem.token")?;
@@ -64,14 +66,15 @@ fn every_hand_edit_is_shown_with_host_and_key_and_put_back() -> Result<()> {
 #[test]
 fn with_report_an_edit_is_shown_and_stays_and_a_foreign_lock_is_waited_for() -> Result<()> {
     let lab = formed("report")?;
+    let told = watch_drift(&lab)?;
     apply(&lab, &spec("Report"))?;
     wait_ready(&lab, SOON)?;
     let (began, count) = (now_ms(), changes(&lab)?.len());
 
     let edited = edit_through_pmxcfs(&lab, "token: 4000", "token: 3500")?;
-    shown(&lab, edited, "through /etc/pve", ("totem.token", &HOSTS, Some("4000")))?;
+    shown(&told, edited, "through /etc/pve", ("totem.token", &HOSTS, Some("4000")))?;
     let edited = edit_disk(&lab, "n3", "debug: off", "debug: on")?;
-    shown(&lab, edited, "on n3's disk", ("logging.debug", &["n3"], None))?;
+    shown(&told, edited, "on n3's disk", ("logging.debug", &["n3"], None))?;
     wait_until(SOON, "a ready condition that says why", || {
         let ready = condition(&lab, "Ready").map_err(|error| format!("{error:#}"))?;
         if ready.1 == "DriftReported" { Ok(()) } else { Err(format!("{ready:?}")) }
@@ -141,31 +144,43 @@ fn edit_runtime(lab: &Lab, host: &str, value: &[&str]) -> Result<Instant> {
     Ok(Instant::now())
 }
 
-/// Waits for the row with this key, these hosts and this wish, and for the sentence that names them.
+/// The rows of the status, the sentence of the condition, and when the API server told them.
+type Told = (Instant, Value, String);
+
+fn watch_drift(lab: &Lab) -> Result<Receiver<Told>> {
+    let template =
+        r#"{.status.drift}{"\t"}{.status.conditions[?(@.type=="Drifted")].message}{"\n"}"#;
+    watch(lab, "pveclusters", template, |line| {
+        let (rows, said) = line.split_once('\t')?;
+        Some((Instant::now(), serde_json::from_str(rows).ok()?, said.to_owned()))
+    })
+}
+
+/// Waits for the row with this key, these hosts and this wish, and for the sentence that names them. It
+/// may be put back within a second, so what counts is what was told, not what is there now.
 fn shown(
-    lab: &Lab,
+    told: &Receiver<Told>,
     edited: Instant,
     place: &str,
     (key, hosts, spec): (&str, &[&str], Option<&str>),
 ) -> Result<()> {
-    let is_it = |row: &Value| {
+    let is_it = |row: &&Value| {
         row["key"] == key && row["hosts"] == json!(hosts) && row["spec"].as_str() == spec
     };
-    let left = SHOWN.saturating_sub(edited.elapsed());
-    let row = wait_until(left, &format!("{key} edited {place} in the status"), || {
-        let cluster = get(lab, &["pvecluster", CLUSTER]).map_err(|error| format!("{error:#}"))?;
-        let drift = &cluster["status"]["drift"];
-        let row = drift.as_array().into_iter().flatten().find(|row| is_it(row)).cloned();
-        let conditions = cluster["status"]["conditions"].as_array().into_iter().flatten();
-        let drifted = conditions.into_iter().find(|c| c["type"] == "Drifted");
-        let said = drifted.map(|c| c["message"].to_string()).unwrap_or_default();
-        match row.filter(|_| said.contains(key) && said.contains(hosts[0])) {
-            Some(row) => Ok(row),
-            None => Err(format!("{drift}, {said}")),
+    let mut last = Value::Null;
+    loop {
+        let left = SHOWN.saturating_sub(edited.elapsed());
+        let Ok((at, rows, said)) = told.recv_timeout(left) else {
+            bail!("{key} edited {place} is not shown within {SHOWN:?}; last seen: {last}");
+        };
+        let row = rows.as_array().and_then(|rows| rows.iter().find(is_it));
+        if let Some(row) = row.filter(|_| said.contains(key) && said.contains(hosts[0])) {
+            let after = at.saturating_duration_since(edited).as_secs_f64();
+            println!("{key} edited {place}: shown after {after:.1} s: {row}");
+            return Ok(());
         }
-    })?;
-    println!("{key} edited {place}: shown after {:.1} s: {row}", edited.elapsed().as_secs_f64());
-    Ok(())
+        last = rows;
+    }
 }
 
 fn put_back(lab: &Lab, edited: Instant) -> Result<()> {

@@ -1,9 +1,8 @@
 //! Whatever dies in the middle of a change, the hosts end it well, and nobody loses quorum.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     HOSTS, apply, apply_sample, assert_undisturbed, changes, condition, file_in_force, formed, lab,
-    now_ms, record, wait_connected, wait_ready, with_links,
+    now_ms, record, wait_connected, wait_ready, watch, with_links,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -57,23 +56,10 @@ fn stages_of(change: &Value) -> Vec<(i64, i64)> {
 
 /// Every release of a stage, as the API server tells it: a short stage is over before the next look.
 fn watch_releases(lab: &Lab) -> Result<Receiver<(i64, i64)>> {
-    let format = r#"jsonpath={.spec.number} {.status.releasedStage}{"\n"}"#;
-    let watch = ["get", "pvechanges", "--watch", "-o", format];
-    let mut kubectl = lab.control_plane()?.kubectl_command(&watch)?;
-    let mut kubectl = kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let lines = BufReader::new(kubectl.stdout.take().context("kubectl says nothing")?).lines();
-    let (tell, told) = channel();
-    // Ends with the lab: the watch breaks when the API server goes.
-    std::thread::spawn(move || {
-        for line in lines.map_while(Result::ok) {
-            let mut numbers = line.split(' ').map(str::parse);
-            if let (Some(Ok(number)), Some(Ok(stage))) = (numbers.next(), numbers.next()) {
-                let _nobody_waits = tell.send((number, stage));
-            }
-        }
-        let _ended = kubectl.wait();
-    });
-    Ok(told)
+    watch(lab, "pvechanges", r#"{.spec.number} {.status.releasedStage}{"\n"}"#, |line| {
+        let mut numbers = line.split(' ').map(str::parse);
+        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+    })
 }
 
 fn kill_in_new_stages(

@@ -1,5 +1,8 @@
 //! What scenarios share: asking the API server, waiting, and reading the recorders.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -78,6 +81,30 @@ fn cluster(names: &[&str], links: &Value) -> Value {
         "metadata": {"name": CLUSTER, "namespace": "pve"},
         "spec": {"nodes": nodes, "links": links, "rollout": {"confirmTimeoutSeconds": 10}},
     })
+}
+
+/// Every state of objects as the API server tells it, since some are over before the next look: the
+/// lines that a jsonpath template makes of them, as far as they can be read.
+pub fn watch<T: Send + 'static>(
+    lab: &Lab,
+    what: &str,
+    template: &str,
+    read: impl Fn(&str) -> Option<T> + Send + 'static,
+) -> Result<Receiver<T>> {
+    let format = format!("jsonpath={template}");
+    let mut kubectl =
+        lab.control_plane()?.kubectl_command(&["get", what, "--watch", "-o", &format])?;
+    let mut kubectl = kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let lines = BufReader::new(kubectl.stdout.take().context("kubectl says nothing")?).lines();
+    let (tell, told) = channel();
+    // Ends with the lab: the watch breaks when the API server goes.
+    std::thread::spawn(move || {
+        for state in lines.map_while(Result::ok).filter_map(|line| read(&line)) {
+            let _nobody_waits = tell.send(state);
+        }
+        let _ended = kubectl.wait();
+    });
+    Ok(told)
 }
 
 /// Applies an object as a user would, on standard input.

@@ -188,8 +188,11 @@ impl Agent {
     fn look(&mut self) {
         self.seen = Observation::take(&self.host);
         // While a stage runs the places differ because it makes them differ.
-        let quiet = !self.busy() && self.book.ledger().pending.is_none();
-        self.drift.look(if quiet { drift(&self.seen) } else { Vec::new() });
+        if self.busy() || self.book.ledger().pending.is_some() {
+            self.drift.pause();
+        } else {
+            self.drift.look(drift(&self.seen));
+        }
     }
 
     /// Whether a full look is due.

@@ -29,6 +29,13 @@ impl Drifting {
         }
     }
 
+    /// A stage runs. What was told stays until a look after it; what was not yet begins anew.
+    pub fn pause(&mut self) {
+        if self.shown.is_empty() {
+            self.since = None;
+        }
+    }
+
     /// Whether a further look may change something.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -68,7 +75,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         drifting.look(token("9000"));
         assert_eq!(drifting.shown(), token("9000"));
+        drifting.pause();
+        assert_eq!(drifting.shown(), token("9000"), "a stage does not hide it");
         drifting.look(Vec::new());
+        assert!(drifting.shown().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_stage_makes_differ_is_not_counted_from_before_it() {
+        let mut drifting = Drifting::default();
+        drifting.look(token("8000"));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        drifting.pause();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        drifting.look(token("8000"));
         assert!(drifting.shown().is_empty());
     }
 }
