@@ -148,10 +148,11 @@ fn edit_runtime(lab: &Lab, host: &str, value: &[&str]) -> Result<Instant> {
 type Told = (Instant, Value, String);
 
 fn watch_drift(lab: &Lab) -> Result<Receiver<Told>> {
+    // Not a tab in between: kubectl makes columns of those.
     let template =
-        r#"{.status.drift}{"\t"}{.status.conditions[?(@.type=="Drifted")].message}{"\n"}"#;
+        r#"{.status.drift}{"@"}{.status.conditions[?(@.type=="Drifted")].message}{"\n"}"#;
     watch(lab, "pveclusters", template, |line| {
-        let (rows, said) = line.split_once('\t')?;
+        let (rows, said) = line.rsplit_once('@')?;
         Some((Instant::now(), serde_json::from_str(rows).ok()?, said.to_owned()))
     })
 }
