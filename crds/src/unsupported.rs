@@ -94,13 +94,12 @@ impl Used {
             max_risk: _,
             high_availability,
             confirm_timeout_seconds: _,
-            drift,
+            drift: _,
             removal,
             paused: _,
         } = rollout;
         let default = Rollout::default();
         self.note("spec.rollout.highAvailability", *high_availability != default.high_availability);
-        self.note("spec.rollout.drift", *drift != default.drift);
         self.note("spec.rollout.removal", *removal != default.removal);
     }
 }

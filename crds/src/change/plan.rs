@@ -165,6 +165,10 @@ pub enum Action {
     /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
     /// when this host is quorate, pmxcfs.
     Join {},
+    /// Take the cluster's file, which is `config`, over the own disk's.
+    RefreshStaleConfig {},
+    /// Have every member read its own file again, until this host's daemon runs what it says.
+    Reload {},
 }
 
 /// What must hold on every host at the end of a stage: exactly one of these.

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use kube::ResourceExt as _;
 use pvecm_core::conf::LinkOptions;
-use pvecm_core::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, MaxRisk, Rollout};
+use pvecm_core::desired::{
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, MaxRisk, Rollout,
+};
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
 use crate::cluster::{self, Link, LinkAddress, Node, PveCluster};
@@ -67,6 +69,10 @@ fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {
             cluster::MaxRisk::Outage => MaxRisk::Outage,
         },
         confirm_timeout_secs: number("spec.rollout.confirmTimeoutSeconds", timeout)?,
+        drift: match wanted.drift {
+            cluster::Drift::Correct => Drift::Correct,
+            cluster::Drift::Report => Drift::Report,
+        },
         paused: wanted.paused,
     })
 }

@@ -1,6 +1,7 @@
 //! A `PveHost` as the planner and the guards see it.
 
 use pvecm_core::change::ConfText;
+use pvecm_core::drift::HostDrift;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
 use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView};
 
@@ -61,6 +62,7 @@ pub fn host_view(
                 Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
             })
             .collect::<Result<_, _>>()?,
+        drift: status.drift.into_iter().map(drift).collect(),
         applied: status.applied.map(applied).transpose()?,
     })
 }
@@ -84,6 +86,11 @@ fn file_view(view: host::FileView, known: Option<&ConfText>) -> Result<FileView,
         digest,
         text: text.or_else(same),
     })
+}
+
+fn drift(drift: host::HostDrift) -> HostDrift {
+    let host::HostDrift { key, pmxcfs, disk, running } = drift;
+    HostDrift { key, pmxcfs, disk, running }
 }
 
 fn applied(stage: host::AppliedStage) -> Result<AppliedStage, ConvertError> {

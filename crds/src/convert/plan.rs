@@ -158,6 +158,8 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         },
         Action::ReceiveAuthkey {} => core::Action::ReceiveAuthkey {},
         Action::Join {} => core::Action::Join {},
+        Action::RefreshStaleConfig {} => core::Action::RefreshStaleConfig {},
+        Action::Reload {} => core::Action::Reload {},
     })
 }
 
@@ -170,6 +172,8 @@ impl From<&core::Action> for Action {
             }
             core::Action::ReceiveAuthkey {} => Self::ReceiveAuthkey {},
             core::Action::Join {} => Self::Join {},
+            core::Action::RefreshStaleConfig {} => Self::RefreshStaleConfig {},
+            core::Action::Reload {} => Self::Reload {},
         }
     }
 }

@@ -2,6 +2,7 @@
 //! corosync. One module per capability.
 
 mod approval;
+mod drift;
 mod foreign;
 mod formation;
 mod install;

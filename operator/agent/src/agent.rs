@@ -18,9 +18,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::Wanted;
+use crate::drifting::Drifting;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending};
-use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
+use crate::observe::{
+    Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, status,
+};
 use crate::ports::{CorosyncEvent, DiskFile};
 use crate::seal::SealingKey;
 use crate::stage::Undone;
@@ -84,6 +87,7 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    drift: Drifting,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -119,6 +123,7 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            drift: Drifting::default(),
             jobs,
             job_answers,
             locals,
@@ -182,6 +187,9 @@ impl Agent {
 
     fn look(&mut self) {
         self.seen = Observation::take(&self.host);
+        // While a stage runs the places differ because it makes them differ.
+        let quiet = !self.busy() && self.book.ledger().pending.is_none();
+        self.drift.look(if quiet { drift(&self.seen) } else { Vec::new() });
     }
 
     /// Whether a full look is due.
@@ -193,6 +201,9 @@ impl Agent {
         let writable = self.host.cluster_files.writable();
         let moved = stamp != self.stamp || writable != self.seen.writable;
         self.stamp = stamp;
+        // Nothing tells of a write to the disk, whoever made it.
+        let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
+        let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
         Ok(self.busy() || moved || links.as_ref() != known || self.stale_since.is_some())
@@ -452,7 +463,8 @@ impl Agent {
         let generation = host.metadata.generation;
         let now = Time(jiff::Timestamp::now());
         let mut status = status(&self.seen, &self.identity, known);
-        let mut all = facts(&self.seen);
+        let mut all = facts(&self.seen, self.drift.shown());
+        status.drift = drift_status(self.drift.shown());
         let applied = self.applied();
         all.push(applied_fact(applied.as_ref(), self.refusal.as_deref()));
         status.observed_generation = generation;

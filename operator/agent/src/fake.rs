@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use pvecm_core::conf::Document;
+use pvecm_core::conf::{Document, flat};
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 
@@ -44,6 +44,8 @@ pub struct World {
     pub corosync_starts: bool,
     pub corosync_ends: bool,
     pub refuses_conf: bool,
+    pub refuses_reload: bool,
+    pub reloads: u32,
     pub foreign_lock: bool,
     /// What a person writes while the lock is waited for.
     pub meanwhile: Option<Vec<u8>>,
@@ -108,7 +110,11 @@ impl Corosync for FakeHost {
         let text = world.running.clone().filter(|_| world.corosync_runs)?;
         let version = Document::parse(text.as_bytes()).version()?.to_string();
         let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let values = BTreeMap::from([
+        // Of a text its totem section is enough for what stages look at.
+        let totem = flat(&Document::parse(text.as_bytes())).into_iter();
+        let totem = totem.filter(|(key, _)| key.starts_with("totem.") && !key.contains('['));
+        let mut values: BTreeMap<String, String> = totem.collect();
+        values.extend([
             key("totem.config_version", &version),
             key("runtime.members.1.config_version", &version),
             key("runtime.members.1.status", "joined"),
@@ -131,6 +137,10 @@ impl Corosync for FakeHost {
     }
     fn reload(&self) -> Result<(), CorosyncError> {
         let mut world = self.world();
+        world.reloads += 1;
+        if world.refuses_reload {
+            return Ok(());
+        }
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(())

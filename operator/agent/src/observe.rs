@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::Document;
+use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::ids::{ConfigVersion, Digest};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
-    FileView, Files, HostAddress, HostLinkFault, HostQuorum, Ledger as LedgerStatus, Membership,
-    Pmxcfs, PveHostStatus, Running,
+    FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostLinkFault, HostQuorum,
+    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running,
 };
 
 use crate::host_ports::Host;
@@ -167,19 +168,36 @@ fn link_faults(corosync: &CorosyncView) -> Vec<HostLinkFault> {
         .collect()
 }
 
+/// Where this host's own places differ at this moment. A host without /etc/pve has nothing to hold the
+/// others against.
+#[must_use]
+pub fn drift(seen: &Observation) -> Vec<HostDrift> {
+    let Some(pmxcfs) = &seen.pmxcfs_conf else { return Vec::new() };
+    let cmap = seen.corosync.as_ref().map(|corosync| &corosync.values);
+    of_host(&Places { pmxcfs, disk: seen.disk_conf.as_deref(), cmap })
+}
+
+/// The wire form of what differs.
+#[must_use]
+pub fn drift_status(drift: &[HostDrift]) -> Vec<HostDriftStatus> {
+    let entry = |HostDrift { key, pmxcfs, disk, running }: HostDrift| HostDriftStatus {
+        key,
+        pmxcfs,
+        disk,
+        running,
+    };
+    drift.iter().cloned().map(entry).collect()
+}
+
 /// The facts behind the conditions: type, status, reason, message.
 pub type Fact = (&'static str, bool, &'static str, String);
 
-/// The facts that follow from a look alone.
+/// The facts that follow from a look, and from what has differed for a while.
 #[must_use]
-pub fn facts(seen: &Observation) -> Vec<Fact> {
+pub fn facts(seen: &Observation, drift: &[HostDrift]) -> Vec<Fact> {
     let runs = seen.corosync.is_some();
     let quorate = seen.quorate();
     let faults = seen.corosync.as_ref().map(link_faults).unwrap_or_default();
-    let drifted = match (&seen.pmxcfs_conf, &seen.disk_conf) {
-        (Some(cluster), Some(disk)) => cluster != disk,
-        (None, _) | (_, None) => false,
-    };
     let ready = seen.mounted && seen.writable && (quorate || !runs);
     let why_not = if !seen.mounted {
         "pmxcfs is not mounted at /etc/pve"
@@ -193,7 +211,8 @@ pub fn facts(seen: &Observation) -> Vec<Fact> {
     let no_quorum =
         if runs { "this host is not in the quorate part" } else { "corosync does not run" };
     let links = format!("{} configured links to other members are not connected", faults.len());
-    let drift = "/etc/corosync/corosync.conf is not the cluster's file";
+    let drifted = !drift.is_empty();
+    let drift: Vec<String> = drift.iter().map(HostDrift::to_string).collect();
     vec![
         (kind::READY, ready, because(ready, "NotReady"), said(ready, why_not)),
         (kind::QUORATE, quorate, because(quorate, "NotQuorate"), said(quorate, no_quorum)),
@@ -203,7 +222,7 @@ pub fn facts(seen: &Observation) -> Vec<Fact> {
             because(faults.is_empty(), "LinkFaults"),
             said(faults.is_empty(), &links),
         ),
-        (kind::DRIFTED, drifted, because(!drifted, "FilesDiffer"), said(!drifted, drift)),
+        (kind::DRIFTED, drifted, because(!drifted, reason::EDITED_ELSEWHERE), drift.join("; ")),
     ]
 }
 

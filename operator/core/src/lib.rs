@@ -6,7 +6,7 @@
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
 //! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`change`] (a plan and its stages),
-//! [`plan`](mod@plan) (how one is made), [`guard`](mod@guard) (how one is proven), [`approval`]
+//! [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed beside the operator), [`guard`](mod@guard) (how one is proven), [`approval`]
 //! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
 
@@ -15,6 +15,7 @@ pub mod change;
 pub mod conf;
 pub mod datacenter;
 pub mod desired;
+pub mod drift;
 pub mod explain;
 pub mod guard;
 pub mod ids;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult};
+use crate::drift::HostDrift;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
 /// Everything known about one cluster at one moment.
@@ -17,6 +18,9 @@ pub struct ObservedCluster {
     pub last_change: ChangeNumber,
     /// The highest `config_version` that any kept change has written or reserved.
     pub reserved_version: ConfigVersion,
+    /// The text that the last ended change of this cluster left, up to its number; `None`: no kept
+    /// change tells.
+    pub left: Option<ConfText>,
 }
 
 /// What one host's agent says of itself, and whether the agent is heard at all.
@@ -55,6 +59,8 @@ pub struct HostView {
     pub members: BTreeSet<NodeId>,
     /// The links to other members that are configured and not connected, as this host sees them.
     pub link_faults: BTreeSet<(LinkNumber, NodeId)>,
+    /// The keys in which this host's own places differ, and have for a while.
+    pub drift: Vec<HostDrift>,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
 }

@@ -100,7 +100,7 @@ impl Connections {
                 | cmap::TrackType::PREFIX
         };
         let notify = cmap::NotifyCallback { notify_fn: Some(on_cmap) };
-        for prefix in ["runtime.members.", "totem.", "nodelist.", "config."] {
+        for prefix in ["runtime.members.", "totem.", "nodelist.", "quorum.", "config."] {
             cmap::track_add(&cmap, prefix, every(), &notify, 0)?;
         }
         let model = quorum::ModelData::ModelV1(quorum::Model1Data {

@@ -10,6 +10,7 @@ use pvecm_core::protocol::Attempt;
 
 use super::Undone;
 use super::probe::{in_force, parent_in_force};
+use super::refresh::{refresh_stale_config, reload};
 use crate::host_ports::Host;
 use crate::ledger::Pending;
 use crate::observe::Observation;
@@ -48,6 +49,8 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             }
             Action::ReceiveAuthkey {} => receive_authkey(host, task)?,
             Action::Join {} => join(host, task).await.map_err(Undone::Stuck)?,
+            Action::RefreshStaleConfig {} => refresh_stale_config(host, task).await?,
+            Action::Reload {} => reload(host, task).await?,
         }
     }
     Ok(sealed)
@@ -83,7 +86,7 @@ fn receive_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn not_begun(why: impl ToString) -> Undone {
+pub(super) fn not_begun(why: impl ToString) -> Undone {
     Undone::NotBegun(why.to_string())
 }
 
@@ -179,7 +182,7 @@ fn quorate(seen: &Observation) -> Result<(), String> {
 
 /// Looks until it holds; at the deadline the last reason why not is the error. A corosync that ended
 /// is not waited for: nothing starts it again (facts/pmxcfs.md 1).
-async fn wait(
+pub(super) async fn wait(
     host: &Host,
     deadline_ms: u64,
     holds: impl Fn(&Observation) -> Result<(), String> + Sync,

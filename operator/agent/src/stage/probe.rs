@@ -33,7 +33,8 @@ pub fn in_force(config: &ConfText, seen: &Observation) -> Result<(), String> {
     if seen.writable { Ok(()) } else { Err("/etc/pve takes no writes".to_owned()) }
 }
 
-fn same_text(place: &str, bytes: Option<&[u8]>, config: &ConfText) -> Result<(), String> {
+/// Whether a place has a text; else one sentence that names both.
+pub fn same_text(place: &str, bytes: Option<&[u8]>, config: &ConfText) -> Result<(), String> {
     if bytes == Some(config.text.as_bytes()) {
         return Ok(());
     }

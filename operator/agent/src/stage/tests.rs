@@ -280,3 +280,74 @@ fn a_lock_that_somebody_else_keeps_lets_nothing_be_written() {
     assert_eq!(lone.fake.world().pmxcfs_conf.as_deref(), Some(text(1).as_bytes()));
     assert_ne!(lone.run.outcome.as_ref().map(|outcome| outcome.0), Some(StageResult::Confirmed));
 }
+
+/// The only member, whose /etc/pve has the stage's text.
+fn strayed(disk: &str, running: &str) -> FakeHost {
+    let fake = FakeHost::member(&text(2));
+    fake.world().disk.insert(DiskFile::Conf, disk.into());
+    fake.world().running = Some(running.to_owned());
+    fake
+}
+
+fn put_right(fake: &FakeHost, action: Action) -> Result<(), Undone> {
+    with_task(fake, &pending(fake, stage(Course::Local), Some(parent())), |task| {
+        block_on(run_actions(&fake.host(), task, &[action])).map(|_| ())
+    })
+}
+
+fn on_disk(fake: &FakeHost) -> String {
+    String::from_utf8(fake.world().disk[&DiskFile::Conf].clone()).unwrap()
+}
+
+#[test]
+fn an_edited_disk_goes_back_to_what_etc_pve_has_and_the_daemon_is_left_alone() {
+    let fake = strayed(&text(900), &text(2));
+    assert_eq!(put_right(&fake, Action::RefreshStaleConfig {}), Ok(()));
+    assert_eq!(on_disk(&fake), text(2));
+    assert_eq!(put_right(&fake, Action::RefreshStaleConfig {}), Ok(()));
+    assert_eq!((fake.world().running.clone(), fake.world().reloads), (Some(text(2)), 0));
+}
+
+#[test]
+fn an_edited_disk_is_not_touched_while_somebody_else_writes_or_has_written() {
+    let held = strayed(&text(900), &text(2));
+    held.world().foreign_lock = true;
+    let faster = strayed(&text(900), &text(2));
+    faster.world().meanwhile = Some(text(5).into());
+    for fake in [held, faster] {
+        let ended = put_right(&fake, Action::RefreshStaleConfig {});
+        assert!(matches!(ended, Err(Undone::NotBegun(_))), "{ended:?}");
+        assert_eq!(on_disk(&fake), text(900));
+    }
+}
+
+#[test]
+fn a_daemon_that_runs_something_else_reads_its_file_and_one_that_does_not_is_left_alone() {
+    let edited = text(2).replace("version: 2\n}", "version: 2\n  token: 9000\n}");
+    for running in [text(900), edited] {
+        let fake = strayed(&text(2), &running);
+        assert_eq!(put_right(&fake, Action::Reload {}), Ok(()));
+        assert_eq!(fake.world().running, Some(text(2)));
+        let reloads = fake.world().reloads;
+        assert_eq!(put_right(&fake, Action::Reload {}), Ok(()));
+        assert_eq!(fake.world().reloads, reloads);
+    }
+}
+
+#[test]
+fn no_daemon_reads_a_disk_that_is_still_wrong() {
+    let fake = strayed(&text(900), &text(1));
+    assert!(matches!(put_right(&fake, Action::Reload {}), Err(Undone::NotBegun(_))));
+    assert_eq!(fake.world().running, Some(text(1)));
+}
+
+#[test]
+fn a_daemon_that_does_not_take_its_file_ends_the_stage_with_the_key() {
+    let fake = strayed(&text(2), &text(1));
+    fake.world().refuses_reload = true;
+    let ended = put_right(&fake, Action::Reload {});
+    assert!(
+        matches!(&ended, Err(Undone::PutBack(why)) if why.contains("config_version")),
+        "{ended:?}"
+    );
+}

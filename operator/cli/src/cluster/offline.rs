@@ -115,6 +115,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         ring: member.map(|_| "assumed".to_owned()),
         members: member.map(|in_force| in_force.members.clone()).unwrap_or_default(),
         link_faults: BTreeSet::new(),
+        drift: Vec::new(),
         applied: None,
     }
 }

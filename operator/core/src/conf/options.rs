@@ -39,7 +39,7 @@ impl LinkOptions {
     }
 
     /// The keys to write, in Proxmox VE's order (bytewise).
-    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
         let Self { priority, ping_interval_millis, ping_timeout_millis, .. } = self;
         let Self { ping_precision, pong_count, port, .. } = self;
         let keys = [
@@ -140,7 +140,7 @@ impl TotemOptions {
     }
 
     /// The keys to write, in Proxmox VE's order (bytewise). Without a value: the key to take out.
-    pub(super) fn pairs(&self) -> Vec<(&'static str, Option<String>)> {
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, Option<String>)> {
         let Self { token_millis, token_coefficient_millis, consensus_millis, mtu_bytes, .. } = self;
         let Self { cipher, hash, .. } = self;
         let Self { compression, compression_threshold_bytes, compression_level, .. } = self;

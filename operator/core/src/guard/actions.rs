@@ -30,6 +30,10 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         }
         (Action::SealAuthkey { .. }, Course::Local) => is_member(case, host),
         (Action::ReceiveAuthkey {}, Course::Local) => joins && !is_member(case, host),
+        (Action::RefreshStaleConfig {}, Course::Local) => is_member(case, host),
+        (Action::Reload {}, Course::Local) => {
+            is_member(case, host) && disks_are_right(case, step.number)
+        }
         (Action::Join {}, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }
@@ -37,10 +41,24 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             Action::FormCluster {}
             | Action::SealAuthkey { .. }
             | Action::ReceiveAuthkey {}
-            | Action::Join {},
+            | Action::Join {}
+            | Action::RefreshStaleConfig {}
+            | Action::Reload {},
             Course::Local | Course::Write | Course::Start,
         ) => false,
     }
+}
+
+/// A reload makes every member read its own disk, the wrong one as well (corosync.md 4). So each wrong
+/// disk is put right in a stage before.
+fn disks_are_right(case: &Case<'_>, stage: usize) -> bool {
+    let Some(parent) = &case.parent else { return false };
+    let members = parent.config.nodes.iter().filter_map(|node| case.node(&node.name));
+    members.into_iter().all(|node| {
+        let disk = case.view(node).and_then(|view| view.disk_file.as_ref());
+        disk.is_some_and(|file| file.digest == parent.conf.digest)
+            || case.refreshed(&node.host).is_some_and(|refreshed| refreshed < stage)
+    })
 }
 
 fn is_member(case: &Case<'_>, host: &HostName) -> bool {

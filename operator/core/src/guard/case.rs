@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::refusal::Refusal;
-use crate::change::{ConfText, Course, Plan, Proposed, Stage};
+use crate::change::{Action, ConfText, Course, Plan, Proposed, Stage};
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::ids::{HostName, NodeId, NodeName};
@@ -99,6 +99,23 @@ impl<'a> Case<'a> {
     /// The host of a wanted node.
     pub fn view(&self, node: &DesiredNode) -> Option<&'a HostView> {
         self.observed.hosts.get(&node.host)
+    }
+
+    /// The stage that puts a host's disk right, counted from 1.
+    pub fn refreshed(&self, host: &HostName) -> Option<usize> {
+        self.stage_of(host, &Action::RefreshStaleConfig {})
+    }
+
+    /// The stage after which a host's daemon runs what its disk says, counted from 1.
+    pub fn reloaded(&self, host: &HostName) -> Option<usize> {
+        self.stage_of(host, &Action::Reload {})
+    }
+
+    fn stage_of(&self, host: &HostName, action: &Action) -> Option<usize> {
+        let acts = |step: &&Step<'_>| {
+            step.stage.actions.get(host).is_some_and(|actions| actions.contains(action))
+        };
+        self.steps.iter().find(acts).map(|step| step.number)
     }
 
     /// The nodes that start in some stage.

@@ -66,6 +66,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         ring: Some("1.8".to_owned()),
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        drift: Vec::new(),
         applied,
     }
 }

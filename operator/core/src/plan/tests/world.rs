@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Action, ConfText, Course, Plan, Stage};
 use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form};
-use crate::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, MaxRisk, Rollout};
+use crate::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, MaxRisk, Rollout};
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 use crate::quorum::{expected, is_quorate};
@@ -51,6 +51,7 @@ impl World {
                 approval: Approval::Automatic,
                 max_risk: MaxRisk::Live,
                 confirm_timeout_secs: 30,
+                drift: Drift::Correct,
                 paused: false,
             },
             generation: 1,
@@ -231,6 +232,7 @@ fn empty_host(number: u32) -> HostView {
         ring: None,
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        drift: Vec::new(),
         applied: None,
     }
 }
