@@ -165,6 +165,11 @@ pub enum Action {
     /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
     /// when this host is quorate, pmxcfs.
     Join {},
+    /// Have Proxmox VE release its watchdogs in the whole cluster, and remember that they are to be armed
+    /// again.
+    DisarmHa {},
+    /// Have Proxmox VE's high availability armed again.
+    ArmHa {},
 }
 
 /// What must hold on every host at the end of a stage: exactly one of these.

@@ -61,6 +61,8 @@ pub fn host_view(
                 Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
             })
             .collect::<Result<_, _>>()?,
+        ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
+        can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
         applied: status.applied.map(applied).transpose()?,
     })
 }

@@ -4,6 +4,7 @@
 mod approval;
 mod foreign;
 mod formation;
+mod ha;
 mod install;
 mod interruptions;
 mod lab;

@@ -1,6 +1,8 @@
 //! The loop: recover, observe, publish, and work on the released stage. Events drive it; the timer only
 //! stands in for what sends none (FUSE, links).
 
+mod armed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
+use pvecm_core::ha::Ha;
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
 use pvecm_crds::condition::{kind, reason};
@@ -21,6 +24,7 @@ use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending};
 use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
 use crate::ports::{CorosyncEvent, DiskFile};
+use crate::rearm::GRACE;
 use crate::seal::SealingKey;
 use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
@@ -71,6 +75,8 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    arm_after: Duration,
+    asked_to_arm: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -106,11 +112,19 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            arm_after: GRACE,
+            asked_to_arm: None,
             jobs,
             job_answers,
             locals,
             local_answers,
         }
+    }
+
+    /// Sets how long after the last stage high availability that was disarmed for it is armed again.
+    #[must_use]
+    pub fn arming_after(self, grace: Duration) -> Self {
+        Self { arm_after: grace, ..self }
     }
 
     /// Works until an error after which nothing may go on, which is only a ledger that cannot be kept.
@@ -179,7 +193,12 @@ impl Agent {
         self.stamp = stamp;
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
-        Ok(self.busy() || moved || links.as_ref() != known || self.stale_since.is_some())
+        let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
+        Ok(self.busy()
+            || moved
+            || ha_moved
+            || links.as_ref() != known
+            || self.stale_since.is_some())
     }
 
     fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
@@ -264,6 +283,7 @@ impl Agent {
         if self.busy() || self.book.ledger().pending.is_some() {
             return Ok(());
         }
+        self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         match select(&self.name, host, &self.changes, self.book.ledger()) {
             Choice::Nothing => self.refusal = None,
@@ -277,8 +297,8 @@ impl Agent {
     }
 
     fn begin(&mut self, released: Released) -> anyhow::Result<()> {
-        let Released { change, digest, number: stage_number, stage, parent: expects, sealed } =
-            released;
+        let Released { change, digest, number: stage_number, stage, .. } = released;
+        let Released { parent: expects, disarmed, sealed, .. } = released;
         let local = stage.course == Course::Local;
         if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
             return Ok(());
@@ -302,6 +322,9 @@ impl Agent {
             }
             ledger.highest = change;
             ledger.digest = Some(digest);
+            if disarmed {
+                ledger.disarm_for(change, entry.recorded_at.clone());
+            }
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -387,6 +410,7 @@ impl Agent {
             "a stage ended"
         );
         let Some(digest) = self.book.ledger().digest else { return Ok(()) };
+        let now = self.host.clock.now();
         let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
         self.book.change(|ledger| {
             for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
@@ -395,6 +419,7 @@ impl Agent {
                 }
             }
             ledger.sealed.extend(sealed);
+            ledger.note_end(result, now);
             ledger.pending = None;
             ledger.last = Some(last);
         })?;

@@ -5,7 +5,7 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`change`] (a plan and its stages),
+//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`] (a plan and its stages),
 //! [`plan`](mod@plan) (how one is made), [`guard`](mod@guard) (how one is proven), [`approval`]
 //! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
@@ -17,6 +17,7 @@ pub mod datacenter;
 pub mod desired;
 pub mod explain;
 pub mod guard;
+pub mod ha;
 pub mod ids;
 pub mod observed;
 pub mod plan;

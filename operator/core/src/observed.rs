@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult};
+use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
 /// Everything known about one cluster at one moment.
@@ -55,6 +56,10 @@ pub struct HostView {
     pub members: BTreeSet<NodeId>,
     /// The links to other members that are configured and not connected, as this host sees them.
     pub link_faults: BTreeSet<(LinkNumber, NodeId)>,
+    /// What high availability does here.
+    pub ha: HaState,
+    /// The host has a `ha-manager` that knows `disarm-ha`.
+    pub can_disarm: bool,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
 }

@@ -8,8 +8,8 @@ use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
 use pvecm_core::protocol::Attempt;
 
-use super::Undone;
 use super::probe::{in_force, parent_in_force};
+use super::{Undone, ha};
 use crate::host_ports::Host;
 use crate::ledger::Pending;
 use crate::observe::Observation;
@@ -48,6 +48,8 @@ pub fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sealed, U
             }
             Action::ReceiveAuthkey {} => receive_authkey(host, task)?,
             Action::Join {} => join(host, task).map_err(Undone::Stuck)?,
+            Action::DisarmHa {} => ha::disarm(host, task.deadline_ms)?,
+            Action::ArmHa {} => ha::arm(host, task.deadline_ms)?,
         }
     }
     Ok(sealed)

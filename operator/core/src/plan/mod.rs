@@ -8,12 +8,13 @@
 //! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, in
 //! this order; what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground`
 //! (may anything be planned at all), `form`, `links` and `moves`, `totem`, `join`, `votes`, `draft`
-//! (how stages are numbered).
+//! (how stages are numbered), `ha` (what stands around stages that may stall the cluster).
 
 mod addresses;
 mod draft;
 mod form;
 mod ground;
+mod ha;
 mod join;
 mod links;
 mod moves;
@@ -87,7 +88,13 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             let plan = form::plan(desired, observed, &nodes)?;
             Some(Next { plan, later: joins(desired.nodes.iter().skip(1)) })
         }
-        Ground::Cluster(ground) => change(desired, observed, &ground)?,
+        Ground::Cluster(ground) => {
+            let next = change(desired, observed, &ground)?;
+            let bracketed = |Next { plan, later }| {
+                Ok(Next { plan: ha::bracketed(plan, desired, &ground)?, later })
+            };
+            next.map(bracketed).transpose()?
+        }
     };
     if let Some(next) = &next {
         refuse_paused(observed, &next.plan)?;

@@ -2,5 +2,6 @@
 
 mod blockers;
 mod goldens;
+mod ha;
 mod properties;
 pub(crate) mod world;
