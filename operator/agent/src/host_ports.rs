@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::host::{
-    Cards, HaManager, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd,
+    Cards, HaManager, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
 };
 use crate::ports::{
-    Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services,
+    Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services, Workers,
 };
 
 /// One host, real or not.
@@ -28,6 +28,8 @@ pub struct Host {
     pub network: Arc<dyn Network>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where jobs run.
+    pub workers: Arc<dyn Workers>,
 }
 
 impl std::fmt::Debug for Host {
@@ -49,6 +51,7 @@ impl Host {
             machine: Arc::new(RealMachine),
             network: Arc::new(Cards),
             clock: Arc::new(RealClock::new()?),
+            workers: Arc::new(Threads),
         })
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use pvecm_core::ids::{ChangeNumber, NodeId};
 use pvecm_crds::PveChange;
 use tokio::time::Instant;
@@ -40,9 +41,14 @@ impl Agent {
         Ok(())
     }
 
-    /// Whether the operator has written an outcome for the change of this number.
+    /// Whether the operator has written an outcome for this cluster's change of this number. Another
+    /// cluster in the namespace counts its own changes.
     fn has_ended(&self, change: ChangeNumber) -> bool {
-        let same = |object: &&Arc<PveChange>| object.spec.number == number(change.0);
+        let status = self.wanted_host.as_ref().and_then(|host| host.status.as_ref());
+        let Some(cluster) = status.and_then(|status| status.cluster.as_ref()) else { return false };
+        let same = |object: &&Arc<PveChange>| {
+            object.spec.number == number(change.0) && object.spec.cluster_ref.uid == cluster.uid
+        };
         self.changes.values().find(same).is_some_and(|object| object.outcome().is_some())
     }
 
@@ -53,10 +59,14 @@ impl Agent {
         }
         self.asked_to_arm = Some(Instant::now());
         let host = self.host.clone();
-        std::thread::spawn(move || match host.ha.arm() {
-            Ok(()) => tracing::info!("high availability is armed again after a change"),
-            Err(error) => tracing::warn!(error, "high availability cannot be armed again"),
-        });
+        let workers = host.workers.clone();
+        let asking = async move {
+            match host.ha.arm().await {
+                Ok(()) => tracing::info!("high availability is armed again after a change"),
+                Err(error) => tracing::warn!(error, "high availability cannot be armed again"),
+            }
+        };
+        workers.spawn(asking.boxed());
     }
 }
 
@@ -132,6 +142,37 @@ mod tests {
         }
         assert_eq!(fake.world().ha_commands.len(), 1);
         assert!(agent.book.ledger().disarmed.is_some(), "not armed yet");
+    }
+
+    /// The change 3 of a cluster, ended or not.
+    fn known(agent: &mut Agent, uid: &str, outcome: Option<&str>) {
+        let object = serde_json::from_value(serde_json::json!({
+            "apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "metadata": {"name": "n1"},
+            "spec": {}, "status": {"cluster": {"name": "prod", "uid": "own"}},
+        }));
+        agent.wanted_host = Some(Box::new(object.unwrap()));
+        let change = serde_json::from_value(serde_json::json!({
+            "apiVersion": "pvecm.io/v1alpha1", "kind": "PveChange", "metadata": {"name": uid},
+            "spec": {"clusterRef": {"name": "prod", "uid": uid}, "number": 3,
+                "plan": {"generation": 1, "summary": "", "risk": "NodeRestart", "stages": []}},
+            "status": {"releasedStage": 0, "outcome": outcome},
+        }));
+        agent.changes.insert(uid.to_owned(), Arc::new(change.unwrap()));
+    }
+
+    #[test]
+    fn a_change_that_the_operator_ended_leaves_it_disarmed_no_longer_and_another_clusters_does_not()
+    {
+        let (fake, mut agent) = disarmed(StageResult::Confirmed);
+        known(&mut agent, "other", Some("Succeeded"));
+        known(&mut agent, "own", None);
+        for _ in 0..3 {
+            pass(&mut agent);
+        }
+        assert_eq!(agent.asked_to_arm, None);
+        known(&mut agent, "own", Some("Superseded"));
+        pass(&mut agent);
+        assert!(asked(&fake));
     }
 
     #[test]

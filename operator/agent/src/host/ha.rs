@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use pvecm_core::ha::HaFiles;
 
 use super::disk::read_optional;
@@ -49,13 +51,13 @@ impl HighAvailability for HaManager {
         }
     }
 
-    fn disarm(&self) -> Result<(), String> {
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>> {
         // `freeze` keeps every guest as it is; `ignore` would let people move them meanwhile.
-        crm_command(&["disarm-ha", "freeze"])
+        async { crm_command(&["disarm-ha", "freeze"]) }.boxed()
     }
 
-    fn arm(&self) -> Result<(), String> {
-        crm_command(&["arm-ha"])
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
+        async { crm_command(&["arm-ha"]) }.boxed()
     }
 }
 

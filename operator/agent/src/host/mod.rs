@@ -11,7 +11,7 @@ mod services;
 pub use corosync::{RealCorosync, watch};
 pub use disk::{FileStore, RealDisk, replace_file};
 pub use ha::HaManager;
-pub use machine::{RealClock, RealMachine};
+pub use machine::{RealClock, RealMachine, Threads};
 pub use network::Cards;
 pub use pmxcfs::RealPmxcfs;
 pub use services::Systemd;

@@ -14,56 +14,58 @@ const ASK_AGAIN_MS: u64 = 20_000;
 const LOOK_MS: u64 = 500;
 
 /// Has the cluster disarmed.
-pub fn disarm(host: &Host, deadline_ms: u64) -> Result<(), Undone> {
-    let done = |ha: &Ha| ha.arming == Arming::Disarmed && !ha.state.may_reset();
-    let ask = |ha: &Ha| match (ha.arming, ha.asked) {
-        (Arming::Armed, Some(Asked::Arm) | None) => Some(host.ha.disarm()),
-        (Arming::Armed, Some(Asked::Disarm)) | (Arming::Disarming | Arming::Disarmed, _) => None,
-    };
-    wait(host, deadline_ms, (&done, &ask)).map_err(|why| {
-        let why = format!("high availability was not disarmed in time{why}");
-        Undone::PutBack(why)
-    })
+pub async fn disarm(host: &Host, deadline_ms: u64) -> Result<(), Undone> {
+    wait(host, deadline_ms, Asked::Disarm)
+        .await
+        .map_err(|why| Undone::PutBack(format!("high availability was not disarmed in time{why}")))
 }
 
 /// Has the cluster armed again.
-pub fn arm(host: &Host, deadline_ms: u64) -> Result<(), Undone> {
-    let ask = |ha: &Ha| match ha.asked {
-        Some(Asked::Arm) => None,
-        Some(Asked::Disarm) | None => Some(host.ha.arm()),
-    };
-    wait(host, deadline_ms, (&Ha::is_armed, &ask)).map_err(|why| {
+pub async fn arm(host: &Host, deadline_ms: u64) -> Result<(), Undone> {
+    wait(host, deadline_ms, Asked::Arm).await.map_err(|why| {
         let why = format!("high availability is still disarmed{why}; this host keeps asking");
         Undone::Stuck(why)
     })
 }
 
-type Ask<'a> = &'a dyn Fn(&Ha) -> Option<Result<(), String>>;
+fn is_done(ha: &Ha, wish: Asked) -> bool {
+    match wish {
+        Asked::Disarm => ha.arming == Arming::Disarmed && !ha.state.may_reset(),
+        Asked::Arm => ha.is_armed(),
+    }
+}
+
+/// Whether the CRM has not heard of the wish yet.
+fn is_unasked(ha: &Ha, wish: Asked) -> bool {
+    let under_way = match wish {
+        Asked::Disarm => ha.arming != Arming::Armed,
+        Asked::Arm => false,
+    };
+    !under_way && ha.asked != Some(wish)
+}
 
 /// Looks until it is done, and asks now and then. The error is what the tool said last, if anything.
-fn wait(
-    host: &Host,
-    deadline_ms: u64,
-    (done, ask): (&dyn Fn(&Ha) -> bool, Ask<'_>),
-) -> Result<(), String> {
+async fn wait(host: &Host, deadline_ms: u64, wish: Asked) -> Result<(), String> {
     let mut said = String::new();
     let mut next_ask_ms = 0;
     loop {
         let ha = Ha::read(&host.ha.files());
         let now_ms = host.clock.now().millis;
-        if done(&ha) {
+        if is_done(&ha, wish) {
             return Ok(());
         }
         if now_ms >= deadline_ms {
             return Err(said);
         }
-        if now_ms >= next_ask_ms
-            && let Some(answer) = ask(&ha)
-        {
-            next_ask_ms = now_ms + ASK_AGAIN_MS;
+        if now_ms >= next_ask_ms && is_unasked(&ha, wish) {
+            let answer = match wish {
+                Asked::Disarm => host.ha.disarm().await,
+                Asked::Arm => host.ha.arm().await,
+            };
             said = answer.err().map(|why| format!(": {why}")).unwrap_or_default();
+            next_ask_ms = now_ms + ASK_AGAIN_MS;
         }
-        host.clock.sleep_ms(LOOK_MS);
+        host.clock.sleep_ms(LOOK_MS).await;
     }
 }
 
@@ -80,6 +82,12 @@ pub fn leaves_room(host: &Host, stage: &Stage) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::fake::FakeHost;
+    use futures::FutureExt;
+
+    /// Nothing in a host in memory waits.
+    fn now<T>(job: impl Future<Output = T>) -> T {
+        job.now_or_never().expect("a job that does not wait")
+    }
 
     const ACTIVE: &str = r#"{"state":"active","mode":"active"}"#;
 
@@ -92,11 +100,11 @@ mod tests {
     #[test]
     fn disarming_asks_once_and_holds_when_the_files_say_so() {
         let fake = active();
-        assert_eq!(disarm(&fake.host(), 60_000), Ok(()));
-        assert_eq!(disarm(&fake.host(), 60_000), Ok(()));
+        assert_eq!(now(disarm(&fake.host(), 60_000)), Ok(()));
+        assert_eq!(now(disarm(&fake.host(), 60_000)), Ok(()));
         assert_eq!(fake.world().ha_commands, ["disarm-ha freeze"]);
-        assert_eq!(arm(&fake.host(), 60_000), Ok(()));
-        assert_eq!(arm(&fake.host(), 60_000), Ok(()));
+        assert_eq!(now(arm(&fake.host(), 60_000)), Ok(()));
+        assert_eq!(now(arm(&fake.host(), 60_000)), Ok(()));
         assert_eq!(fake.world().ha_commands, ["disarm-ha freeze", "arm-ha"]);
     }
 
@@ -105,7 +113,7 @@ mod tests {
         let fake = active();
         let disarmed = r#"{"disarm":{"mode":"freeze","state":"disarmed"}}"#;
         fake.world().ha.manager_status = Some(disarmed.to_owned());
-        assert!(matches!(disarm(&fake.host(), 60_000), Err(Undone::PutBack(_))));
+        assert!(matches!(now(disarm(&fake.host(), 60_000)), Err(Undone::PutBack(_))));
         assert!(fake.world().ha_commands.is_empty(), "somebody asked before");
     }
 
@@ -113,12 +121,12 @@ mod tests {
     fn a_crm_that_is_away_is_asked_once_and_waited_for_until_the_deadline() {
         let fake = active();
         fake.world().crm_is_away = true;
-        let ended = disarm(&fake.host(), 120_000);
+        let ended = now(disarm(&fake.host(), 120_000));
         assert!(matches!(ended, Err(Undone::PutBack(_))), "{ended:?}");
         assert_eq!(fake.world().ha_commands, ["disarm-ha freeze"]);
         let disarmed = r#"{"disarm":{"mode":"freeze","state":"disarmed"}}"#;
         fake.world().ha.manager_status = Some(disarmed.to_owned());
-        let ended = arm(&fake.host(), 240_000);
+        let ended = now(arm(&fake.host(), 240_000));
         assert!(matches!(ended, Err(Undone::Stuck(_))), "{ended:?}");
         assert_eq!(fake.world().ha_commands, ["disarm-ha freeze", "arm-ha"]);
     }
@@ -136,7 +144,7 @@ mod tests {
         };
         assert_eq!(leaves_room(&fake.host(), &stage("Live")), Ok(()));
         assert!(leaves_room(&fake.host(), &stage("NodeRestart")).is_err());
-        disarm(&fake.host(), 60_000).unwrap();
+        now(disarm(&fake.host(), 60_000)).unwrap();
         assert_eq!(leaves_room(&fake.host(), &stage("NodeRestart")), Ok(()));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::executor::block_on;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
@@ -73,7 +74,7 @@ fn form(fake: &FakeHost) -> Result<(), Undone> {
 
 fn form_from(fake: &FakeHost, expects: Option<Parent>) -> Result<(), Undone> {
     with_task(fake, &pending(fake, stage(Course::Local), expects), |task| {
-        run_actions(&fake.host(), task, &[Action::FormCluster {}]).map(|_| ())
+        block_on(run_actions(&fake.host(), task, &[Action::FormCluster {}])).map(|_| ())
     })
 }
 
@@ -135,13 +136,13 @@ fn a_host_joins_with_the_key_that_was_sealed_for_it_and_leaves_again_when_undone
     let pending = pending(&fake, stage(Course::Start), None);
     assert!(may_join(&fake.host(), &pending.stage).is_err(), "it has no authkey yet");
     with_task(&fake, &pending, |task| {
-        run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}]).unwrap();
+        block_on(run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}])).unwrap();
         assert_eq!(fake.world().disk[&DiskFile::Authkey], b"secret");
         may_join(&fake.host(), &pending.stage).unwrap();
-        join(&fake.host(), task).unwrap();
+        block_on(join(&fake.host(), task)).unwrap();
     });
     assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
-    undo_join(&fake.host(), pending.attempt).unwrap();
+    block_on(undo_join(&fake.host(), pending.attempt)).unwrap();
     assert_eq!(fake.world().pmxcfs_conf, None);
     assert!(fake.world().disk.is_empty());
     assert!(!fake.world().corosync_runs && fake.world().pmxcfs_runs);
@@ -154,7 +155,7 @@ fn a_join_ends_with_a_sentence_when_corosync_ends_long_before_the_deadline() {
     let pending = pending(&fake, stage(Course::Start), None);
     with_task(&fake, &pending, |task| {
         let deadline_ms = task.deadline_ms + 60_000;
-        let why = join(&fake.host(), &Task { deadline_ms, ..*task }).unwrap_err();
+        let why = block_on(join(&fake.host(), &Task { deadline_ms, ..*task })).unwrap_err();
         assert_eq!(why, "corosync ended after it was started");
     });
     assert!(fake.now().millis < 10_000);
@@ -194,7 +195,7 @@ impl Lone {
         while let Ok((_, event)) = self.answers.try_recv() {
             self.run.on(event, &mut self.book).unwrap();
         }
-        self.fake.sleep_ms(100);
+        block_on(self.fake.sleep_ms(100));
         self.run.on(Event::Tick, &mut self.book).unwrap();
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -261,7 +262,7 @@ fn no_secret_is_sealed_when_another_file_than_the_plans_is_in_force() {
         with_task(&fake, &pending(&fake, stage(Course::Local), Some(parent())), |task| {
             let recipient = task.key.public();
             let to = "n2".parse().unwrap();
-            run_actions(&fake.host(), task, &[Action::SealAuthkey { to, recipient }])
+            block_on(run_actions(&fake.host(), task, &[Action::SealAuthkey { to, recipient }]))
         })
     };
     assert!(seal_on(FakeHost::member(&text(1))).is_ok());

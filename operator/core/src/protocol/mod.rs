@@ -52,8 +52,6 @@
 
 mod machine;
 mod message;
-#[cfg(test)]
-mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;
