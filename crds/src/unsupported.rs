@@ -92,14 +92,13 @@ impl Used {
         let Rollout {
             approval: _,
             max_risk: _,
-            high_availability,
+            high_availability: _,
             confirm_timeout_seconds: _,
             drift: _,
             removal,
             paused: _,
         } = rollout;
         let default = Rollout::default();
-        self.note("spec.rollout.highAvailability", *high_availability != default.high_availability);
         self.note("spec.rollout.removal", *removal != default.removal);
     }
 }

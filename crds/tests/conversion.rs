@@ -49,7 +49,15 @@ fn stage() -> Stage {
                 host("n1"),
                 vec![Action::FormCluster {}, Action::SealAuthkey { to: host("n2"), recipient }],
             ),
-            (host("n2"), vec![Action::ReceiveAuthkey {}, Action::Join {}]),
+            (
+                host("n2"),
+                vec![
+                    Action::ReceiveAuthkey {},
+                    Action::Join {},
+                    Action::DisarmHa {},
+                    Action::ArmHa {},
+                ],
+            ),
         ]),
         probes: vec![
             Probe::RunningValue { key: "totem.token".to_owned(), value: Some("3000".to_owned()) },

@@ -27,7 +27,7 @@ fn a_spec_of_built_fields_names_nothing() {
             "mtuBytes": 1400, "crypto": { "cipher": "AES256", "hash": "SHA256" },
             "compression": { "model": "Zlib", "thresholdBytes": 200, "level": 3 } },
         "rollout": { "confirmTimeoutSeconds": 60, "paused": true, "approval": "Manual",
-            "maxRisk": "Outage", "drift": "Report" },
+            "maxRisk": "Outage", "drift": "Report", "highAvailability": "Disarm" },
         "deletionPolicy": "Orphan",
     });
     assert_eq!(named(built), Vec::<String>::new());
@@ -45,7 +45,6 @@ fn each_field_that_is_not_built_is_named() {
         totem("transport", json!("Knet")),
         totem("linkMode", json!("Passive")),
         totem("ipVersion", json!("IPv4-6")),
-        rollout("highAvailability", "Disarm"),
         rollout("removal", "CleanReferences"),
         ("spec.quorum.device".into(), json!({ "quorum": { "device": { "type": "None" } } })),
         ("spec.migration".into(), json!({ "migration": { "type": "Secure" } })),

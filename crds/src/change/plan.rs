@@ -169,6 +169,11 @@ pub enum Action {
     RefreshStaleConfig {},
     /// Have every member read its own file again, until this host's daemon runs what it says.
     Reload {},
+    /// Have Proxmox VE release its watchdogs in the whole cluster, and remember that they are to be armed
+    /// again.
+    DisarmHa {},
+    /// Have Proxmox VE's high availability armed again.
+    ArmHa {},
 }
 
 /// What must hold on every host at the end of a stage: exactly one of these.

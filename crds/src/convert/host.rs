@@ -63,6 +63,8 @@ pub fn host_view(
             })
             .collect::<Result<_, _>>()?,
         drift: status.drift.into_iter().map(drift).collect(),
+        ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
+        can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
         applied: status.applied.map(applied).transpose()?,
     })
 }

@@ -9,6 +9,7 @@ use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
     Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Risk, Stage, StageResult,
 };
+use crate::host::HaState;
 
 /// The wire form of a plan, in whatever state of proof.
 pub fn plan_from_core<State>(plan: &core::Plan<State>) -> Result<Plan, ConvertError> {
@@ -160,6 +161,8 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::Join {} => core::Action::Join {},
         Action::RefreshStaleConfig {} => core::Action::RefreshStaleConfig {},
         Action::Reload {} => core::Action::Reload {},
+        Action::DisarmHa {} => core::Action::DisarmHa {},
+        Action::ArmHa {} => core::Action::ArmHa {},
     })
 }
 
@@ -174,6 +177,8 @@ impl From<&core::Action> for Action {
             core::Action::Join {} => Self::Join {},
             core::Action::RefreshStaleConfig {} => Self::RefreshStaleConfig {},
             core::Action::Reload {} => Self::Reload {},
+            core::Action::DisarmHa {} => Self::DisarmHa {},
+            core::Action::ArmHa {} => Self::ArmHa {},
         }
     }
 }
@@ -226,6 +231,7 @@ macro_rules! same_variants {
 }
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
+same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
 same_variants!(Course, core::Course: Local, Write, Start);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed

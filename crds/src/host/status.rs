@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{ConfigText, StageResult};
@@ -78,6 +79,9 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096), inner(range(min = 100, max = 999_999_999)))]
     pub guests: Vec<i32>,
+    /// Proxmox VE's high availability on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ha: Option<HostHa>,
     /// The last stage that this host worked on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedStage>,
@@ -237,6 +241,33 @@ pub struct HostLinkFault {
     /// Node id of the other end.
     #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     pub node_id: i64,
+}
+
+/// Proxmox VE's high availability on one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostHa {
+    /// What it does here.
+    pub state: HaState,
+    /// `ha-manager` is here and knows `disarm-ha`.
+    #[serde(default)]
+    pub can_disarm: bool,
+}
+
+/// What high availability does on a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HaState {
+    /// Its LRM never ran here.
+    Absent,
+    /// The LRM runs no watchdog.
+    Idle,
+    /// The LRM runs its watchdog: a minute without quorum resets the host.
+    Active,
+    /// The cluster is disarmed, and this host's watchdog is released.
+    Disarmed,
+    /// Its files are not understood.
+    #[default]
+    Unknown,
 }
 
 /// How far this host got with the last stage that it worked on.

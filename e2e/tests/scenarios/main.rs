@@ -5,6 +5,7 @@ mod approval;
 mod drift;
 mod foreign;
 mod formation;
+mod ha;
 mod install;
 mod interruptions;
 mod lab;

@@ -1,6 +1,8 @@
 //! The loop: recover, observe, publish, and work on the released stage. Events drive it; the timer only
 //! stands in for what sends none (FUSE, links).
 
+mod armed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use anyhow::Context;
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
+use pvecm_core::ha::Ha;
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
 use pvecm_crds::condition::{kind, reason};
@@ -25,6 +28,7 @@ use crate::observe::{
     Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, status,
 };
 use crate::ports::{CorosyncEvent, DiskFile};
+use crate::rearm::GRACE;
 use crate::seal::SealingKey;
 use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
@@ -88,6 +92,8 @@ pub struct Agent {
     stamp: Option<String>,
     stale_since: Option<Instant>,
     drift: Drifting,
+    arm_after: Duration,
+    asked_to_arm: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -124,11 +130,19 @@ impl Agent {
             stamp: None,
             stale_since: None,
             drift: Drifting::default(),
+            arm_after: GRACE,
+            asked_to_arm: None,
             jobs,
             job_answers,
             locals,
             local_answers,
         }
+    }
+
+    /// Sets how long after the last stage high availability that was disarmed for it is armed again.
+    #[must_use]
+    pub fn arming_after(self, grace: Duration) -> Self {
+        Self { arm_after: grace, ..self }
     }
 
     /// Works until an error after which nothing may go on, which is only a ledger that cannot be kept.
@@ -206,7 +220,12 @@ impl Agent {
         let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
-        Ok(self.busy() || moved || links.as_ref() != known || self.stale_since.is_some())
+        let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
+        Ok(self.busy()
+            || moved
+            || ha_moved
+            || links.as_ref() != known
+            || self.stale_since.is_some())
     }
 
     fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
@@ -291,6 +310,7 @@ impl Agent {
         if self.busy() || self.book.ledger().pending.is_some() {
             return Ok(());
         }
+        self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         match select(&self.name, host, &self.changes, self.book.ledger()) {
             Choice::Nothing => self.refusal = None,
@@ -304,8 +324,8 @@ impl Agent {
     }
 
     fn begin(&mut self, released: Released) -> anyhow::Result<()> {
-        let Released { change, digest, number: stage_number, stage, parent: expects, sealed } =
-            released;
+        let Released { change, digest, number: stage_number, stage, .. } = released;
+        let Released { parent: expects, disarmed, sealed, .. } = released;
         let local = stage.course == Course::Local;
         if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
             return Ok(());
@@ -329,6 +349,9 @@ impl Agent {
             }
             ledger.highest = change;
             ledger.digest = Some(digest);
+            if disarmed {
+                ledger.disarm_for(change, entry.recorded_at.clone());
+            }
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -415,6 +438,7 @@ impl Agent {
             "a stage ended"
         );
         let Some(digest) = self.book.ledger().digest else { return Ok(()) };
+        let now = self.host.clock.now();
         let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
         self.book.change(|ledger| {
             for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
@@ -423,6 +447,7 @@ impl Agent {
                 }
             }
             ledger.sealed.extend(sealed);
+            ledger.note_end(result, now);
             ledger.pending = None;
             ledger.last = Some(last);
         })?;

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use pvecm_core::conf::{Document, flat};
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 
 use crate::host_ports::Host;
 use crate::ports::{
     BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
-    Disk, DiskFile, LedgerStore, Machine, Network, Services, Unit, Workers,
+    Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
 
 /// Bytes in memory.
@@ -56,6 +57,10 @@ pub struct World {
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
+    /// High availability: its files, whether its CRM takes commands up, and what was asked for.
+    pub ha: HaFiles,
+    pub crm_is_away: bool,
+    pub ha_commands: Vec<&'static str>,
 }
 
 /// The host.
@@ -90,6 +95,7 @@ impl FakeHost {
         Host {
             corosync: own.clone(),
             cluster_files: own.clone(),
+            ha: own.clone(),
             disk: own.clone(),
             services: own.clone(),
             machine: own.clone(),
@@ -195,6 +201,36 @@ impl ClusterFiles for FakeHost {
     }
     fn guests(&self) -> BTreeSet<u32> {
         BTreeSet::new()
+    }
+}
+
+impl FakeHost {
+    fn ask_crm(&self, command: &'static str, disarm: &str) {
+        let mut world = self.world();
+        world.ha_commands.push(command);
+        if world.crm_is_away {
+            world.ha.crm_commands = Some(format!("{command}\n"));
+            return;
+        }
+        world.ha.manager_status = Some(format!("{{{disarm}}}"));
+        if world.ha.lrm_status.is_some() && !disarm.is_empty() {
+            let released = r#"{"state":"wait_for_agent_lock","mode":"disarm"}"#;
+            world.ha.lrm_status = Some(released.to_owned());
+        }
+    }
+}
+
+impl HighAvailability for FakeHost {
+    fn files(&self) -> HaFiles {
+        self.world().ha.clone()
+    }
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.ask_crm("disarm-ha freeze", r#""disarm":{"mode":"freeze","state":"disarmed"}"#);
+        ready(Ok(())).boxed()
+    }
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.ask_crm("arm-ha", "");
+        ready(Ok(())).boxed()
     }
 }
 

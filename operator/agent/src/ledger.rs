@@ -25,10 +25,26 @@ pub struct Ledger {
     pub pending: Option<Pending>,
     /// The outcome of the last stage.
     pub last: Option<Last>,
+    /// High availability was disarmed for a change and is to be armed again.
+    pub disarmed: Option<Disarmed>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: BTreeMap<HostName, String>,
     /// Secrets that were sealed for others in the highest change, by receiver.
     pub sealed: BTreeMap<HostName, String>,
+}
+
+/// That high availability was disarmed, or is about to be, until it is seen armed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Disarmed {
+    /// For this change.
+    pub change: ChangeNumber,
+    /// When the last stage of that change began or ended here.
+    pub since: BootTime,
+    /// It was seen disarmed or on the way to it.
+    pub seen: bool,
+    /// The change goes no further: nothing more is waited for.
+    pub overdue: bool,
 }
 
 /// A stage under way.
@@ -101,6 +117,21 @@ impl Ledger {
             std::cmp::Ordering::Less => Admission::Older,
             std::cmp::Ordering::Equal if self.digest == Some(digest) => Admission::Known,
             std::cmp::Ordering::Equal => Admission::Rewritten,
+        }
+    }
+
+    /// Notes that a stage with high availability disarmed begins: its time starts anew.
+    pub fn disarm_for(&mut self, change: ChangeNumber, now: BootTime) {
+        let before = self.disarmed.take().filter(|note| note.change == change);
+        let seen = before.is_some_and(|note| note.seen);
+        self.disarmed = Some(Disarmed { change, since: now, seen, overdue: false });
+    }
+
+    /// Notes for the same that a stage ended: after one that is not in force nothing more comes.
+    pub fn note_end(&mut self, result: StageResult, now: BootTime) {
+        if let Some(note) = &mut self.disarmed {
+            note.since = now;
+            note.overdue = result != StageResult::Confirmed;
         }
     }
 }

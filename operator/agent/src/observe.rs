@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::Document;
 use pvecm_core::drift::{HostDrift, Places, of_host};
+use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Digest};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
-    FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostLinkFault, HostQuorum,
+    FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
     Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running,
 };
 
@@ -28,6 +29,8 @@ pub struct Observation {
     pub pmxcfs_conf: Option<Vec<u8>>,
     /// /etc/corosync/corosync.conf.
     pub disk_conf: Option<Vec<u8>>,
+    /// High availability.
+    pub ha: Ha,
     /// Guests that are configured here.
     pub guests: BTreeSet<u32>,
     /// Addresses on the network cards.
@@ -48,6 +51,7 @@ impl Observation {
             // A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
             pmxcfs_conf: if mounted { host.cluster_files.read_conf().ok().flatten() } else { None },
             disk_conf: host.disk.read(DiskFile::Conf).ok().flatten(),
+            ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
@@ -77,6 +81,8 @@ pub struct Identity {
     pub corosync_version: Option<String>,
     /// Version of pve-cluster's package.
     pub pmxcfs_version: Option<String>,
+    /// Version of pve-ha-manager's package.
+    pub ha_manager_version: Option<String>,
     /// /etc/machine-id.
     pub machine_id: Option<String>,
     /// The kernel's boot id.
@@ -113,6 +119,10 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         quorum: corosync.and_then(quorum),
         link_faults: corosync.map(link_faults).unwrap_or_default(),
         guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
+        ha: Some(HostHa {
+            state: seen.ha.state.into(),
+            can_disarm: identity.ha_manager_version.as_deref().is_some_and(knows_disarm),
+        }),
         ledger: Some(LedgerStatus::default()),
         ..PveHostStatus::default()
     }

@@ -89,6 +89,11 @@ pub enum Action {
     RefreshStaleConfig {},
     /// Have every member read its own file again, until this host's daemon runs what it says.
     Reload {},
+    /// Have Proxmox VE release its watchdogs in the whole cluster, and remember that they are to be armed
+    /// again.
+    DisarmHa {},
+    /// Have Proxmox VE's high availability armed again.
+    ArmHa {},
 }
 
 /// What must hold on every host of the group before a stage counts as confirmed, besides what always
@@ -152,6 +157,22 @@ impl Stage {
     #[must_use]
     pub fn concerns(&self, host: &HostName) -> bool {
         self.hosts().any(|h| h == host)
+    }
+
+    /// Whether a host does this in the stage.
+    #[must_use]
+    pub fn has_action(&self, action: &Action) -> bool {
+        self.actions.values().flatten().any(|other| other == action)
+    }
+
+    /// Whether high availability is disarmed when these stages of a plan, in order, are over.
+    #[must_use]
+    pub fn disarmed_by<'a>(stages: impl IntoIterator<Item = &'a Self>) -> bool {
+        let last = stages.into_iter().filter_map(|stage| {
+            let arms = stage.has_action(&Action::ArmHa {});
+            (arms || stage.has_action(&Action::DisarmHa {})).then_some(!arms)
+        });
+        last.last().unwrap_or(false)
     }
 
     /// The worst that any of these stages may do.

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult};
 use crate::drift::HostDrift;
+use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
 /// Everything known about one cluster at one moment.
@@ -61,6 +62,10 @@ pub struct HostView {
     pub link_faults: BTreeSet<(LinkNumber, NodeId)>,
     /// The keys in which this host's own places differ, and have for a while.
     pub drift: Vec<HostDrift>,
+    /// What high availability does here.
+    pub ha: HaState,
+    /// The host has a `ha-manager` that knows `disarm-ha`.
+    pub can_disarm: bool,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
 }

@@ -8,9 +8,9 @@ use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
 use pvecm_core::protocol::Attempt;
 
-use super::Undone;
 use super::probe::{in_force, parent_in_force};
 use super::refresh::{refresh_stale_config, reload};
+use super::{Undone, ha};
 use crate::host_ports::Host;
 use crate::ledger::Pending;
 use crate::observe::Observation;
@@ -51,6 +51,8 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::Join {} => join(host, task).await.map_err(Undone::Stuck)?,
             Action::RefreshStaleConfig {} => refresh_stale_config(host, task).await?,
             Action::Reload {} => reload(host, task).await?,
+            Action::DisarmHa {} => ha::disarm(host, task.deadline_ms).await?,
+            Action::ArmHa {} => ha::arm(host, task.deadline_ms).await?,
         }
     }
     Ok(sealed)

@@ -15,6 +15,7 @@ use pvecm_core::protocol::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, undo_join};
+use super::ha::leaves_room;
 use super::probe::{holds, links_carry, parent_in_force, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
@@ -210,10 +211,10 @@ async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> 
         None
     };
     match effect {
-        Effect::RunChecks if stage.joining.contains_key(&me) => {
-            Some(Event::Checks(may_join(host, stage)))
-        }
-        Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
+        Effect::RunChecks => Some(Event::Checks(leaves_room(host, stage).and_then(|()| {
+            let joins = stage.joining.contains_key(&me);
+            if joins { may_join(host, stage) } else { checks(host, pending, me) }
+        }))),
         Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms).await)),
         Effect::WriteBack { over_parent } => {
             Some(Event::WrittenBack(write_back(host, stage, parent, over_parent).await))

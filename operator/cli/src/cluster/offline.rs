@@ -13,6 +13,7 @@ use kube::ResourceExt as _;
 use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Config, Document, Node};
 use pvecm_core::desired::{DesiredCluster, DesiredNode};
+use pvecm_core::ha::HaState;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
 use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
@@ -116,6 +117,8 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         members: member.map(|in_force| in_force.members.clone()).unwrap_or_default(),
         link_faults: BTreeSet::new(),
         drift: Vec::new(),
+        ha: facts.map_or(HaState::Absent, |facts| facts.ha),
+        can_disarm: facts.is_some_and(|facts| facts.can_disarm),
         applied: None,
     }
 }

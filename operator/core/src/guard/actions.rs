@@ -4,6 +4,7 @@ use super::case::{Case, Step};
 use super::refusal::Refusal;
 use crate::change::{Action, Course, Probe};
 use crate::conf::changed_values;
+use crate::desired::HighAvailability;
 use crate::ids::{HostName, NodeId};
 
 /// Forming and joining set a host's own configuration database aside: on a member, or on the wrong
@@ -37,13 +38,19 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         (Action::Join {}, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }
+        (Action::DisarmHa {} | Action::ArmHa {}, Course::Local) => {
+            case.desired.rollout.high_availability == HighAvailability::Disarm
+                && is_member(case, host)
+        }
         (
             Action::FormCluster {}
             | Action::SealAuthkey { .. }
             | Action::ReceiveAuthkey {}
             | Action::Join {}
             | Action::RefreshStaleConfig {}
-            | Action::Reload {},
+            | Action::Reload {}
+            | Action::DisarmHa {}
+            | Action::ArmHa {},
             Course::Local | Course::Write | Course::Start,
         ) => false,
     }

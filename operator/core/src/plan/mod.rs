@@ -7,13 +7,15 @@
 //!
 //! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, in
 //! this order; what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground`
-//! (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `join`, `votes`, `draft`
-//! (how stages are numbered).
+//! (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `links` and
+//! `moves`, `totem`, `join`, `votes`, `draft` (how stages are numbered), `ha` (what stands around
+//! stages that may stall the cluster).
 
 mod addresses;
 mod draft;
 mod form;
 mod ground;
+mod ha;
 mod join;
 mod links;
 mod moves;
@@ -107,7 +109,12 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             let plan = refresh::plan(desired, observed, &ground)?;
             Some(Next { plan, later: Vec::new(), puts_back: true })
         }
-        Ground::Cluster(ground) => change(desired, observed, &ground)?,
+        Ground::Cluster(ground) => {
+            let next = change(desired, observed, &ground)?;
+            let bracketed =
+                |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, &ground)?, ..next });
+            next.map(bracketed).transpose()?
+        }
     };
     if let Some(next) = &next {
         refuse_paused(observed, &next.plan)?;

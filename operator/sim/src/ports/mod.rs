@@ -16,8 +16,9 @@ use futures::future::BoxFuture;
 use pvecm_agent::host_ports::Host;
 use pvecm_agent::ports::{
     BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
-    LedgerStore, Machine, Network, Services, Unit, Workers,
+    HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 use tokio::sync::oneshot;
@@ -48,6 +49,7 @@ impl Port {
         Host {
             corosync: own.clone(),
             cluster_files: own.clone(),
+            ha: own.clone(),
             disk: own.clone(),
             services: own.clone(),
             machine: own.clone(),
@@ -210,6 +212,19 @@ impl Services for Port {
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         self.effect(|world| world.end_pmxcfs(self.at));
         async { Ok(()) }.boxed()
+    }
+}
+
+/// The simulated hosts are without high availability, as a host is whose LRM never ran.
+impl HighAvailability for Port {
+    fn files(&self) -> HaFiles {
+        HaFiles::default()
+    }
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>> {
+        async { Err("there is no ha-manager on this host".to_owned()) }.boxed()
+    }
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.disarm()
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Action, ConfText, Course, Plan, Stage};
 use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form};
-use crate::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, MaxRisk, Rollout};
+use crate::desired::{
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+};
+use crate::ha::HaState;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 use crate::quorum::{expected, is_quorate};
@@ -50,6 +53,7 @@ impl World {
             rollout: Rollout {
                 approval: Approval::Automatic,
                 max_risk: MaxRisk::Live,
+                high_availability: HighAvailability::RequireIdle,
                 confirm_timeout_secs: 30,
                 drift: Drift::Correct,
                 paused: false,
@@ -233,6 +237,8 @@ fn empty_host(number: u32) -> HostView {
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
         drift: Vec::new(),
+        ha: HaState::Absent,
+        can_disarm: false,
         applied: None,
     }
 }
