@@ -86,7 +86,7 @@ fn pauses(lab: &Lab, admin: &Path) -> Result<()> {
     apply(lab, &kept)?;
     let refused = run("pause")?;
     println!("{}", refused.stderr.trim());
-    ensure!(refused.code == 3 && paused()? == "false", "not refused: {refused:?}");
+    ensure!(refused.code == 1 && paused()? == "false", "not refused: {refused:?}");
     ensure!(refused.stderr.contains("`lab`"), "the owner is not named: {refused:?}");
     Ok(())
 }

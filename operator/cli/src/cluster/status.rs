@@ -1,7 +1,5 @@
 //! `kubectl pvecm status`: one screen.
 
-use std::process::ExitCode;
-
 use kube::ResourceExt as _;
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{LinkFault, NodeStatus, PveClusterStatus};
@@ -9,21 +7,15 @@ use pvecm_crds::condition::kind;
 
 use super::read;
 use crate::cli::Connection;
+use crate::exit::Verdict;
 use crate::output::{Format, print, table};
 
 /// Prints the cluster's status.
-pub async fn run(
-    name: &str,
-    output: Option<Format>,
-    connection: &Connection,
-) -> anyhow::Result<ExitCode> {
+pub async fn run(name: &str, output: Format, connection: &Connection) -> anyhow::Result<Verdict> {
     let (client, namespace) = connection.connect().await?;
     let cluster = read::cluster(&client, &namespace, name).await?;
-    match output {
-        None => print!("{}", shown(&cluster)),
-        Some(_) => print(output, &cluster.status, |_| String::new())?,
-    }
-    Ok(ExitCode::SUCCESS)
+    print(output, &cluster.status, || shown(&cluster).into_bytes())?;
+    Ok(Verdict::Fine)
 }
 
 fn shown(cluster: &PveCluster) -> String {

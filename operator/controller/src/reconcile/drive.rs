@@ -58,6 +58,18 @@ pub enum Ending {
     Failed,
 }
 
+impl Ending {
+    /// Whether this is what a person has to hear of, rather than the other.
+    fn is_worse_than(self, other: Self) -> bool {
+        let rank = |ending| match ending {
+            Self::Succeeded | Self::Superseded => 0,
+            Self::RolledBack => 1,
+            Self::Failed => 2,
+        };
+        rank(self) > rank(other)
+    }
+}
+
 /// What is to be done about a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -261,37 +273,20 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
     // All have confirmed it, and a person was faster than this look: it will never be seen.
     let past = stage.course != Course::Local && replaced(stage, hosts, stage.config.digest);
     for host in stage.hosts().collect::<BTreeSet<_>>() {
-        let Some(view) = hosts.get(host) else {
-            silent.get_or_insert_with(|| format!("there is no PveHost {host}"));
-            continue;
-        };
-        let ending = match result(change, view) {
-            Some(StageResult::Confirmed) => {
-                if let Some(why) = unseen(host, stage, view).filter(|_| !past) {
-                    running.get_or_insert(why);
+        match word(change, stage, (host, hosts.get(host))) {
+            Word::Seen => {}
+            Word::Unseen(_) if past => {}
+            Word::Unseen(why) | Word::Working(why) => {
+                running.get_or_insert(why);
+            }
+            Word::Silent(why) => {
+                silent.get_or_insert(why);
+            }
+            Word::Ended(ending, why) => {
+                if ended.as_ref().is_none_or(|(so_far, _)| ending.is_worse_than(*so_far)) {
+                    ended = Some((ending, why));
                 }
-                continue;
             }
-            Some(StageResult::RolledBack | StageResult::Refused) => Ending::RolledBack,
-            Some(StageResult::Failed) => Ending::Failed,
-            Some(StageResult::Prepared | StageResult::Acting) if view.connected => {
-                running.get_or_insert_with(|| format!("{host} is working on it"));
-                continue;
-            }
-            Some(StageResult::Prepared | StageResult::Acting) | None => {
-                silent.get_or_insert_with(|| silence(host, view));
-                continue;
-            }
-        };
-        let said = view.applied.as_ref().map_or("", |applied| applied.message.as_str());
-        let worse = ended
-            .as_ref()
-            .is_none_or(|(so_far, _)| *so_far == Ending::RolledBack && ending == Ending::Failed);
-        if worse {
-            // What the group ended together names the host that it is about.
-            let named = stage.hosts().any(|host| said.starts_with(host.as_str()));
-            let sentence = if named { said.to_owned() } else { format!("{host}: {said}") };
-            ended = Some((ending, sentence));
         }
     }
     // An end is written only when no host that is heard is still at work: the next plan must not
@@ -306,6 +301,49 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
         }
         (None, None, None) => Progress::Held,
     }
+}
+
+/// What one host's word on the released stage comes to.
+enum Word {
+    /// Confirmed, and it shows.
+    Seen,
+    /// Confirmed, and this does not show yet.
+    Unseen(String),
+    Working(String),
+    Silent(String),
+    Ended(Ending, String),
+}
+
+fn word(change: &OpenChange, stage: &Stage, (host, view): (&HostName, Option<&HostView>)) -> Word {
+    let Some(view) = view else { return Word::Silent(format!("there is no PveHost {host}")) };
+    let ending = match result(change, view) {
+        Some(StageResult::Confirmed) => {
+            return unseen(host, stage, view).map_or(Word::Seen, Word::Unseen);
+        }
+        Some(StageResult::Prepared | StageResult::Acting) if view.connected => {
+            return Word::Working(format!("{host} is working on it"));
+        }
+        Some(StageResult::Prepared | StageResult::Acting) | None => {
+            return outgrown(change, host, view).map_or_else(
+                || Word::Silent(silence(host, view)),
+                |why| Word::Ended(Ending::Superseded, why),
+            );
+        }
+        Some(StageResult::RolledBack | StageResult::Refused) => Ending::RolledBack,
+        Some(StageResult::Failed) => Ending::Failed,
+    };
+    let said = view.applied.as_ref().map_or("", |applied| applied.message.as_str());
+    // What the group ended together names the host that it is about.
+    let named = stage.hosts().any(|host| said.starts_with(host.as_str()));
+    Word::Ended(ending, if named { said.to_owned() } else { format!("{host}: {said}") })
+}
+
+/// That a host has obeyed a newer change: it never goes back to an older one, and this one, made
+/// from an API server that was restored from a backup, would be waited for without end.
+fn outgrown(change: &OpenChange, host: &HostName, view: &HostView) -> Option<String> {
+    let newest = view.applied.as_ref().map(|applied| applied.change)?;
+    (newest > change.number)
+        .then(|| format!("{host} has obeyed change {} already, and obeys no older one", newest.0))
 }
 
 fn silence(host: &HostName, view: &HostView) -> String {

@@ -292,3 +292,15 @@ fn a_change_whose_disarming_was_undone_meanwhile_ends_and_is_planned_anew() {
     assert_eq!(disarmed(HaState::Disarmed), Next::Release(2));
     ends(&disarmed(HaState::Active), Ending::Superseded);
 }
+
+#[test]
+fn a_change_from_a_restored_backup_ends_where_the_hosts_have_obeyed_a_newer_one() {
+    let newer = AppliedStage { change: ChangeNumber(12), ..applied(1, StageResult::Confirmed) };
+    ends(&at(&change(1), &hosts(7, newer.clone())), Ending::Superseded);
+    // Not while one of them is at work, and an older one is a host that has yet to begin.
+    let mut busy = hosts(7, newer);
+    busy.insert(host("n2"), view(5, Some(applied(1, StageResult::Acting))));
+    waits_for(&at(&change(1), &busy), "n2");
+    let older = AppliedStage { change: ChangeNumber(8), ..applied(1, StageResult::Confirmed) };
+    waits_for(&at(&change(1), &hosts(4, older)), "n1");
+}
