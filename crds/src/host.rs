@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use status::{
     AppliedStage, FileView, Files, HostAddress, HostCluster, HostLinkFault, HostQuorum, Ledger,
-    Membership, Pmxcfs, PveHostStatus, Running, SealedSecret,
+    Membership, Pmxcfs, PveHostStatus, Running, SealedSecret, StartedWith,
 };
 
 /// What a person says of one machine.

@@ -26,7 +26,8 @@ pub struct Totem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 36, max = 720_000))]
     pub consensus_millis: Option<i32>,
-    /// How links share the traffic.
+    /// How links share the traffic. A daemon takes another value only when it starts: corosync restarts
+    /// on one host after the other, so the change waits for approval under `maxRisk: Live`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_mode: Option<LinkMode>,
     /// Which address family a host name is resolved to.

@@ -158,6 +158,7 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         },
         Action::ReceiveAuthkey {} => core::Action::ReceiveAuthkey {},
         Action::Join {} => core::Action::Join {},
+        Action::RestartCorosync {} => core::Action::RestartCorosync {},
     })
 }
 
@@ -170,6 +171,7 @@ impl From<&core::Action> for Action {
             }
             core::Action::ReceiveAuthkey {} => Self::ReceiveAuthkey {},
             core::Action::Join {} => Self::Join {},
+            core::Action::RestartCorosync {} => Self::RestartCorosync {},
         }
     }
 }
@@ -181,6 +183,9 @@ fn probe_to_core(probe: &Probe) -> Result<core::Probe, ConvertError> {
         }
         Probe::LinkConnected { link } => {
             core::Probe::LinkConnected { link: id_number("linkConnected.link", (*link).into())? }
+        }
+        Probe::StartedWith { key, value } => {
+            core::Probe::StartedWith { key: key.clone(), value: value.clone() }
         }
         Probe::Membership { nodes } => core::Probe::Membership {
             nodes: nodes
@@ -198,6 +203,9 @@ impl From<&core::Probe> for Probe {
                 Self::RunningValue { key: key.clone(), value: value.clone() }
             }
             core::Probe::LinkConnected { link } => Self::LinkConnected { link: link.get().into() },
+            core::Probe::StartedWith { key, value } => {
+                Self::StartedWith { key: key.clone(), value: value.clone() }
+            }
             core::Probe::Membership { nodes } => {
                 Self::Membership { nodes: nodes.iter().map(|id| id.get().into()).collect() }
             }
@@ -222,7 +230,7 @@ macro_rules! same_variants {
 }
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
-same_variants!(Course, core::Course: Local, Write, Start);
+same_variants!(Course, core::Course: Local, Write, Start, Restart);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed
 );

@@ -18,8 +18,10 @@ use tokio::time::Instant;
 
 use crate::api::Wanted;
 use crate::host_ports::Host;
-use crate::ledger::{Admission, Book, Last, Pending};
-use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
+use crate::ledger::{Admission, Book, Last, Pending, Started};
+use crate::observe::{
+    Conditions, Fact, Identity, Observation, facts, number, started_with, status,
+};
 use crate::ports::{CorosyncEvent, DiskFile};
 use crate::seal::SealingKey;
 use crate::stage::Undone;
@@ -119,7 +121,7 @@ impl Agent {
         mut inputs: Inputs,
         out: &watch::Sender<Option<PveHostStatus>>,
     ) -> anyhow::Result<()> {
-        self.look();
+        self.look()?;
         self.recover()?;
         let mut last_tick = Instant::now();
         loop {
@@ -141,7 +143,7 @@ impl Agent {
                     false
                 }
                 Some((attempt, event)) = self.job_answers.recv() => {
-                    self.look();
+                    self.look()?;
                     self.event(attempt, event)?;
                     true
                 }
@@ -155,7 +157,7 @@ impl Agent {
                 }
             };
             if look {
-                self.look();
+                self.look()?;
             }
         }
     }
@@ -164,8 +166,24 @@ impl Agent {
         self.local_runs || self.group_run.as_ref().is_some_and(|run| run.outcome.is_none())
     }
 
-    fn look(&mut self) {
+    fn look(&mut self) -> anyhow::Result<()> {
         self.seen = Observation::take(&self.host);
+        let Some(ticks) = self.seen.corosync.as_ref().and_then(|corosync| corosync.started) else {
+            return Ok(());
+        };
+        let boot_id = self.host.clock.now().boot_id;
+        let known = self.book.ledger().started.as_ref();
+        let values = match known.filter(|s| s.boot_id == boot_id && s.ticks == ticks) {
+            Some(started) => started.values.clone(),
+            None => {
+                let values = started_with(&self.seen);
+                let started = Started { boot_id, ticks, values: values.clone() };
+                self.book.change(|ledger| ledger.started = Some(started))?;
+                values
+            }
+        };
+        self.seen.started = values;
+        Ok(())
     }
 
     /// Whether a full look is due.
@@ -289,6 +307,7 @@ impl Agent {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
             parent: text,
+            daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
             had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
             stage,
             record: None,

@@ -13,7 +13,7 @@ use pvecm_core::protocol::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::action::{Task, join, may_join, undo_join};
+use super::action::{Task, join, may_join, restart, undo_join, undo_restart};
 use super::probe::{holds, links_carry, parent_in_force, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
@@ -208,7 +208,7 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option
         None
     };
     match effect {
-        Effect::RunChecks if stage.joining.contains_key(&me) => {
+        Effect::RunChecks if stage.course == Course::Start && stage.joining.contains_key(&me) => {
             Some(Event::Checks(may_join(host, stage)))
         }
         Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
@@ -216,12 +216,20 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option
         Effect::WriteBack { over_parent } => {
             Some(Event::WrittenBack(write_back(host, stage, parent, over_parent)))
         }
+        Effect::Undo if stage.course == Course::Restart => {
+            Some(Event::Undone(undo_restart(host, stage)))
+        }
         Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt))),
         Effect::Act => {
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
             let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
-            Some(Event::Acted(join(host, &task)))
+            let acted = if stage.course == Course::Restart {
+                restart(host, &task)
+            } else {
+                join(host, &task)
+            };
+            Some(Event::Acted(acted))
         }
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
         Effect::TakeClusterFile => silent(take_cluster_file(host)),
@@ -246,7 +254,11 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
             host.corosync.check(&stage.config.text)?;
             new_addresses_answer(host, stage, pending.parent.as_deref(), me)
         }
-        Course::Start | Course::Local => Ok(()),
+        // It will start with this text.
+        Course::Restart if stage.joining.contains_key(&me) => {
+            host.corosync.check(&stage.config.text)
+        }
+        Course::Start | Course::Restart | Course::Local => Ok(()),
     }
 }
 

@@ -53,6 +53,7 @@ fn pending(fake: &FakeHost, stage: Stage, expects: Option<Parent>) -> Pending {
         stage,
         expects,
         parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
+        daemon: fake.world().started,
         had_authkey,
         record: None,
         recorded_at: fake.now(),

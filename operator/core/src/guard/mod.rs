@@ -60,6 +60,8 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         actions::are_in_their_place,
         actions::keys_go_to_their_owners,
         actions::changes_are_proven,
+        actions::restarts_follow,
+        actions::risks_are_told,
     ];
     guards.iter().try_for_each(|guard| guard(case))
 }

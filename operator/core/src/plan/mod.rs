@@ -5,10 +5,11 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, in
-//! this order; what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground`
-//! (may anything be planned at all), `form`, `links` and `moves`, `totem`, `join`, `votes`, `draft`
-//! (how stages are numbered).
+//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, or what
+//! takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
+//! in [`Report::waiting_for`]. Where to read next: `ground`
+//! (may anything be planned at all), `form`, `links` and `moves`, `totem`, `join`, `votes`, `restarts`,
+//! `draft` (how stages are numbered).
 
 mod addresses;
 mod draft;
@@ -19,6 +20,7 @@ mod links;
 mod moves;
 mod pages;
 mod report;
+mod restarts;
 mod totem;
 mod votes;
 
@@ -107,29 +109,34 @@ fn change(
     let links = links::goal(desired, ground)?;
     let totem = totem::goal(desired, ground);
     let votes = votes::goal(ground)?;
+    let restarts = restarts::goal(desired, ground);
+    let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
+    let at_last = || later_votes.clone().into_iter().chain(later_restarts.clone());
 
     if !links.is_empty() {
         let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
         let later_totem = totem::summary(&totem);
-        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(later_votes);
+        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(at_last());
         return Ok(Some(Next { plan, later: later.collect() }));
     }
     if totem != TotemOptions::default() {
         let plan = totem::plan(desired, observed, (ground, totem))?;
-        let later = joins(joiners).into_iter().chain(later_votes).collect();
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
         return Ok(Some(Next { plan, later }));
     }
     if let Some(node) = joiners.next() {
         let plan = join::plan(desired, observed, (ground, node))?;
-        let later = joins(joiners).into_iter().chain(later_votes).collect();
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
         return Ok(Some(Next { plan, later }));
     }
     if !votes.is_empty() {
         let plan = votes::plan(desired, observed, (ground, &votes))?;
-        return Ok(Some(Next { plan, later: Vec::new() }));
+        return Ok(Some(Next { plan, later: later_restarts.into_iter().collect() }));
     }
-    Ok(None)
+    let Some(goal) = restarts else { return Ok(None) };
+    let plan = restarts::plan(desired, observed, (ground, &goal))?;
+    Ok(Some(Next { plan, later: Vec::new() }))
 }
 
 /// A paused host does nothing: a stage that needs it would time out and be undone.

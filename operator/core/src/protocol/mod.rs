@@ -73,11 +73,11 @@ pub struct Setup {
     pub me: NodeId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// `Write` or `Start`; a `Local` stage has no use for a machine.
+    /// `Write`, `Start` or `Restart`; a `Local` stage has no use for a machine.
     pub course: Course,
     /// The members that prepare, vote and confirm. Never empty.
     pub group: BTreeSet<NodeId>,
-    /// Hosts that become members in this stage and confirm, but do not vote.
+    /// Hosts that start corosync in this stage and confirm, but do not vote.
     pub joining: BTreeSet<NodeId>,
     /// What people call the hosts; one without a name is `host` and its number.
     pub names: BTreeMap<NodeId, HostName>,

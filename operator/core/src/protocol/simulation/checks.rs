@@ -11,6 +11,8 @@ use crate::protocol::{Message, Outcome, Phase, Record};
 #[derive(Debug)]
 pub(super) struct Checks {
     voters: usize,
+    /// The host beyond the voters is a member that all wait for.
+    restarts: bool,
     pub(super) broken: Option<String>,
     pub(super) outcomes: BTreeMap<NodeId, Outcome>,
     /// The first vote of each host on "does it begin?" and on "does it stay?".
@@ -23,9 +25,10 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(voters: usize) -> Self {
+    pub(super) fn new(voters: usize, restarts: bool) -> Self {
         Self {
             voters,
+            restarts,
             broken: None,
             outcomes: BTreeMap::new(),
             begin: BTreeMap::new(),
@@ -69,6 +72,8 @@ impl Checks {
     /// A ledger entry: votes may not change before the count is over.
     pub(super) fn persisted(&mut self, at: usize, before: Option<&Record>, now: &Record) {
         if at >= self.voters {
+            let unprepared = before.is_none() && matches!(now.phase, Phase::Unwritten { .. });
+            self.refused |= self.restarts && unprepared;
             return;
         }
         if let Some(before) = before.filter(|record| record.phase.is_outcome()) {
