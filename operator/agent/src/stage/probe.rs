@@ -272,6 +272,21 @@ mod tests {
         assert!(!holds(membership(&[1])) && !holds(membership(&[1, 2, 3])));
     }
 
+    #[test]
+    fn what_a_daemon_was_started_with_is_asked_only_of_those_that_start() {
+        let value = "rr".to_owned();
+        let probe = Probe::StartedWith { key: "totem.link_mode".to_owned(), value };
+        let mut stage = Stage { probes: vec![probe], ..stage(&[]) };
+        stage.joining = [(node(2), "n2".parse().unwrap())].into();
+        let mut seen = good();
+        assert_eq!(holds(&stage, Some(node(1)), &seen), Ok(()));
+        assert!(holds(&stage, Some(node(2)), &seen).is_err(), "nobody knows");
+        seen.started = [("totem.link_mode".to_owned(), "passive".to_owned())].into();
+        assert!(holds(&stage, Some(node(2)), &seen).is_err());
+        seen.started = [("totem.link_mode".to_owned(), "rr".to_owned())].into();
+        assert_eq!(holds(&stage, Some(node(2)), &seen), Ok(()));
+    }
+
     /// A stage of nodes 1 and 2 after which these links must be connected.
     fn stage(links: &[u32]) -> Stage {
         let link = |link: &u32| Probe::LinkConnected { link: LinkNumber::try_from(*link).unwrap() };

@@ -10,7 +10,7 @@ use pvecm_core::protocol::{Attempt, Event, Message};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Undone;
-use super::action::{Task, join, may_join, run as run_actions, undo_join};
+use super::action::{Task, join, may_join, restart, run as run_actions, undo_join, undo_restart};
 use super::run::{GroupRun, JobEvent, Jobs};
 use crate::fake::{FakeHost, MemoryStore, World};
 use crate::ledger::{Book, Pending};
@@ -48,12 +48,13 @@ fn stage(course: Course) -> Stage {
 
 fn pending(fake: &FakeHost, stage: Stage, expects: Option<Parent>) -> Pending {
     let had_authkey = fake.world().disk.contains_key(&DiskFile::Authkey);
+    let daemon = fake.world().started;
     Pending {
         attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
         stage,
         expects,
         parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
-        daemon: fake.world().started,
+        daemon,
         had_authkey,
         record: None,
         recorded_at: fake.now(),
@@ -279,4 +280,53 @@ fn a_lock_that_somebody_else_keeps_lets_nothing_be_written() {
     }
     assert_eq!(lone.fake.world().pmxcfs_conf.as_deref(), Some(text(1).as_bytes()));
     assert_ne!(lone.run.outcome.as_ref().map(|outcome| outcome.0), Some(StageResult::Confirmed));
+}
+
+/// A member that restarts with the text in force, and goes back to another one.
+fn restarting(fake: &FakeHost) -> Pending {
+    let stage = Stage { config: conf(1), back: Some(conf(3)), ..stage(Course::Restart) };
+    pending(fake, stage, Some(parent()))
+}
+
+#[test]
+fn a_restart_starts_another_daemon_once_even_when_the_agent_ends_in_between() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    for _ in 0..2 {
+        with_task(&fake, &pending, |task| restart(&fake.host(), task).unwrap());
+        assert_eq!(fake.world().started, Some(2));
+        assert!(fake.world().corosync_runs);
+    }
+}
+
+#[test]
+fn a_restart_that_ends_in_the_old_daemon_or_none_is_none() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    fake.world().corosync_ends = true;
+    with_task(&fake, &pending, |task| {
+        assert_eq!(restart(&fake.host(), task).unwrap_err(), "corosync ended after it was started");
+    });
+}
+
+#[test]
+fn a_member_that_does_not_come_back_starts_with_the_old_text() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    fake.world().corosync_starts = false;
+    with_task(&fake, &pending, |task| restart(&fake.host(), task).unwrap_err());
+    fake.world().corosync_starts = true;
+    undo_restart(&fake.host(), &pending.stage).unwrap();
+    assert_eq!(fake.world().disk[&DiskFile::Conf], text(3).as_bytes());
+    assert!(fake.world().corosync_runs && fake.world().running == Some(text(3)));
+}
+
+#[test]
+fn a_file_that_a_person_put_on_the_disk_meanwhile_survives_the_undoing_of_a_restart() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    fake.world().disk.insert(DiskFile::Conf, text(9).into());
+    assert!(undo_restart(&fake.host(), &pending.stage).is_err());
+    assert_eq!(fake.world().disk[&DiskFile::Conf], text(9).as_bytes());
+    assert_eq!(fake.world().started, Some(1));
 }
