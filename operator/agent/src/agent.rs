@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ids::{Digest, HostName, NodeId};
@@ -51,6 +52,18 @@ pub struct Inputs {
     pub token_expiry: watch::Receiver<Option<jiff::Timestamp>>,
     /// Where the loop says that it turns.
     pub(crate) beat: Beat,
+}
+
+impl Inputs {
+    /// What comes in, with nobody yet who watches whether the loop turns.
+    #[must_use]
+    pub fn new(
+        corosync: mpsc::UnboundedReceiver<CorosyncEvent>,
+        wanted: mpsc::UnboundedReceiver<Wanted>,
+        token_expiry: watch::Receiver<Option<jiff::Timestamp>>,
+    ) -> Self {
+        Self { corosync, wanted, token_expiry, beat: Beat::default() }
+    }
 }
 
 type LocalAnswer = (Attempt, Result<Sealed, Undone>);
@@ -129,7 +142,23 @@ impl Agent {
             self.step().context("the ledger cannot be kept")?;
             self.publish(out, *inputs.token_expiry.borrow());
             let pause = if self.busy() { BUSY } else { REST };
+            // In a fixed order, so that a simulation repeats. What comes first cannot keep the rest
+            // waiting: the timer has its period, and jobs are few.
             let look = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(last_tick + pause) => {
+                    last_tick = Instant::now();
+                    self.timer()?
+                }
+                Some((attempt, event)) = self.job_answers.recv() => {
+                    self.look()?;
+                    self.event(attempt, event)?;
+                    true
+                }
+                Some((attempt, result)) = self.local_answers.recv() => {
+                    self.local_done(attempt, result)?;
+                    true
+                }
                 Some(event) = inputs.corosync.recv() => {
                     self.corosync(event)?;
                     tokio::time::sleep(SETTLE).await;
@@ -141,19 +170,6 @@ impl Agent {
                 Some(wanted) = inputs.wanted.recv() => {
                     self.wanted(wanted);
                     false
-                }
-                Some((attempt, event)) = self.job_answers.recv() => {
-                    self.look()?;
-                    self.event(attempt, event)?;
-                    true
-                }
-                Some((attempt, result)) = self.local_answers.recv() => {
-                    self.local_done(attempt, result)?;
-                    true
-                }
-                () = tokio::time::sleep_until(last_tick + pause) => {
-                    last_tick = Instant::now();
-                    self.timer()?
                 }
             };
             if look {
@@ -173,16 +189,17 @@ impl Agent {
         };
         let boot_id = self.host.clock.now().boot_id;
         let known = self.book.ledger().started.as_ref();
-        let values = match known.filter(|s| s.boot_id == boot_id && s.ticks == ticks) {
-            Some(started) => started.values.clone(),
-            None => {
-                let values = started_with(&self.seen);
-                let started = Started { boot_id, ticks, values: values.clone() };
-                self.book.change(|ledger| ledger.started = Some(started))?;
-                values
-            }
-        };
-        self.seen.started = values;
+        if let Some(known) = known.filter(|s| s.boot_id == boot_id && s.ticks == ticks) {
+            self.seen.started.clone_from(&known.values);
+            return Ok(());
+        }
+        let values = started_with(&self.seen);
+        self.seen.started.clone_from(&values);
+        // Nothing yet: the daemon is still starting, or its file is not understood.
+        if !values.is_empty() {
+            let started = Started { boot_id, ticks, values };
+            self.book.change(|ledger| ledger.started = Some(started))?;
+        }
         Ok(())
     }
 
@@ -349,7 +366,7 @@ impl Agent {
         let (host, key, answers) = (self.host.clone(), self.key.clone(), self.locals.clone());
         let pinned = self.book.ledger().pinned.clone();
         let actions = pending.stage.actions.get(&self.name).cloned().unwrap_or_default();
-        std::thread::spawn(move || {
+        let carried_out = async move {
             let timeout_ms = u64::from(pending.stage.confirm_timeout_secs) * 1000;
             // Counted from the first try: a crash gives no new time, and after a reboot none is left.
             let same_boot = pending.recorded_at.boot_id == host.clock.now().boot_id;
@@ -361,9 +378,10 @@ impl Agent {
                 pinned: &pinned,
                 deadline_ms: begun,
             };
-            let result = run_actions(&host, &task, &actions);
+            let result = run_actions(&host, &task, &actions).await;
             let _ = answers.send((pending.attempt, result));
-        });
+        };
+        self.host.workers.spawn(carried_out.boxed());
     }
 
     fn local_done(

@@ -5,6 +5,8 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use pvecm_core::conf::Document;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
@@ -12,7 +14,7 @@ use pvecm_core::protocol::Attempt;
 use crate::host_ports::Host;
 use crate::ports::{
     BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
-    Disk, DiskFile, LedgerStore, Machine, Network, Services, Unit,
+    Disk, DiskFile, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
 
 /// Bytes in memory.
@@ -93,7 +95,8 @@ impl FakeHost {
             services: own.clone(),
             machine: own.clone(),
             network: own.clone(),
-            clock: own,
+            clock: own.clone(),
+            workers: own,
         }
     }
 }
@@ -160,27 +163,29 @@ impl ClusterFiles for FakeHost {
     fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
         Ok(self.world().pmxcfs_conf.clone())
     }
-    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()> {
+    fn replace_conf<'a>(&'a self, text: Option<&'a [u8]>) -> BoxFuture<'a, io::Result<()>> {
         let clustered = self.world().corosync_runs;
         self.world().pmxcfs_conf = text.map(<[u8]>::to_vec);
         if let Some(text) = text.filter(|_| clustered) {
             self.world().disk.insert(DiskFile::Conf, text.to_vec());
             let _ = self.reload();
         }
-        Ok(())
+        ready(Ok(())).boxed()
     }
     fn stamp(&self) -> Option<String> {
         None
     }
-    fn lock(&self, _: u64) -> io::Result<Box<dyn ConfLock>> {
+    fn lock(&self, _: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         if self.world().foreign_lock {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock"));
+            let held = io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock");
+            return ready(Err(held)).boxed();
         }
         let mut world = self.world();
         if let Some(text) = world.meanwhile.take() {
             world.pmxcfs_conf = Some(text);
         }
-        Ok(Box::new(FakeLock))
+        let lock: Box<dyn ConfLock> = Box::new(FakeLock);
+        ready(Ok(lock)).boxed()
     }
     fn guests(&self) -> BTreeSet<u32> {
         BTreeSet::new()
@@ -214,11 +219,13 @@ impl Disk for FakeHost {
 }
 
 impl Services for FakeHost {
-    fn start(&self, unit: Unit) -> Result<(), String> {
+    fn start(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         let mut world = self.world();
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         match unit {
-            Unit::Corosync if !world.corosync_starts => return Err("corosync: failed".to_owned()),
+            Unit::Corosync if !world.corosync_starts => {
+                return ready(Err("corosync: failed".to_owned())).boxed();
+            }
             Unit::Corosync => {
                 if !world.corosync_runs {
                     world.started = Some(world.started.unwrap_or(0) + 1);
@@ -233,20 +240,20 @@ impl Services for FakeHost {
                 }
             }
         }
-        Ok(())
+        ready(Ok(())).boxed()
     }
-    fn stop(&self, unit: Unit) -> Result<(), String> {
+    fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         match unit {
             Unit::Corosync => self.world().corosync_runs = false,
             Unit::PveCluster => self.world().pmxcfs_runs = false,
         }
-        Ok(())
+        ready(Ok(())).boxed()
     }
-    fn start_local_pmxcfs(&self) -> Result<(), String> {
-        Ok(())
+    fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        ready(Ok(())).boxed()
     }
-    fn stop_local_pmxcfs(&self) -> Result<(), String> {
-        Ok(())
+    fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        ready(Ok(())).boxed()
     }
 }
 
@@ -277,7 +284,14 @@ impl Clock for FakeHost {
     fn now(&self) -> BootTime {
         BootTime { boot_id: "boot".to_owned(), millis: self.world().millis }
     }
-    fn sleep_ms(&self, millis: u64) {
+    fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
         self.world().millis += millis;
+        ready(()).boxed()
+    }
+}
+
+impl Workers for FakeHost {
+    fn spawn(&self, job: BoxFuture<'static, ()>) {
+        std::thread::spawn(move || futures::executor::block_on(job));
     }
 }

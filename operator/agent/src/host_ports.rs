@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::host::{Cards, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd};
-use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Network, Services};
+use crate::host::{
+    Cards, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
+};
+use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Network, Services, Workers};
 
 /// One host, real or not.
 #[derive(Clone)]
@@ -22,6 +24,8 @@ pub struct Host {
     pub network: Arc<dyn Network>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where jobs run.
+    pub workers: Arc<dyn Workers>,
 }
 
 impl std::fmt::Debug for Host {
@@ -42,6 +46,7 @@ impl Host {
             machine: Arc::new(RealMachine),
             network: Arc::new(Cards),
             clock: Arc::new(RealClock::new()?),
+            workers: Arc::new(Threads),
         })
     }
 }

@@ -9,7 +9,7 @@ mod services;
 
 pub use corosync::{RealCorosync, watch};
 pub use disk::{FileStore, RealDisk, replace_file};
-pub use machine::{RealClock, RealMachine};
+pub use machine::{RealClock, RealMachine, Threads};
 pub use network::Cards;
 pub use pmxcfs::RealPmxcfs;
 pub use services::Systemd;

@@ -1,11 +1,12 @@
 //! One attempt at a stage of the group: feeds the protocol's machine and carries out what it says.
 //!
-//! Whatever may take long (checks, writes behind a lock, starting services) runs on a thread of its own
-//! and answers by an event, so that the host goes on voting meanwhile.
+//! Whatever may take long (checks, writes behind a lock, starting services) is a job of its own and
+//! answers by an event, so that the host goes on voting meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{
@@ -187,18 +188,19 @@ impl GroupRun {
     fn spawn(&self, effect: Effect) {
         let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
         let me = self.me;
-        std::thread::spawn(move || {
+        let carried_out = async move {
             let Attempt { change, stage, attempt: _ } = pending.attempt;
             tracing::info!(change = change.0, stage, ?effect, "carrying out");
-            if let Some(event) = job(&jobs, &pending, (effect, me)) {
+            if let Some(event) = job(&jobs, &pending, (effect, me)).await {
                 let _ = jobs.answers.send((pending.attempt, event));
             }
-        });
+        };
+        self.jobs.host.workers.spawn(carried_out.boxed());
     }
 }
 
 /// One long effect. `None`: it answers by what is seen later.
-fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
+async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
     let (host, stage, parent) = (&jobs.host, &pending.stage, pending.parent.as_deref());
     let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
     let silent = |done: Result<(), String>| {
@@ -212,22 +214,22 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option
             Some(Event::Checks(may_join(host, stage)))
         }
         Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
-        Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms))),
+        Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms).await)),
         Effect::WriteBack { over_parent } => {
-            Some(Event::WrittenBack(write_back(host, stage, parent, over_parent)))
+            Some(Event::WrittenBack(write_back(host, stage, parent, over_parent).await))
         }
         Effect::Undo if stage.course == Course::Restart => {
-            Some(Event::Undone(undo_restart(host, stage)))
+            Some(Event::Undone(undo_restart(host, stage).await))
         }
-        Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt))),
+        Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt).await)),
         Effect::Act => {
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
             let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
             let acted = if stage.course == Course::Restart {
-                restart(host, &task)
+                restart(host, &task).await
             } else {
-                join(host, &task)
+                join(host, &task).await
             };
             Some(Event::Acted(acted))
         }

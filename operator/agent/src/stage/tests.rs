@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::executor::block_on;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
@@ -75,7 +76,7 @@ fn form(fake: &FakeHost) -> Result<(), Undone> {
 
 fn form_from(fake: &FakeHost, expects: Option<Parent>) -> Result<(), Undone> {
     with_task(fake, &pending(fake, stage(Course::Local), expects), |task| {
-        run_actions(&fake.host(), task, &[Action::FormCluster {}]).map(|_| ())
+        block_on(run_actions(&fake.host(), task, &[Action::FormCluster {}])).map(|_| ())
     })
 }
 
@@ -137,13 +138,13 @@ fn a_host_joins_with_the_key_that_was_sealed_for_it_and_leaves_again_when_undone
     let pending = pending(&fake, stage(Course::Start), None);
     assert!(may_join(&fake.host(), &pending.stage).is_err(), "it has no authkey yet");
     with_task(&fake, &pending, |task| {
-        run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}]).unwrap();
+        block_on(run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}])).unwrap();
         assert_eq!(fake.world().disk[&DiskFile::Authkey], b"secret");
         may_join(&fake.host(), &pending.stage).unwrap();
-        join(&fake.host(), task).unwrap();
+        block_on(join(&fake.host(), task)).unwrap();
     });
     assert_eq!(fake.world().pmxcfs_conf.as_deref(), Some(text(2).as_bytes()));
-    undo_join(&fake.host(), pending.attempt).unwrap();
+    block_on(undo_join(&fake.host(), pending.attempt)).unwrap();
     assert_eq!(fake.world().pmxcfs_conf, None);
     assert!(fake.world().disk.is_empty());
     assert!(!fake.world().corosync_runs && fake.world().pmxcfs_runs);
@@ -156,7 +157,7 @@ fn a_join_ends_with_a_sentence_when_corosync_ends_long_before_the_deadline() {
     let pending = pending(&fake, stage(Course::Start), None);
     with_task(&fake, &pending, |task| {
         let deadline_ms = task.deadline_ms + 60_000;
-        let why = join(&fake.host(), &Task { deadline_ms, ..*task }).unwrap_err();
+        let why = block_on(join(&fake.host(), &Task { deadline_ms, ..*task })).unwrap_err();
         assert_eq!(why, "corosync ended after it was started");
     });
     assert!(fake.now().millis < 10_000);
@@ -196,7 +197,7 @@ impl Lone {
         while let Ok((_, event)) = self.answers.try_recv() {
             self.run.on(event, &mut self.book).unwrap();
         }
-        self.fake.sleep_ms(100);
+        block_on(self.fake.sleep_ms(100));
         self.run.on(Event::Tick, &mut self.book).unwrap();
         std::thread::sleep(Duration::from_millis(2));
     }
@@ -263,7 +264,7 @@ fn no_secret_is_sealed_when_another_file_than_the_plans_is_in_force() {
         with_task(&fake, &pending(&fake, stage(Course::Local), Some(parent())), |task| {
             let recipient = task.key.public();
             let to = "n2".parse().unwrap();
-            run_actions(&fake.host(), task, &[Action::SealAuthkey { to, recipient }])
+            block_on(run_actions(&fake.host(), task, &[Action::SealAuthkey { to, recipient }]))
         })
     };
     assert!(seal_on(FakeHost::member(&text(1))).is_ok());
@@ -293,7 +294,7 @@ fn a_restart_starts_another_daemon_once_even_when_the_agent_ends_in_between() {
     let fake = FakeHost::member(&text(1));
     let pending = restarting(&fake);
     for _ in 0..2 {
-        with_task(&fake, &pending, |task| restart(&fake.host(), task).unwrap());
+        with_task(&fake, &pending, |task| block_on(restart(&fake.host(), task)).unwrap());
         assert_eq!(fake.world().started, Some(2));
         assert!(fake.world().corosync_runs);
     }
@@ -305,7 +306,10 @@ fn a_restart_that_ends_in_the_old_daemon_or_none_is_none() {
     let pending = restarting(&fake);
     fake.world().corosync_ends = true;
     with_task(&fake, &pending, |task| {
-        assert_eq!(restart(&fake.host(), task).unwrap_err(), "corosync ended after it was started");
+        assert_eq!(
+            block_on(restart(&fake.host(), task)).unwrap_err(),
+            "corosync ended after it was started"
+        );
     });
 }
 
@@ -314,9 +318,9 @@ fn a_member_that_does_not_come_back_starts_with_the_old_text() {
     let fake = FakeHost::member(&text(1));
     let pending = restarting(&fake);
     fake.world().corosync_starts = false;
-    with_task(&fake, &pending, |task| restart(&fake.host(), task).unwrap_err());
+    with_task(&fake, &pending, |task| block_on(restart(&fake.host(), task)).unwrap_err());
     fake.world().corosync_starts = true;
-    undo_restart(&fake.host(), &pending.stage).unwrap();
+    block_on(undo_restart(&fake.host(), &pending.stage)).unwrap();
     assert_eq!(fake.world().disk[&DiskFile::Conf], text(3).as_bytes());
     assert!(fake.world().corosync_runs && fake.world().running == Some(text(3)));
 }
@@ -326,7 +330,7 @@ fn a_file_that_a_person_put_on_the_disk_meanwhile_survives_the_undoing_of_a_rest
     let fake = FakeHost::member(&text(1));
     let pending = restarting(&fake);
     fake.world().disk.insert(DiskFile::Conf, text(9).into());
-    assert!(undo_restart(&fake.host(), &pending.stage).is_err());
+    assert!(block_on(undo_restart(&fake.host(), &pending.stage)).is_err());
     assert_eq!(fake.world().disk[&DiskFile::Conf], text(9).as_bytes());
     assert_eq!(fake.world().started, Some(1));
 }

@@ -60,8 +60,6 @@
 
 mod machine;
 mod message;
-#[cfg(test)]
-mod simulation;
 mod tally;
 #[cfg(test)]
 mod tests;

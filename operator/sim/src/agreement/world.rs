@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::checks::Checks;
-use super::dice::Dice;
 use super::storage::{File, Text};
-use crate::change::Course;
-use crate::ids::{ChangeNumber, NodeId};
-use crate::protocol::{Attempt, Effect, Event, InForce, Machine, Message, Outcome, Record, Setup};
-use crate::protocol::{Phase, View};
+use crate::dice::Dice;
+use pvecm_core::change::Course;
+use pvecm_core::ids::{ChangeNumber, NodeId};
+use pvecm_core::protocol::{
+    Attempt, Effect, Event, InForce, Machine, Message, Outcome, Record, Setup,
+};
+use pvecm_core::protocol::{Phase, View};
 
 pub(super) const ATTEMPT: Attempt = Attempt { change: ChangeNumber(7), stage: 1, attempt: 1 };
 
@@ -123,13 +125,13 @@ pub(super) struct World {
 
 /// How a seed ended.
 #[derive(Debug)]
-pub(in crate::protocol) struct Report {
+pub struct Report {
     /// What each host said last.
-    pub(in crate::protocol) outcomes: BTreeMap<NodeId, Outcome>,
+    pub outcomes: BTreeMap<NodeId, Outcome>,
     /// The rule that was broken.
-    pub(in crate::protocol) broken: Option<String>,
+    pub broken: Option<String>,
     /// Every step, when asked for.
-    pub(in crate::protocol) trace: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 pub(super) fn id(at: usize) -> NodeId {
@@ -137,7 +139,8 @@ pub(super) fn id(at: usize) -> NodeId {
 }
 
 /// Runs one seed to its end.
-pub(in crate::protocol) fn simulate(seed: u64, traced: bool) -> Report {
+#[must_use]
+pub fn simulate(seed: u64, traced: bool) -> Report {
     let mut world = World::new(seed, traced);
     for at in 0..world.hosts.len() {
         world.start_agent(at);

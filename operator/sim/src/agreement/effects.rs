@@ -2,8 +2,8 @@
 
 use super::storage::File;
 use super::world::{Item, Job, Work, World};
-use crate::change::Course;
-use crate::protocol::{Effect, Event, Outcome};
+use pvecm_core::change::Course;
+use pvecm_core::protocol::{Effect, Event, Outcome};
 
 impl World {
     pub(super) fn job(&mut self, host: usize, delay: u64, work: Work) {

@@ -1,8 +1,8 @@
 //! pmxcfs and the disks: which text is where, under which number.
 
 use super::world::{Host, Work, World};
-use crate::change::Course;
-use crate::protocol::{Event, InForce};
+use pvecm_core::change::Course;
+use pvecm_core::protocol::{Event, InForce};
 
 /// A text of corosync.conf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
