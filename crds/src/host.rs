@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use status::{
     AppliedStage, FileView, Files, HaState, HostAddress, HostCluster, HostDrift, HostHa,
     HostLinkFault, HostQuorum, Ledger, Membership, Pmxcfs, PveHostStatus, Running, SealedSecret,
+    StartedWith,
 };
 
 /// What a person says of one machine.

@@ -163,6 +163,7 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::Reload {} => core::Action::Reload {},
         Action::DisarmHa {} => core::Action::DisarmHa {},
         Action::ArmHa {} => core::Action::ArmHa {},
+        Action::RestartCorosync {} => core::Action::RestartCorosync {},
     })
 }
 
@@ -179,6 +180,7 @@ impl From<&core::Action> for Action {
             core::Action::Reload {} => Self::Reload {},
             core::Action::DisarmHa {} => Self::DisarmHa {},
             core::Action::ArmHa {} => Self::ArmHa {},
+            core::Action::RestartCorosync {} => Self::RestartCorosync {},
         }
     }
 }
@@ -190,6 +192,9 @@ fn probe_to_core(probe: &Probe) -> Result<core::Probe, ConvertError> {
         }
         Probe::LinkConnected { link } => {
             core::Probe::LinkConnected { link: id_number("linkConnected.link", (*link).into())? }
+        }
+        Probe::StartedWith { key, value } => {
+            core::Probe::StartedWith { key: key.clone(), value: value.clone() }
         }
         Probe::Membership { nodes } => core::Probe::Membership {
             nodes: nodes
@@ -207,6 +212,9 @@ impl From<&core::Probe> for Probe {
                 Self::RunningValue { key: key.clone(), value: value.clone() }
             }
             core::Probe::LinkConnected { link } => Self::LinkConnected { link: link.get().into() },
+            core::Probe::StartedWith { key, value } => {
+                Self::StartedWith { key: key.clone(), value: value.clone() }
+            }
             core::Probe::Membership { nodes } => {
                 Self::Membership { nodes: nodes.iter().map(|id| id.get().into()).collect() }
             }
@@ -232,7 +240,7 @@ macro_rules! same_variants {
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
 same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
-same_variants!(Course, core::Course: Local, Write, Start);
+same_variants!(Course, core::Course: Local, Write, Start, Restart);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed
 );

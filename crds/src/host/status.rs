@@ -176,6 +176,24 @@ pub struct Running {
     /// `totem.config_version` that the daemon holds.
     #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: i64,
+    /// The values that it was started with of the keys that no reload changes. The file, and what the
+    /// daemon shows of it, may say something else by now: then it waits for a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
+    pub started_with: Vec<StartedWith>,
+}
+
+/// What a daemon was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartedWith {
+    /// The key, as corosync's cmap calls it.
+    #[schemars(length(min = 3, max = 255))]
+    pub key: String,
+    /// The value.
+    #[schemars(length(max = 512))]
+    pub value: String,
 }
 
 /// A key in which the places of this host differ. What is absent is not there.

@@ -13,6 +13,7 @@ mod links;
 mod moves;
 mod refusals;
 mod rest;
+mod restarts;
 mod rules;
 mod support;
 mod totem;

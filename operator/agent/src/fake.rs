@@ -42,6 +42,8 @@ pub struct World {
     pub database_aside: Option<Attempt>,
     pub corosync_runs: bool,
     pub running: Option<String>,
+    /// Which daemon runs; each start counts one up.
+    pub started: Option<u64>,
     pub corosync_starts: bool,
     pub corosync_ends: bool,
     pub refuses_conf: bool,
@@ -86,6 +88,7 @@ impl FakeHost {
         fake.world().disk.insert(DiskFile::Conf, text.into());
         fake.world().pmxcfs_conf = Some(text.into());
         fake.world().corosync_runs = true;
+        fake.world().started = Some(1);
         fake.world().running = Some(text.to_owned());
         fake
     }
@@ -131,6 +134,7 @@ impl Corosync for FakeHost {
             ring: "1.1".to_owned(),
             members: BTreeSet::from([node()]),
             local: Some(node()),
+            started: world.started,
             ..CorosyncView::default()
         })
     }
@@ -269,6 +273,9 @@ impl Services for FakeHost {
                 return ready(Err("corosync: failed".to_owned())).boxed();
             }
             Unit::Corosync => {
+                if !world.corosync_runs {
+                    world.started = Some(world.started.unwrap_or(0) + 1);
+                }
                 world.corosync_runs = !world.corosync_ends;
                 world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
             }

@@ -50,6 +50,9 @@ pub struct HostView {
     pub disk_file: Option<FileView>,
     /// `totem.config_version` of the running daemon; `None`: corosync does not run.
     pub running_version: Option<ConfigVersion>,
+    /// The values of [`values_at_start`](crate::conf::values_at_start) that the daemon was started with;
+    /// a key that is missing is not known.
+    pub started_with: BTreeMap<String, String>,
     /// /etc/pve is mounted by pmxcfs and takes writes.
     pub pmxcfs_writable: bool,
     /// Corosync says that this host is in the quorate part. False while corosync does not run.

@@ -111,6 +111,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         pmxcfs_file: file.clone(),
         disk_file: file,
         running_version: member.map(|in_force| in_force.conf.version),
+        started_with: facts.map(|facts| facts.started_with.clone()).unwrap_or_default(),
         pmxcfs_writable: true,
         quorate: member.is_some(),
         ring: member.map(|_| "assumed".to_owned()),

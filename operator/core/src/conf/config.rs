@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView};
-use super::options::{Crypto, LinkOptions, TotemOptions};
+use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, is_plain, plain_number, text,
 };
@@ -163,6 +163,12 @@ impl Config {
         let counted =
             self.nodes.iter().filter(|node| node.addresses.contains_key(&LinkNumber::ZERO));
         token_growth_millis(self.totem.token_coefficient_millis, counted.count())
+    }
+
+    /// How knet shares the traffic among links, once the daemon is started with this text.
+    #[must_use]
+    pub fn link_mode(&self) -> LinkMode {
+        self.totem.link_mode.unwrap_or(LinkMode::Passive)
     }
 
     /// The links that the nodes have addresses on.

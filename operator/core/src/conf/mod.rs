@@ -53,8 +53,10 @@ pub use edit::EditError;
 pub use effective::{Encryption, Timers, Valued, Votes};
 pub use flat::{Flat, flat, flat_cmap, section_and_name};
 pub use form::{Formation, NodeEntry, form};
-pub use options::{Cipher, Compression, Crypto, Hash, LinkOptions, TotemOptions};
+pub use options::{Cipher, Compression, Crypto, Hash, LinkMode, LinkOptions, TotemOptions};
 pub use overview::Overview;
-pub use running::{ChangedValues, changed_values, derived_pings, running_values};
+pub use running::{
+    ChangedValues, LINK_MODE, changed_values, derived_pings, running_values, values_at_start,
+};
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

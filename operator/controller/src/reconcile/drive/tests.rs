@@ -62,6 +62,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
         running_version: Some(ConfigVersion(version)),
+        started_with: BTreeMap::new(),
         pmxcfs_writable: true,
         quorate: true,
         ring: Some("1.8".to_owned()),
