@@ -57,7 +57,7 @@ fn a_link_mode_is_taken_by_restarts_that_a_person_approved() -> Result<()> {
 }
 
 /// Every host was without quorum once, for its own restart, and never while another one was.
-fn one_at_a_time(lab: &Lab, from: u64) -> Result<()> {
+pub fn one_at_a_time(lab: &Lab, from: u64) -> Result<()> {
     let until = now_ms();
     let mut gaps = Vec::new();
     for host in HOSTS {

@@ -308,7 +308,7 @@ fn an_edited_disk_goes_back_to_what_etc_pve_has_and_the_daemon_is_left_alone() {
     assert_eq!(on_disk(&fake), text(2));
     assert_eq!(put_right(&fake, Action::RefreshStaleConfig {}), Ok(()));
     let world = fake.world();
-    assert_eq!((world.running.clone(), world.reloads), (Some(text(2)), 0));
+    assert_eq!((world.running.as_ref(), world.reloads), (Some(&text(2)), 0));
 }
 
 #[test]
