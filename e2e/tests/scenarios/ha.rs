@@ -8,10 +8,10 @@ use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
 use serde_json::json;
 
+use crate::restarts::one_at_a_time;
 use crate::support::{
     apply, changes, file_in_force, formed, get, now_ms, wait_ready, wait_stalled, with_links,
 };
-use crate::restarts::one_at_a_time;
 
 const SOON: Duration = Duration::from_secs(60);
 /// What the lab's agents wait after the last stage, and what asking and the stand-in take.

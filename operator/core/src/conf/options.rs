@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::document::SectionView;
-use super::values::ConfError;
+use super::values::{ConfError, bad_value};
 
 /// What can be set for one link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -212,9 +212,14 @@ fn word<T: Copy + fmt::Display>(
     key: &str,
     all: &[T],
 ) -> Result<Option<T>, ConfError> {
-    let words = all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
-    let named = |bytes: &[u8]| all.iter().copied().find(|one| one.to_string().as_bytes() == bytes);
-    totem.parsed(key, &format!("one of {words}"), named)
+    let Some(value) = totem.value(key) else {
+        return Ok(None);
+    };
+    let known = all.iter().find(|one| one.to_string().as_bytes() == value.bytes);
+    known.copied().map(Some).ok_or_else(|| {
+        let words = all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
+        bad_value(key, value, &format!("one of {words}"))
+    })
 }
 
 macro_rules! words {
