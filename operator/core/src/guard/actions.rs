@@ -31,9 +31,10 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
                 && step.number == 1
                 && first.is_some_and(|node| node.host == *host)
         }
-        (Action::SealAuthkey { .. }, Course::Local) => is_member(case, host),
+        (Action::SealAuthkey { .. } | Action::RefreshStaleConfig {}, Course::Local) => {
+            is_member(case, host)
+        }
         (Action::ReceiveAuthkey {}, Course::Local) => joins && !is_member(case, host),
-        (Action::RefreshStaleConfig {}, Course::Local) => is_member(case, host),
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
         }
