@@ -87,53 +87,53 @@ mod tests {
         Ha { state: HaState::Idle, arming, asked }
     }
 
-    fn duty_at(note: &Disarmed, ha: &Ha, (millis, rank, able): (u64, u32, bool)) -> Duty {
-        duty(note, ha, Moment { now: &at(millis), grace: GRACE, rank, able })
+    fn duty_at(note: &Disarmed, ha: Ha, (millis, rank, able): (u64, u32, bool)) -> Duty {
+        duty(note, &ha, Moment { now: &at(millis), grace: GRACE, rank, able })
     }
 
     #[test]
     fn five_minutes_after_the_last_stage_the_lowest_host_arms_and_the_next_one_in_its_place() {
         let (note, ha) = (note(false, true), ha(Arming::Disarmed, None));
-        assert_eq!(duty_at(&note, &ha, (300_999, 0, true)), Duty::Nothing);
-        assert_eq!(duty_at(&note, &ha, (301_000, 0, true)), Duty::Arm);
-        assert_eq!(duty_at(&note, &ha, (301_000, 1, true)), Duty::Nothing);
-        assert_eq!(duty_at(&note, &ha, (316_000, 1, true)), Duty::Arm);
+        assert_eq!(duty_at(&note, ha, (300_999, 0, true)), Duty::Nothing);
+        assert_eq!(duty_at(&note, ha, (301_000, 0, true)), Duty::Arm);
+        assert_eq!(duty_at(&note, ha, (301_000, 1, true)), Duty::Nothing);
+        assert_eq!(duty_at(&note, ha, (316_000, 1, true)), Duty::Arm);
     }
 
     #[test]
     fn after_a_stage_that_failed_it_is_due_at_once() {
         let ha = ha(Arming::Disarmed, None);
-        assert_eq!(duty_at(&note(true, true), &ha, (1_001, 0, true)), Duty::Arm);
+        assert_eq!(duty_at(&note(true, true), ha, (1_001, 0, true)), Duty::Arm);
     }
 
     #[test]
     fn without_quorum_nothing_is_asked_for() {
         let ha = ha(Arming::Disarmed, None);
-        assert_eq!(duty_at(&note(true, true), &ha, (900_000, 0, false)), Duty::Nothing);
+        assert_eq!(duty_at(&note(true, true), ha, (900_000, 0, false)), Duty::Nothing);
     }
 
     #[test]
     fn what_was_asked_for_is_not_asked_for_again() {
         let ha = ha(Arming::Disarmed, Some(Asked::Arm));
-        assert_eq!(duty_at(&note(true, true), &ha, (900_000, 0, true)), Duty::Nothing);
+        assert_eq!(duty_at(&note(true, true), ha, (900_000, 0, true)), Duty::Nothing);
     }
 
     #[test]
     fn armed_again_by_whomever_the_note_goes() {
         let armed = ha(Arming::Armed, None);
-        assert_eq!(duty_at(&note(false, true), &armed, (1_001, 0, true)), Duty::Forget);
+        assert_eq!(duty_at(&note(false, true), armed, (1_001, 0, true)), Duty::Forget);
         // What was never seen disarmed may still become so: the command waits for the CRM.
-        assert_eq!(duty_at(&note(false, false), &armed, (1_001, 0, true)), Duty::Nothing);
-        assert_eq!(duty_at(&note(false, false), &armed, (301_000, 0, true)), Duty::Forget);
+        assert_eq!(duty_at(&note(false, false), armed, (1_001, 0, true)), Duty::Nothing);
+        assert_eq!(duty_at(&note(false, false), armed, (301_000, 0, true)), Duty::Forget);
         let asked = ha(Arming::Armed, Some(Asked::Disarm));
-        assert_eq!(duty_at(&note(false, false), &asked, (301_000, 0, true)), Duty::Arm);
+        assert_eq!(duty_at(&note(false, false), asked, (301_000, 0, true)), Duty::Arm);
     }
 
     #[test]
     fn what_is_seen_disarmed_is_noted_and_a_reboot_begins_the_wait_anew() {
         let disarmed = ha(Arming::Disarming, None);
         let seen = Duty::Keep(note(false, true));
-        assert_eq!(duty_at(&note(false, false), &disarmed, (1_001, 0, true)), seen);
+        assert_eq!(duty_at(&note(false, false), disarmed, (1_001, 0, true)), seen);
         let now = BootTime { boot_id: "next".to_owned(), millis: 7 };
         let moment = Moment { now: &now, grace: GRACE, rank: 0, able: true };
         let kept = Duty::Keep(Disarmed { since: now.clone(), ..note(false, true) });

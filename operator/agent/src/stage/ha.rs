@@ -28,7 +28,7 @@ pub async fn arm(host: &Host, deadline_ms: u64) -> Result<(), Undone> {
     })
 }
 
-fn is_done(ha: &Ha, wish: Asked) -> bool {
+fn is_done(ha: Ha, wish: Asked) -> bool {
     match wish {
         Asked::Disarm => ha.arming == Arming::Disarmed && !ha.state.may_reset(),
         Asked::Arm => ha.is_armed(),
@@ -36,7 +36,7 @@ fn is_done(ha: &Ha, wish: Asked) -> bool {
 }
 
 /// Whether the CRM has not heard of the wish yet.
-fn is_unasked(ha: &Ha, wish: Asked) -> bool {
+fn is_unasked(ha: Ha, wish: Asked) -> bool {
     let under_way = match wish {
         Asked::Disarm => ha.arming != Arming::Armed,
         Asked::Arm => false,
@@ -51,13 +51,13 @@ async fn wait(host: &Host, deadline_ms: u64, wish: Asked) -> Result<(), String> 
     loop {
         let ha = Ha::read(&host.ha.files());
         let now_ms = host.clock.now().millis;
-        if is_done(&ha, wish) {
+        if is_done(ha, wish) {
             return Ok(());
         }
         if now_ms >= deadline_ms {
             return Err(said);
         }
-        if now_ms >= next_ask_ms && is_unasked(&ha, wish) {
+        if now_ms >= next_ask_ms && is_unasked(ha, wish) {
             let answer = match wish {
                 Asked::Disarm => host.ha.disarm().await,
                 Asked::Arm => host.ha.arm().await,

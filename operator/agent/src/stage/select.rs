@@ -120,5 +120,6 @@ fn pick(me: &HostName, plan: PlanHead, at: (u32, &[Stage]), ledger: &Ledger) -> 
     let parent = index.checked_sub(1).map(|before| text(&stages[before])).or(parent);
     let disarmed = Stage::disarmed_by(&stages[..=index]);
     let stage = stage.clone();
-    follows.then(|| Released { change, digest, number, stage, parent, disarmed, sealed: None })
+    let sealed = None;
+    follows.then_some(Released { change, digest, number, stage, parent, disarmed, sealed })
 }
