@@ -25,8 +25,11 @@ const NODES: [u32; 5] = [3, 8, 16, 32, 64];
 /// Enough for a 99th percentile that twenty rounds lie above.
 const ROUNDS: usize = 2_000;
 
+/// A change of what is wanted.
+type Edit = fn(&mut World);
+
 /// What the spec wants that the cluster does not have, by the name that is printed.
-const CHANGES: [(&str, fn(&mut World)); 4] = [
+const CHANGES: [(&str, Edit); 4] = [
     ("nothing", |_| {}),
     ("link-added", |world| world.desired.links.push(wanted_link(2, 0))),
     ("link-moved", |world| world.desired.links[1] = wanted_link(1, 1)),

@@ -33,6 +33,7 @@ pub(super) struct Agent {
 
 /// One machine with its disk, which outlives the agent.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what happened to it, each by itself")]
 pub(super) struct Host {
     pub(super) up: bool,
     /// corosync runs and the node list names it.
