@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pvecm_agent::host_ports::Host;
+use pvecm_agent::ledger::Ledger;
 use pvecm_agent::ports::{
     BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
     HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
@@ -295,8 +296,22 @@ impl LedgerStore for Port {
             world.note("ledger", self.at, String::new);
             let before = world.hosts[self.at].ledger.replace(bytes.to_vec());
             world.watch_ledger(self.at, before.as_deref(), bytes);
-            world.checks.host_wrote(self.at);
+            if !notes_a_start(before.as_deref(), bytes) {
+                world.checks.host_wrote(self.at);
+            }
         });
         Ok(())
     }
+}
+
+/// Whether a ledger differs by the daemon that was seen last alone: that is written once for each start,
+/// by an agent that was only just installed as well.
+fn notes_a_start(before: Option<&[u8]>, now: &[u8]) -> bool {
+    let read = |bytes: &[u8]| serde_json::from_slice::<Ledger>(bytes).ok();
+    let before = before.map_or_else(|| Some(Ledger::default()), read);
+    let (Some(mut before), Some(now)) = (before, read(now)) else { return false };
+    let start = |ledger: &Ledger| ledger.started.as_ref().map(|s| (s.boot_id.clone(), s.ticks));
+    let another = start(&before) != start(&now);
+    before.started.clone_from(&now.started);
+    another && before == now
 }
