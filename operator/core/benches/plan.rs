@@ -22,8 +22,11 @@ const NODES: [u32; 5] = [3, 8, 16, 32, 64];
 /// Enough for a 99th percentile that twenty rounds lie above.
 const ROUNDS: usize = 2_000;
 
-/// What the spec wants that the cluster does not have, by the name that is printed.
-const CHANGES: [(&str, fn(&mut World)); 4] = [
+/// What the spec comes to want that the cluster does not have.
+type Change = fn(&mut World);
+
+/// By the name that is printed.
+const CHANGES: [(&str, Change); 4] = [
     ("nothing", |_| {}),
     ("link-added", |world| world.desired.links.push(wanted_link(2, 0))),
     ("link-moved", |world| world.desired.links[1] = wanted_link(1, 1)),
