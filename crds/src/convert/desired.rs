@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use kube::ResourceExt as _;
 use pvecm_core::conf::LinkOptions;
-use pvecm_core::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, MaxRisk, Rollout};
+use pvecm_core::desired::{
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+};
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
 use crate::cluster::{self, Link, LinkAddress, Node, PveCluster};
@@ -66,7 +68,15 @@ fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {
             cluster::MaxRisk::NodeRestart => MaxRisk::NodeRestart,
             cluster::MaxRisk::Outage => MaxRisk::Outage,
         },
+        high_availability: match wanted.high_availability {
+            cluster::HighAvailability::RequireIdle => HighAvailability::RequireIdle,
+            cluster::HighAvailability::Disarm => HighAvailability::Disarm,
+        },
         confirm_timeout_secs: number("spec.rollout.confirmTimeoutSeconds", timeout)?,
+        drift: match wanted.drift {
+            cluster::Drift::Correct => Drift::Correct,
+            cluster::Drift::Report => Drift::Report,
+        },
         paused: wanted.paused,
     })
 }

@@ -2,8 +2,10 @@
 //! corosync. One module per capability.
 
 mod approval;
+mod drift;
 mod foreign;
 mod formation;
+mod ha;
 mod install;
 mod interruptions;
 mod lab;
@@ -11,6 +13,7 @@ mod links;
 mod moves;
 mod refusals;
 mod rest;
+mod restarts;
 mod rules;
 mod support;
 mod totem;

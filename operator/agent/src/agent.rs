@@ -1,13 +1,17 @@
 //! The loop: recover, observe, publish, and work on the released stage. Events drive it; the timer only
 //! stands in for what sends none (FUSE, links).
 
+mod armed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
+use pvecm_core::ha::Ha;
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
 use pvecm_crds::condition::{kind, reason};
@@ -17,10 +21,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::Wanted;
+use crate::drifting::Drifting;
 use crate::host_ports::Host;
-use crate::ledger::{Admission, Book, Last, Pending};
-use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
+use crate::ledger::{Admission, Book, Last, Pending, Started};
+use crate::observe::{
+    Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, started_with,
+    status,
+};
 use crate::ports::{CorosyncEvent, DiskFile};
+use crate::rearm::GRACE;
 use crate::seal::SealingKey;
 use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
@@ -51,6 +60,18 @@ pub struct Inputs {
     pub(crate) beat: Beat,
 }
 
+impl Inputs {
+    /// What comes in, with nobody yet who watches whether the loop turns.
+    #[must_use]
+    pub fn new(
+        corosync: mpsc::UnboundedReceiver<CorosyncEvent>,
+        wanted: mpsc::UnboundedReceiver<Wanted>,
+        token_expiry: watch::Receiver<Option<jiff::Timestamp>>,
+    ) -> Self {
+        Self { corosync, wanted, token_expiry, beat: Beat::default() }
+    }
+}
+
 type LocalAnswer = (Attempt, Result<Sealed, Undone>);
 
 /// The agent of one host.
@@ -71,6 +92,9 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    drift: Drifting,
+    arm_after: Duration,
+    asked_to_arm: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -106,11 +130,20 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            drift: Drifting::default(),
+            arm_after: GRACE,
+            asked_to_arm: None,
             jobs,
             job_answers,
             locals,
             local_answers,
         }
+    }
+
+    /// Sets how long after the last stage high availability that was disarmed for it is armed again.
+    #[must_use]
+    pub fn arming_after(self, grace: Duration) -> Self {
+        Self { arm_after: grace, ..self }
     }
 
     /// Works until an error after which nothing may go on, which is only a ledger that cannot be kept.
@@ -119,7 +152,7 @@ impl Agent {
         mut inputs: Inputs,
         out: &watch::Sender<Option<PveHostStatus>>,
     ) -> anyhow::Result<()> {
-        self.look();
+        self.look()?;
         self.recover()?;
         let mut last_tick = Instant::now();
         loop {
@@ -127,7 +160,23 @@ impl Agent {
             self.step().context("the ledger cannot be kept")?;
             self.publish(out, *inputs.token_expiry.borrow());
             let pause = if self.busy() { BUSY } else { REST };
+            // In a fixed order, so that a simulation repeats. What comes first cannot keep the rest
+            // waiting: the timer has its period, and jobs are few.
             let look = tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(last_tick + pause) => {
+                    last_tick = Instant::now();
+                    self.timer()?
+                }
+                Some((attempt, event)) = self.job_answers.recv() => {
+                    self.look()?;
+                    self.event(attempt, event)?;
+                    true
+                }
+                Some((attempt, result)) = self.local_answers.recv() => {
+                    self.local_done(attempt, result)?;
+                    true
+                }
                 Some(event) = inputs.corosync.recv() => {
                     self.corosync(event)?;
                     tokio::time::sleep(SETTLE).await;
@@ -140,22 +189,9 @@ impl Agent {
                     self.wanted(wanted);
                     false
                 }
-                Some((attempt, event)) = self.job_answers.recv() => {
-                    self.look();
-                    self.event(attempt, event)?;
-                    true
-                }
-                Some((attempt, result)) = self.local_answers.recv() => {
-                    self.local_done(attempt, result)?;
-                    true
-                }
-                () = tokio::time::sleep_until(last_tick + pause) => {
-                    last_tick = Instant::now();
-                    self.timer()?
-                }
             };
             if look {
-                self.look();
+                self.look()?;
             }
         }
     }
@@ -164,8 +200,33 @@ impl Agent {
         self.local_runs || self.group_run.as_ref().is_some_and(|run| run.outcome.is_none())
     }
 
-    fn look(&mut self) {
+    fn look(&mut self) -> anyhow::Result<()> {
         self.seen = Observation::take(&self.host);
+        // While a stage runs the places differ because it makes them differ.
+        let quiet = !self.busy() && self.book.ledger().pending.is_none();
+        self.drift.look(if quiet { drift(&self.seen) } else { Vec::new() });
+        self.note_start()
+    }
+
+    /// Remembers what a daemon was started with: nothing tells later.
+    fn note_start(&mut self) -> anyhow::Result<()> {
+        let Some(ticks) = self.seen.corosync.as_ref().and_then(|corosync| corosync.started) else {
+            return Ok(());
+        };
+        let boot_id = self.host.clock.now().boot_id;
+        let known = self.book.ledger().started.as_ref();
+        if let Some(known) = known.filter(|s| s.boot_id == boot_id && s.ticks == ticks) {
+            self.seen.started.clone_from(&known.values);
+            return Ok(());
+        }
+        let values = started_with(&self.seen);
+        self.seen.started.clone_from(&values);
+        // Nothing yet: the daemon is still starting, or its file is not understood.
+        if !values.is_empty() {
+            let started = Started { boot_id, ticks, values };
+            self.book.change(|ledger| ledger.started = Some(started))?;
+        }
+        Ok(())
     }
 
     /// Whether a full look is due.
@@ -177,9 +238,17 @@ impl Agent {
         let writable = self.host.cluster_files.writable();
         let moved = stamp != self.stamp || writable != self.seen.writable;
         self.stamp = stamp;
+        // Nothing tells of a write to the disk, whoever made it.
+        let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
+        let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
-        Ok(self.busy() || moved || links.as_ref() != known || self.stale_since.is_some())
+        let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
+        Ok(self.busy()
+            || moved
+            || ha_moved
+            || links.as_ref() != known
+            || self.stale_since.is_some())
     }
 
     fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
@@ -264,6 +333,7 @@ impl Agent {
         if self.busy() || self.book.ledger().pending.is_some() {
             return Ok(());
         }
+        self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         match select(&self.name, host, &self.changes, self.book.ledger()) {
             Choice::Nothing => self.refusal = None,
@@ -277,8 +347,8 @@ impl Agent {
     }
 
     fn begin(&mut self, released: Released) -> anyhow::Result<()> {
-        let Released { change, digest, number: stage_number, stage, parent: expects, sealed } =
-            released;
+        let Released { change, digest, number: stage_number, stage, .. } = released;
+        let Released { parent: expects, disarmed, sealed, .. } = released;
         let local = stage.course == Course::Local;
         if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
             return Ok(());
@@ -289,6 +359,7 @@ impl Agent {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
             parent: text,
+            daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
             had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
             stage,
             record: None,
@@ -302,6 +373,9 @@ impl Agent {
             }
             ledger.highest = change;
             ledger.digest = Some(digest);
+            if disarmed {
+                ledger.disarm_for(change, entry.recorded_at.clone());
+            }
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -330,7 +404,7 @@ impl Agent {
         let (host, key, answers) = (self.host.clone(), self.key.clone(), self.locals.clone());
         let pinned = self.book.ledger().pinned.clone();
         let actions = pending.stage.actions.get(&self.name).cloned().unwrap_or_default();
-        std::thread::spawn(move || {
+        let carried_out = async move {
             let timeout_ms = u64::from(pending.stage.confirm_timeout_secs) * 1000;
             // Counted from the first try: a crash gives no new time, and after a reboot none is left.
             let same_boot = pending.recorded_at.boot_id == host.clock.now().boot_id;
@@ -342,9 +416,10 @@ impl Agent {
                 pinned: &pinned,
                 deadline_ms: begun,
             };
-            let result = run_actions(&host, &task, &actions);
+            let result = run_actions(&host, &task, &actions).await;
             let _ = answers.send((pending.attempt, result));
-        });
+        };
+        self.host.workers.spawn(carried_out.boxed());
     }
 
     fn local_done(
@@ -387,6 +462,7 @@ impl Agent {
             "a stage ended"
         );
         let Some(digest) = self.book.ledger().digest else { return Ok(()) };
+        let now = self.host.clock.now();
         let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
         self.book.change(|ledger| {
             for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
@@ -395,6 +471,7 @@ impl Agent {
                 }
             }
             ledger.sealed.extend(sealed);
+            ledger.note_end(result, now);
             ledger.pending = None;
             ledger.last = Some(last);
         })?;
@@ -435,7 +512,8 @@ impl Agent {
         let generation = host.metadata.generation;
         let now = Time(jiff::Timestamp::now());
         let mut status = status(&self.seen, &self.identity, known);
-        let mut all = facts(&self.seen);
+        let mut all = facts(&self.seen, self.drift.shown());
+        status.drift = drift_status(self.drift.shown());
         let applied = self.applied();
         all.push(applied_fact(applied.as_ref(), self.refusal.as_deref()));
         status.observed_generation = generation;

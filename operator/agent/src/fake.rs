@@ -5,14 +5,17 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use pvecm_core::conf::Document;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use pvecm_core::conf::{Document, flat};
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 
 use crate::host_ports::Host;
 use crate::ports::{
     BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
-    Disk, DiskFile, LedgerStore, Machine, Network, Services, Unit,
+    Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
 
 /// Bytes in memory.
@@ -39,9 +42,13 @@ pub struct World {
     pub database_aside: Option<Attempt>,
     pub corosync_runs: bool,
     pub running: Option<String>,
+    /// Which daemon runs; each start counts one up.
+    pub started: Option<u64>,
     pub corosync_starts: bool,
     pub corosync_ends: bool,
     pub refuses_conf: bool,
+    pub refuses_reload: bool,
+    pub reloads: u32,
     pub foreign_lock: bool,
     /// What a person writes while the lock is waited for.
     pub meanwhile: Option<Vec<u8>>,
@@ -52,6 +59,10 @@ pub struct World {
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
+    /// High availability: its files, whether its CRM takes commands up, and what was asked for.
+    pub ha: HaFiles,
+    pub crm_is_away: bool,
+    pub ha_commands: Vec<&'static str>,
 }
 
 /// The host.
@@ -77,6 +88,7 @@ impl FakeHost {
         fake.world().disk.insert(DiskFile::Conf, text.into());
         fake.world().pmxcfs_conf = Some(text.into());
         fake.world().corosync_runs = true;
+        fake.world().started = Some(1);
         fake.world().running = Some(text.to_owned());
         fake
     }
@@ -86,11 +98,13 @@ impl FakeHost {
         Host {
             corosync: own.clone(),
             cluster_files: own.clone(),
+            ha: own.clone(),
             disk: own.clone(),
             services: own.clone(),
             machine: own.clone(),
             network: own.clone(),
-            clock: own,
+            clock: own.clone(),
+            workers: own,
         }
     }
 }
@@ -105,7 +119,11 @@ impl Corosync for FakeHost {
         let text = world.running.clone().filter(|_| world.corosync_runs)?;
         let version = Document::parse(text.as_bytes()).version()?.to_string();
         let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let values = BTreeMap::from([
+        // Of a text its totem section is enough for what stages look at.
+        let totem = flat(&Document::parse(text.as_bytes())).into_iter();
+        let totem = totem.filter(|(key, _)| key.starts_with("totem.") && !key.contains('['));
+        let mut values: BTreeMap<String, String> = totem.collect();
+        values.extend([
             key("totem.config_version", &version),
             key("runtime.members.1.config_version", &version),
             key("runtime.members.1.status", "joined"),
@@ -116,6 +134,7 @@ impl Corosync for FakeHost {
             ring: "1.1".to_owned(),
             members: BTreeSet::from([node()]),
             local: Some(node()),
+            started: world.started,
             ..CorosyncView::default()
         })
     }
@@ -128,6 +147,10 @@ impl Corosync for FakeHost {
     }
     fn reload(&self) -> Result<(), CorosyncError> {
         let mut world = self.world();
+        world.reloads += 1;
+        if world.refuses_reload {
+            return Ok(());
+        }
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(())
@@ -156,30 +179,62 @@ impl ClusterFiles for FakeHost {
     fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
         Ok(self.world().pmxcfs_conf.clone())
     }
-    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()> {
+    fn replace_conf<'a>(&'a self, text: Option<&'a [u8]>) -> BoxFuture<'a, io::Result<()>> {
         let clustered = self.world().corosync_runs;
         self.world().pmxcfs_conf = text.map(<[u8]>::to_vec);
         if let Some(text) = text.filter(|_| clustered) {
             self.world().disk.insert(DiskFile::Conf, text.to_vec());
             let _ = self.reload();
         }
-        Ok(())
+        ready(Ok(())).boxed()
     }
     fn stamp(&self) -> Option<String> {
         None
     }
-    fn lock(&self, _: u64) -> io::Result<Box<dyn ConfLock>> {
+    fn lock(&self, _: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         if self.world().foreign_lock {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock"));
+            let held = io::Error::new(io::ErrorKind::TimedOut, "somebody else holds the lock");
+            return ready(Err(held)).boxed();
         }
         let mut world = self.world();
         if let Some(text) = world.meanwhile.take() {
             world.pmxcfs_conf = Some(text);
         }
-        Ok(Box::new(FakeLock))
+        let lock: Box<dyn ConfLock> = Box::new(FakeLock);
+        ready(Ok(lock)).boxed()
     }
     fn guests(&self) -> BTreeSet<u32> {
         BTreeSet::new()
+    }
+}
+
+impl FakeHost {
+    fn ask_crm(&self, command: &'static str, disarm: &str) {
+        let mut world = self.world();
+        world.ha_commands.push(command);
+        if world.crm_is_away {
+            world.ha.crm_commands = Some(format!("{command}\n"));
+            return;
+        }
+        world.ha.manager_status = Some(format!("{{{disarm}}}"));
+        if world.ha.lrm_status.is_some() && !disarm.is_empty() {
+            let released = r#"{"state":"wait_for_agent_lock","mode":"disarm"}"#;
+            world.ha.lrm_status = Some(released.to_owned());
+        }
+    }
+}
+
+impl HighAvailability for FakeHost {
+    fn files(&self) -> HaFiles {
+        self.world().ha.clone()
+    }
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.ask_crm("disarm-ha freeze", r#""disarm":{"mode":"freeze","state":"disarmed"}"#);
+        ready(Ok(())).boxed()
+    }
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.ask_crm("arm-ha", "");
+        ready(Ok(())).boxed()
     }
 }
 
@@ -210,12 +265,17 @@ impl Disk for FakeHost {
 }
 
 impl Services for FakeHost {
-    fn start(&self, unit: Unit) -> Result<(), String> {
+    fn start(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         let mut world = self.world();
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         match unit {
-            Unit::Corosync if !world.corosync_starts => return Err("corosync: failed".to_owned()),
+            Unit::Corosync if !world.corosync_starts => {
+                return ready(Err("corosync: failed".to_owned())).boxed();
+            }
             Unit::Corosync => {
+                if !world.corosync_runs {
+                    world.started = Some(world.started.unwrap_or(0) + 1);
+                }
                 world.corosync_runs = !world.corosync_ends;
                 world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
             }
@@ -226,20 +286,20 @@ impl Services for FakeHost {
                 }
             }
         }
-        Ok(())
+        ready(Ok(())).boxed()
     }
-    fn stop(&self, unit: Unit) -> Result<(), String> {
+    fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         match unit {
             Unit::Corosync => self.world().corosync_runs = false,
             Unit::PveCluster => self.world().pmxcfs_runs = false,
         }
-        Ok(())
+        ready(Ok(())).boxed()
     }
-    fn start_local_pmxcfs(&self) -> Result<(), String> {
-        Ok(())
+    fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        ready(Ok(())).boxed()
     }
-    fn stop_local_pmxcfs(&self) -> Result<(), String> {
-        Ok(())
+    fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        ready(Ok(())).boxed()
     }
 }
 
@@ -270,7 +330,14 @@ impl Clock for FakeHost {
     fn now(&self) -> BootTime {
         BootTime { boot_id: "boot".to_owned(), millis: self.world().millis }
     }
-    fn sleep_ms(&self, millis: u64) {
+    fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
         self.world().millis += millis;
+        ready(()).boxed()
+    }
+}
+
+impl Workers for FakeHost {
+    fn spawn(&self, job: BoxFuture<'static, ()>) {
+        std::thread::spawn(move || futures::executor::block_on(job));
     }
 }

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod api;
 pub mod cli;
+mod drifting;
 #[cfg(test)]
 mod fake;
 pub mod host;
@@ -15,6 +16,7 @@ pub mod host_ports;
 pub mod ledger;
 pub mod observe;
 pub mod ports;
+pub mod rearm;
 pub mod seal;
 pub mod stage;
 mod systemd;

@@ -1,10 +1,16 @@
 //! What the agent needs of its host, as traits. The adapters in [`crate::host`] are the real ones; a
-//! simulation and the tests bring their own. Calls are short and blocking unless they say otherwise.
+//! simulation and the tests bring their own.
+//!
+//! Calls are short and blocking. Those that may take long give a future instead: the real ones block
+//! inside it, on the thread of the job that waits for them ([`Workers`]); a simulation has other
+//! things happen meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 
+use futures::future::BoxFuture;
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 use serde::{Deserialize, Serialize};
@@ -37,6 +43,9 @@ pub struct CorosyncView {
     pub local: Option<NodeId>,
     /// Votes; `None` when corosync runs without votequorum.
     pub votes: Option<Votes>,
+    /// When the daemon was started, in clock ticks since the machine was: another number is another
+    /// daemon. `None`: not known.
+    pub started: Option<u64>,
 }
 
 /// Votes as votequorum counts them.
@@ -92,11 +101,11 @@ pub trait ClusterFiles: Send + Sync {
     fn read_conf(&self) -> io::Result<Option<Vec<u8>>>;
     /// Replaces corosync.conf by a temporary file of our own name and a rename. Blocks for more than a
     /// second where pmxcfs reloads corosync (facts/pmxcfs.md 2). `None` removes the file.
-    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()>;
+    fn replace_conf<'a>(&'a self, text: Option<&'a [u8]>) -> BoxFuture<'a, io::Result<()>>;
     /// Something that changes whenever the cluster's files may have changed.
     fn stamp(&self) -> Option<String>;
     /// Takes the locks of Proxmox VE, waiting at most so long. Dropping it gives them back.
-    fn lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>>;
+    fn lock(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>>;
     /// Ids of the guests that are configured on this host.
     fn guests(&self) -> BTreeSet<u32>;
 }
@@ -105,6 +114,17 @@ pub trait ClusterFiles: Send + Sync {
 pub trait ConfLock: Send {
     /// Whether they are still ours: any host can take a lock of pmxcfs away (facts/pmxcfs.md 3).
     fn is_own(&self) -> bool;
+}
+
+/// Proxmox VE's high availability, as far as changes touch it. It is told what to do; what it does is seen
+/// in its files.
+pub trait HighAvailability: Send + Sync {
+    /// Its files as they are. What cannot be read is never taken for missing.
+    fn files(&self) -> HaFiles;
+    /// Asks for the watchdogs of the whole cluster to be released. An error is one sentence.
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Asks for it to be armed again.
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// A file on the host's own disk.
@@ -143,14 +163,14 @@ pub enum Unit {
 /// The service manager. Each call waits until the unit is there, or fails in words.
 pub trait Services: Send + Sync {
     /// Starts a unit; fine when it runs.
-    fn start(&self, unit: Unit) -> Result<(), String>;
+    fn start(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>>;
     /// Stops a unit; fine when it does not run.
-    fn stop(&self, unit: Unit) -> Result<(), String>;
+    fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>>;
     /// Runs pmxcfs outside of any cluster until [`Services::stop_local_pmxcfs`], which is the only way
     /// to take corosync.conf out of its database. The unit must be stopped.
-    fn start_local_pmxcfs(&self) -> Result<(), String>;
+    fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Ends what [`Services::start_local_pmxcfs`] began.
-    fn stop_local_pmxcfs(&self) -> Result<(), String>;
+    fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// An address on a network card.
@@ -195,8 +215,14 @@ pub struct BootTime {
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> BootTime;
-    /// Waits; a simulation only moves its clock.
-    fn sleep_ms(&self, millis: u64);
+    /// Waits.
+    fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()>;
+}
+
+/// Where a job goes on beside the loop: checks, writes behind a lock, starting services.
+pub trait Workers: Send + Sync {
+    /// Carries a job through. It answers in a way of its own, if it comes to its end.
+    fn spawn(&self, job: BoxFuture<'static, ()>);
 }
 
 /// Where the ledger lies. What [`LedgerStore::save`] returned from is on the disk.

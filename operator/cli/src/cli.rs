@@ -10,6 +10,7 @@ use kube::{Client, Config};
 
 use crate::cluster::Verb;
 use crate::conf::Conf;
+use crate::exit::code;
 use crate::host::enrol;
 
 /// Proxmox VE clusters described by custom resources.
@@ -66,6 +67,11 @@ struct Enrol {
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=600))]
     heartbeat: u32,
+    /// Seconds after the last stage of a change after which the hosts arm high availability that was
+    /// disarmed for it, though the operator has not come back.
+    #[arg(long, default_value_t = pvecm_crds::bootstrap::arm_after_seconds(), value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(5..=3600))]
+    arm_after: u32,
     /// The API server's address as the host reaches it; else the one in the kubeconfig.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -83,14 +89,17 @@ impl Args {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Conf(conf) => Ok(conf.run()),
-            Command::Cluster(verb) => online(verb.run(&self.connection)),
-            Command::Host(Host::Enrol(enrol)) => online(self.connection.enrol(enrol)),
+            Command::Cluster(verb) => Ok(code(verb.run(&self.connection))),
+            Command::Host(Host::Enrol(enrol)) => {
+                online(self.connection.enrol(enrol))?;
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }
 
 /// Carries out what speaks to an API server. Only these commands pay for a runtime and for TLS.
-fn online(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+pub fn online<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // The provider is named here because a second one in the dependency tree would make the choice
     // ambiguous, and rustls then panics at the first connection.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -98,7 +107,7 @@ fn online(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resul
 }
 
 impl Connection {
-    async fn enrol(self, enrol: Enrol) -> anyhow::Result<ExitCode> {
+    async fn enrol(self, enrol: Enrol) -> anyhow::Result<()> {
         let config = self.config().await?;
         let same_server = enrol.server.is_none();
         let known_as = config.tls_server_name.clone().filter(|_| same_server);
@@ -109,13 +118,13 @@ impl Connection {
             namespace,
             witness: enrol.witness,
             heartbeat_secs: enrol.heartbeat,
+            arm_after_secs: enrol.arm_after,
             server: server.trim_end_matches('/').to_owned(),
             tls_server_name: enrol.tls_server_name.or(known_as),
         };
         let client = Client::try_from(config).context("no client for this kubeconfig")?;
         let bootstrap = enrol::enrol(&client, &request).await?;
-        enrol::hand_over(&bootstrap, enrol.output.as_deref())?;
-        Ok(ExitCode::SUCCESS)
+        enrol::hand_over(&bootstrap, enrol.output.as_deref())
     }
 
     /// A client, and the namespace to work in.

@@ -3,6 +3,7 @@
 mod cli;
 mod cluster;
 mod conf;
+mod exit;
 mod host;
 mod output;
 mod unified;

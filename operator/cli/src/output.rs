@@ -1,42 +1,64 @@
-//! How answers are printed: as text for people, or as data for programs.
+//! How results go out: as text for people, as JSON or YAML for programs.
 
-use std::process::ExitCode;
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
 
+use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use pvecm_core::conf::lint::Effect;
 use serde::Serialize;
 
-/// The exit code of a command that understood what was asked and will not, or cannot, do it. Other
-/// codes: 0 done or answered, 1 an error (no such object, API server not reached), 2 a command line
-/// that is not understood.
-const REFUSED: u8 = 3;
-
-/// A form for programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// One JSON value.
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
     Json,
-    /// One YAML document.
+    /// For programs, and people who like it.
     Yaml,
 }
 
-/// Prints an answer in the form that was asked for.
+/// Prints a result: `text` for people, else the value.
 pub fn print<T: Serialize>(
-    format: Option<Format>,
-    answer: &T,
-    text: impl FnOnce(&T) -> String,
-) -> anyhow::Result<()> {
-    match format {
-        None => print!("{}", text(answer)),
-        Some(Format::Json) => println!("{}", serde_json::to_string_pretty(answer)?),
-        Some(Format::Yaml) => print!("{}", pvecm_crds::yaml::write(answer)?),
-    }
-    Ok(())
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> Vec<u8>,
+) -> Result<()> {
+    let bytes = match format {
+        Format::Text => text(),
+        Format::Json => {
+            let mut text = serde_json::to_string_pretty(value)?;
+            text.push('\n');
+            text.into_bytes()
+        }
+        Format::Yaml => pvecm_crds::yaml::write(value)?.into_bytes(),
+    };
+    print_bytes(&bytes)
 }
 
-/// Says in one sentence why it is not done.
-pub fn refuse(why: &str) -> ExitCode {
-    eprintln!("{why}");
-    ExitCode::from(REFUSED)
+/// Prints bytes as they are. A reader that has seen enough (`head`) is no error.
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.context("cannot write to standard output"),
+    }
+}
+
+/// Whether standard output is a terminal whose user wants colours (<https://no-color.org>).
+pub fn has_colours() -> bool {
+    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The effect's name; on a terminal in a colour of its own.
+pub fn effect(effect: Effect, colours: bool) -> String {
+    let colour = match effect {
+        Effect::Refuses | Effect::Breaks => "31",
+        Effect::Misreads => "33",
+        Effect::Advice => "36",
+    };
+    if colours { format!("\x1b[{colour}m{effect}\x1b[0m") } else { effect.to_string() }
 }
 
 /// Rows under a header, in columns as wide as needed; the last one is never padded.

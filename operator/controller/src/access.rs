@@ -83,6 +83,12 @@ pub struct Access {
     leadership: Leadership,
 }
 
+impl Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").field("leads", &self.leads()).finish_non_exhaustive()
+    }
+}
+
 async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, AccessError> {
     Ok(timeout(PATIENCE, call).await.map_err(|_| AccessError::Timeout)??)
 }

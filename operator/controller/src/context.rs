@@ -38,6 +38,12 @@ pub struct Context {
     pub recorder: Recorder,
 }
 
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
 impl Context {
     /// Publishes an event, under a timeout, without waiting for a second try.
     pub async fn tell(&self, event: &Event, about: &ObjectReference) {

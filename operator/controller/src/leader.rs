@@ -74,6 +74,7 @@ impl Leadership {
 
     /// A claim that holds for a day.
     #[cfg(test)]
+    #[must_use]
     pub fn always() -> Self {
         let until = Some(Instant::now() + Duration::from_hours(24));
         Self::new(watch::channel(Hold { until, term: 1 }).1)
@@ -81,6 +82,7 @@ impl Leadership {
 
     /// A claim that somebody else holds.
     #[cfg(test)]
+    #[must_use]
     pub fn never() -> Self {
         Self::new(watch::channel(Hold::default()).1)
     }

@@ -58,6 +58,12 @@ impl<K: Hash + Eq + Clone + Display + Send + Unpin + 'static> Queue<K> {
         (Self { triggers: triggers.clone(), requests }, triggers)
     }
 
+    /// The next pass that was asked for, and its moment: for whoever runs passes in an order of its
+    /// own.
+    pub async fn asked(&mut self) -> Option<(K, Instant)> {
+        self.requests.recv().await.map(|request| (request.message, request.run_at))
+    }
+
     /// Runs passes, `concurrency` of them at once, until `stop` resolves; waits for those begun.
     /// A pass says when its object comes back without being asked for.
     pub async fn run<W, F>(self, concurrency: usize, stop: impl Future<Output = ()>, work: W)

@@ -86,7 +86,7 @@ async fn keep_once_warm(
 }
 
 /// Looks at everything once whenever this process becomes the one that writes.
-async fn start_over(mut leadership: Leadership, news: News, context: Arc<Context>) {
+pub async fn start_over(mut leadership: Leadership, news: News, context: Arc<Context>) {
     while leadership.gained().await.is_some() {
         let (clusters, hosts) = context.stores.everything();
         for key in clusters {

@@ -65,6 +65,7 @@ fn find<K: Kind>(stores: &[Store<K>], namespace: &str, name: &str) -> Option<Arc
 impl Stores {
     /// Stores that hold these objects.
     #[cfg(test)]
+    #[must_use]
     pub fn of(clusters: Vec<PveCluster>, hosts: Vec<PveHost>, changes: Vec<PveChange>) -> Self {
         fn filled<K: Kind + 'static>(objects: Vec<K>) -> Vec<Store<K>> {
             let (reader, mut writer) = store();
@@ -77,16 +78,19 @@ impl Stores {
     }
 
     /// A cluster by its name.
+    #[must_use]
     pub fn cluster(&self, key: &ClusterKey) -> Option<Arc<PveCluster>> {
         find(&self.clusters, &key.namespace, &key.name)
     }
 
     /// A host by its name.
+    #[must_use]
     pub fn host(&self, key: &HostKey) -> Option<Arc<PveHost>> {
         find(&self.hosts, &key.namespace, &key.name)
     }
 
     /// The changes under a cluster's label, in no order.
+    #[must_use]
     pub fn changes(&self, key: &ClusterKey) -> Vec<Arc<PveChange>> {
         let of = |change: &PveChange| cluster_of(change).as_ref() == Some(key);
         self.changes.iter().flat_map(|store| store.state_filter(of)).collect()
@@ -118,6 +122,7 @@ impl Stores {
     }
 
     /// The clusters that are concerned when a host is heard again, or no longer.
+    #[must_use]
     pub fn concerned(&self, key: &HostKey) -> Vec<ClusterKey> {
         self.host(key).map(|host| self.interested(&host)).unwrap_or_default()
     }
@@ -165,6 +170,7 @@ impl Warmth {
 
 /// Starts all watches. They run until the set is dropped; `warm` turns true once all first lists
 /// have come.
+#[must_use]
 pub fn watch_all(
     client: &Client,
     namespaces: &[String],
@@ -176,36 +182,65 @@ pub fn watch_all(
     } else {
         namespaces.iter().map(|name| Some(name.as_str())).collect()
     };
+    let (stores, intakes) = intakes(scopes.len(), news);
     let warmth = Warmth { cold: Arc::new(AtomicUsize::new(4 * scopes.len())), warm };
+    let mut watches = JoinSet::new();
+    for (scope, intake) in scopes.into_iter().zip(intakes) {
+        let Intake { clusters, hosts, changes, beats } = intake;
+        watches.spawn(follow(api(client, scope), clusters, warmth.clone()));
+        watches.spawn(follow(api(client, scope), hosts, warmth.clone()));
+        watches.spawn(follow(api(client, scope), changes, warmth.clone()));
+        watches.spawn(listen(api(client, scope), beats, warmth.clone()));
+    }
+    (stores, watches)
+}
+
+/// Where the events of one namespace's watches go in, or of one watch over all of them.
+#[derive(Debug)]
+pub struct Intake {
+    /// `PveCluster` objects.
+    pub clusters: Follower<PveCluster>,
+    /// `PveHost` objects.
+    pub hosts: Follower<PveHost>,
+    /// `PveChange` objects.
+    pub changes: Follower<PveChange>,
+    /// The hosts' Leases.
+    pub beats: Listener,
+}
+
+/// Empty stores, and where each of so many scopes fills its own.
+#[must_use]
+pub fn intakes(scopes: usize, news: &News) -> (Arc<Stores>, Vec<Intake>) {
     let mut stores = Stores::default();
     let mut writers = Vec::new();
-    for scope in scopes {
-        let clusters = new_store(&mut stores.clusters);
-        let hosts = new_store(&mut stores.hosts);
-        writers.push((scope, clusters, hosts, new_store(&mut stores.changes)));
+    for _ in 0..scopes {
+        let (clusters, hosts) = (new_store(&mut stores.clusters), new_store(&mut stores.hosts));
+        writers.push((clusters, hosts, new_store(&mut stores.changes)));
     }
     let stores = Arc::new(stores);
-    let mut watches = JoinSet::new();
-    for (scope, clusters, hosts, changes) in writers {
+    let intake = |(clusters, hosts, changes)| {
         let to = news.clone();
         let about_cluster = move |cluster: &PveCluster| to.clusters.now(cluster_key(cluster));
-        watches.spawn(follow(api(client, scope), clusters, warmth.clone(), about_cluster));
         let (to, known) = (news.clone(), stores.clone());
         let about_host = move |host: &PveHost| {
             known.interested(host).into_iter().for_each(|key| to.clusters.now(key));
             to.hosts.now(host_key(host));
         };
-        watches.spawn(follow(api(client, scope), hosts, warmth.clone(), about_host));
         let to = news.clone();
         let about_change = move |change: &PveChange| {
             if let Some(key) = cluster_of(change) {
                 to.clusters.now(key);
             }
         };
-        watches.spawn(follow(api(client, scope), changes, warmth.clone(), about_change));
-        watches.spawn(listen(api(client, scope), warmth.clone(), news.clone()));
-    }
-    (stores, watches)
+        Intake {
+            clusters: Follower::new(clusters, about_cluster),
+            hosts: Follower::new(hosts, about_host),
+            changes: Follower::new(changes, about_change),
+            beats: Listener(news.clone()),
+        }
+    };
+    let intakes = writers.into_iter().map(intake).collect();
+    (stores, intakes)
 }
 
 fn new_store<K: Kind>(stores: &mut Vec<Store<K>>) -> Writer<K> {
@@ -228,30 +263,51 @@ fn gist<K: Kind>(object: &K) -> (Option<String>, Option<i64>, bool) {
 }
 
 /// Keeps a store filled and says which objects moved.
+pub struct Follower<K: Kind + 'static> {
+    writer: Writer<K>,
+    touched: Box<dyn Fn(&K) + Send>,
+}
+
+impl<K: Kind + 'static> std::fmt::Debug for Follower<K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Follower({})", K::kind(&()))
+    }
+}
+
+impl<K: Kind + 'static> Follower<K> {
+    fn new(writer: Writer<K>, touched: impl Fn(&K) + Send + 'static) -> Self {
+        Self { writer, touched: Box::new(touched) }
+    }
+
+    /// Takes in what a watch brings.
+    pub fn take(&mut self, event: Event<K>) {
+        let reader = self.writer.as_reader();
+        let news = is_news(&event, &reader);
+        self.writer.apply_watcher_event(&event);
+        match event {
+            Event::Apply(object) | Event::Delete(object) if news => (self.touched)(&object),
+            Event::InitDone => reader.state().iter().for_each(|object| (self.touched)(object)),
+            Event::Apply(_) | Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
+        }
+    }
+}
+
+/// Follows one watch for ever.
 async fn follow<K: Kind + Send + Sync + 'static>(
     api: Api<K>,
-    mut writer: Writer<K>,
+    mut follower: Follower<K>,
     warmth: Warmth,
-    touched: impl Fn(&K) + Send,
 ) {
-    let reader = writer.as_reader();
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
     let pruned =
         watching.backoff(Soon::default()).modify(|object| object.managed_fields_mut().clear());
     let mut events = pin!(pruned.filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {
-        let news = is_news(&event, &reader);
-        writer.apply_watcher_event(&event);
-        match event {
-            Event::Apply(object) | Event::Delete(object) if news => touched(&object),
-            Event::InitDone => {
-                reader.state().iter().for_each(|object| touched(object));
-                if std::mem::take(&mut first) {
-                    warmth.one_more();
-                }
-            }
-            Event::Apply(_) | Event::Delete(_) | Event::Init | Event::InitApply(_) => {}
+        let listed = matches!(event, Event::InitDone);
+        follower.take(event);
+        if listed && std::mem::take(&mut first) {
+            warmth.one_more();
         }
     }
 }
@@ -278,31 +334,41 @@ fn is_news<K: Kind + 'static>(event: &Event<K>, known: &Store<K>) -> bool {
 }
 
 /// Hears the agents' heartbeats. A Lease has the name of its host.
-async fn listen(api: Api<Lease>, warmth: Warmth, news: News) {
+#[derive(Debug)]
+pub struct Listener(News);
+
+impl Listener {
+    /// Takes in what the watch of the Leases brings.
+    pub fn take(&mut self, event: &Event<Lease>) {
+        let Self(news) = self;
+        let key = match event {
+            Event::Apply(lease) => {
+                news.beats.saw(&host_key(lease), lease, false);
+                host_key(lease)
+            }
+            Event::InitApply(lease) => {
+                news.beats.saw(&host_key(lease), lease, true);
+                host_key(lease)
+            }
+            Event::Delete(lease) => {
+                news.beats.forget(&host_key(lease));
+                host_key(lease)
+            }
+            Event::Init | Event::InitDone => return,
+        };
+        news.hosts.now(key);
+    }
+}
+
+async fn listen(api: Api<Lease>, mut listener: Listener, warmth: Warmth) {
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
     let mut events =
         pin!(watching.backoff(Soon::default()).filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {
-        let key = match event {
-            Event::Apply(lease) => {
-                news.beats.saw(&host_key(&lease), &lease, false);
-                host_key(&lease)
-            }
-            Event::InitApply(lease) => {
-                news.beats.saw(&host_key(&lease), &lease, true);
-                host_key(&lease)
-            }
-            Event::Delete(lease) => {
-                news.beats.forget(&host_key(&lease));
-                host_key(&lease)
-            }
-            Event::InitDone if std::mem::take(&mut first) => {
-                warmth.one_more();
-                continue;
-            }
-            Event::Init | Event::InitDone => continue,
-        };
-        news.hosts.now(key);
+        listener.take(&event);
+        if matches!(event, Event::InitDone) && std::mem::take(&mut first) {
+            warmth.one_more();
+        }
     }
 }

@@ -11,8 +11,11 @@ use std::time::Instant;
 
 use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Formation, LinkOptions, NodeEntry, TotemOptions, form};
-use pvecm_core::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, MaxRisk, Rollout};
+use pvecm_core::desired::{
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+};
 use pvecm_core::guard::guard;
+use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
 use pvecm_core::plan::plan;
@@ -22,11 +25,11 @@ const NODES: [u32; 5] = [3, 8, 16, 32, 64];
 /// Enough for a 99th percentile that twenty rounds lie above.
 const ROUNDS: usize = 2_000;
 
-/// What the spec comes to want that the cluster does not have.
-type Change = fn(&mut World);
+/// A change of what is wanted.
+type Edit = fn(&mut World);
 
-/// By the name that is printed.
-const CHANGES: [(&str, Change); 4] = [
+/// What the spec wants that the cluster does not have, by the name that is printed.
+const CHANGES: [(&str, Edit); 4] = [
     ("nothing", |_| {}),
     ("link-added", |world| world.desired.links.push(wanted_link(2, 0))),
     ("link-moved", |world| world.desired.links[1] = wanted_link(1, 1)),
@@ -94,6 +97,8 @@ impl World {
         let rollout = Rollout {
             approval: Approval::Automatic,
             max_risk: MaxRisk::Live,
+            high_availability: HighAvailability::RequireIdle,
+            drift: Drift::Correct,
             confirm_timeout_secs: 30,
             paused: false,
         };
@@ -159,6 +164,10 @@ fn machine(n: u32) -> HostView {
         ring: None,
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        drift: Vec::new(),
+        ha: HaState::Absent,
+        can_disarm: false,
+        started_with: BTreeMap::new(),
         applied: None,
     }
 }

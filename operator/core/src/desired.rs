@@ -60,10 +60,24 @@ pub struct Rollout {
     pub approval: Approval,
     /// The riskiest change that begins by itself.
     pub max_risk: MaxRisk,
+    /// What is done about high availability before a stage that can reset hosts.
+    pub high_availability: HighAvailability,
     /// How long the hosts wait for what must still come before they undo a stage.
     pub confirm_timeout_secs: u32,
+    /// What is done about what somebody changed beside the operator.
+    pub drift: Drift,
     /// Nothing new is started while this is true.
     pub paused: bool,
+}
+
+/// What is done about what somebody changed beside the operator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// It is put back by an ordinary change.
+    #[default]
+    Correct,
+    /// It is shown, and nothing is begun that would only put it back.
+    Report,
 }
 
 /// Whether changes begin by themselves.
@@ -87,4 +101,14 @@ pub enum MaxRisk {
     NodeRestart,
     /// The whole cluster is without quorum for a while.
     Outage,
+}
+
+/// What is done about high availability before a stage that can reset hosts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HighAvailability {
+    /// The change waits until no host runs a watchdog.
+    #[default]
+    RequireIdle,
+    /// It is disarmed before and armed after.
+    Disarm,
 }

@@ -44,6 +44,16 @@ pub fn lab(arguments: &[String]) -> Result<ExitCode> {
     Ok(u8::try_from(done.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// Runs the simulation, built to be fast, with these arguments.
+pub fn simulate(arguments: &[String]) -> Result<ExitCode> {
+    step("building the simulation", || {
+        run(&["build", "--quiet", "--locked", "--profile", "sim", "--package", "pvecm-sim"])
+    })?;
+    let program = target().join("sim/pvecm-sim");
+    let done = Command::new(program).args(arguments).status().context("it does not start")?;
+    Ok(if done.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
 /// Writes all generated YAML: first the definitions, then the kustomize base from the chart.
 pub fn generate() -> Result<ExitCode> {
     run(&["run", "--quiet", "--package", "pvecm-crds", "--example", "generate"])?;

@@ -6,6 +6,7 @@ mod deny;
 mod fuzz;
 mod package;
 mod packages;
+mod planted;
 mod step;
 mod test;
 
@@ -57,6 +58,16 @@ enum Command {
         /// What is measured.
         what: Subject,
     },
+    /// Run production operator and agents on simulated hosts: thousands of seeds, or one of them.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Instead of seeds: check that the simulation notices every bug that is planted for it.
+        #[arg(long)]
+        planted: bool,
+        /// What the simulation is told: `cargo xtask sim --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Write the generated YAML anew: the CRDs and the kustomize base.
     Crds,
     /// Build the agent's Debian package and print its path.
@@ -97,6 +108,14 @@ fn main() -> Result<ExitCode> {
         }
         Command::Bench { what: Subject::Conf } => bench::conf().map(|()| ExitCode::SUCCESS),
         Command::Bench { what: Subject::Plan } => bench::plan().map(|()| ExitCode::SUCCESS),
+        Command::Sim { planted: true, arguments: _ } => {
+            packages::ensure()?;
+            planted::run()
+        }
+        Command::Sim { planted: false, arguments } => {
+            packages::ensure()?;
+            cargo::simulate(&arguments)
+        }
         Command::Crds => {
             packages::ensure()?;
             cargo::generate()

@@ -4,11 +4,13 @@ use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::socket::SockaddrStorage;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::ports::{BootTime, CardAddress, Clock, Machine};
+use crate::ports::{BootTime, CardAddress, Clock, Machine, Workers};
 
 /// This machine.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,7 +92,17 @@ impl Clock for RealClock {
         }
     }
 
-    fn sleep_ms(&self, millis: u64) {
-        std::thread::sleep(Duration::from_millis(millis));
+    fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
+        async move { std::thread::sleep(Duration::from_millis(millis)) }.boxed()
+    }
+}
+
+/// A thread for each job: it may wait for /etc/pve or systemd, and the loop may not.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Threads;
+
+impl Workers for Threads {
+    fn spawn(&self, job: BoxFuture<'static, ()>) {
+        std::thread::spawn(move || futures::executor::block_on(job));
     }
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
@@ -38,27 +40,8 @@ impl RealPmxcfs {
     fn conf(&self) -> PathBuf {
         self.root.join("corosync.conf")
     }
-}
 
-impl ClusterFiles for RealPmxcfs {
-    fn mounted(&self) -> bool {
-        // A mount point lies on another device than its parent. A dead FUSE daemon answers ENOTCONN.
-        let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev());
-        let parent = self.root.parent().unwrap_or(Path::new("/"));
-        matches!((device(&self.root), device(parent)), (Ok(own), Ok(above)) if own != above)
-    }
-
-    fn writable(&self) -> bool {
-        // The test that Proxmox VE itself uses everywhere: without quorum the bit is gone.
-        let link = fs::symlink_metadata(self.root.join("local"));
-        self.mounted() && link.is_ok_and(|meta| meta.permissions().mode() & 0o200 != 0)
-    }
-
-    fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
-        read_optional(&self.conf())
-    }
-
-    fn replace_conf(&self, text: Option<&[u8]>) -> io::Result<()> {
+    fn replace(&self, text: Option<&[u8]>) -> io::Result<()> {
         let Some(text) = text else { return fs::remove_file(self.conf()) };
         // Two hosts that share a temporary name rename each other's content (facts/pmxcfs.md 2).
         let temporary = self.root.join(format!("corosync.conf.pvecm-{}", self.hostname));
@@ -73,15 +56,7 @@ impl ClusterFiles for RealPmxcfs {
         renamed
     }
 
-    fn stamp(&self) -> Option<String> {
-        let text = fs::read_to_string(self.root.join(".version")).ok()?;
-        let all: Value = serde_json::from_str(&text).ok()?;
-        // The other counters (tasks, statistics) move all the time and mean nothing here.
-        let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf"];
-        Some(wanted.map(|key| all[key].to_string()).join(" "))
-    }
-
-    fn lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {
+    fn take_lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {
         let end = Instant::now() + Duration::from_millis(at_most_ms);
         let local = local_lock(end)?;
         let folder = self.root.join("priv/lock");
@@ -114,6 +89,41 @@ impl ClusterFiles for RealPmxcfs {
         }
         let lock = HeldLock { path, note: self.note.clone(), _local: local };
         if lock.is_own() { Ok(Box::new(lock)) } else { Err(io::Error::other("the lock is gone")) }
+    }
+}
+
+impl ClusterFiles for RealPmxcfs {
+    fn mounted(&self) -> bool {
+        // A mount point lies on another device than its parent. A dead FUSE daemon answers ENOTCONN.
+        let device = |path: &Path| fs::metadata(path).map(|meta| meta.dev());
+        let parent = self.root.parent().unwrap_or(Path::new("/"));
+        matches!((device(&self.root), device(parent)), (Ok(own), Ok(above)) if own != above)
+    }
+
+    fn writable(&self) -> bool {
+        // The test that Proxmox VE itself uses everywhere: without quorum the bit is gone.
+        let link = fs::symlink_metadata(self.root.join("local"));
+        self.mounted() && link.is_ok_and(|meta| meta.permissions().mode() & 0o200 != 0)
+    }
+
+    fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
+        read_optional(&self.conf())
+    }
+
+    fn replace_conf<'a>(&'a self, text: Option<&'a [u8]>) -> BoxFuture<'a, io::Result<()>> {
+        async move { self.replace(text) }.boxed()
+    }
+
+    fn stamp(&self) -> Option<String> {
+        let text = fs::read_to_string(self.root.join(".version")).ok()?;
+        let all: Value = serde_json::from_str(&text).ok()?;
+        // The other counters (tasks, statistics) move all the time and mean nothing here.
+        let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf"];
+        Some(wanted.map(|key| all[key].to_string()).join(" "))
+    }
+
+    fn lock(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        async move { self.take_lock(at_most_ms) }.boxed()
     }
 
     fn guests(&self) -> BTreeSet<u32> {

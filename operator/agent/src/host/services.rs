@@ -3,6 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use crate::ports::{Services, Unit};
 
 const AT_MOST: Duration = Duration::from_secs(45);
@@ -15,36 +18,43 @@ const PID_FILE: &str = "/run/pve-cluster.pid";
 pub struct Systemd;
 
 impl Services for Systemd {
-    fn start(&self, unit: Unit) -> Result<(), String> {
-        // A unit that failed too often is not started again before its count is cleared.
-        let _ = systemctl("reset-failed", unit);
-        systemctl("start", unit)
+    fn start(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            // A unit that failed too often is not started again before its count is cleared.
+            let _ = systemctl("reset-failed", unit);
+            systemctl("start", unit)
+        }
+        .boxed()
     }
 
-    fn stop(&self, unit: Unit) -> Result<(), String> {
-        systemctl("stop", unit)
+    fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        async move { systemctl("stop", unit) }.boxed()
     }
 
-    fn start_local_pmxcfs(&self) -> Result<(), String> {
+    fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         let mut command = Command::new("pmxcfs");
         command.arg("-l");
-        run(command)
+        async move { run(command) }.boxed()
     }
 
-    fn stop_local_pmxcfs(&self) -> Result<(), String> {
-        let text = std::fs::read_to_string(PID_FILE).map_err(|error| error.to_string())?;
-        let pid: i32 = text.trim().parse().map_err(|_| format!("{PID_FILE} holds no number"))?;
-        let pid = nix::unistd::Pid::from_raw(pid);
-        nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).map_err(|e| e.to_string())?;
-        let end = Instant::now() + AT_MOST;
-        while nix::sys::signal::kill(pid, None).is_ok() {
-            if Instant::now() >= end {
-                return Err("pmxcfs does not end".to_owned());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+    fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        async move { end_pmxcfs() }.boxed()
     }
+}
+
+fn end_pmxcfs() -> Result<(), String> {
+    let text = std::fs::read_to_string(PID_FILE).map_err(|error| error.to_string())?;
+    let pid: i32 = text.trim().parse().map_err(|_| format!("{PID_FILE} holds no number"))?;
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::SIGTERM).map_err(|e| e.to_string())?;
+    let end = Instant::now() + AT_MOST;
+    while nix::sys::signal::kill(pid, None).is_ok() {
+        if Instant::now() >= end {
+            return Err("pmxcfs does not end".to_owned());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn systemctl(verb: &str, unit: Unit) -> Result<(), String> {

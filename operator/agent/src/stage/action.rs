@@ -8,8 +8,9 @@ use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
 use pvecm_core::protocol::Attempt;
 
-use super::Undone;
 use super::probe::{in_force, parent_in_force};
+use super::refresh::{refresh_stale_config, reload};
+use super::{Undone, ha};
 use crate::host_ports::Host;
 use crate::ledger::Pending;
 use crate::observe::Observation;
@@ -38,16 +39,21 @@ pub struct Task<'a> {
 pub type Sealed = BTreeMap<HostName, String>;
 
 /// Carries out this host's actions in order.
-pub fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sealed, Undone> {
+pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sealed, Undone> {
     let mut sealed = Sealed::new();
     for action in actions {
         match action {
-            Action::FormCluster {} => form(host, task)?,
+            Action::FormCluster {} => form(host, task).await?,
             Action::SealAuthkey { to, recipient } => {
                 sealed.insert(to.clone(), seal_authkey(host, task, to, recipient)?);
             }
             Action::ReceiveAuthkey {} => receive_authkey(host, task)?,
-            Action::Join {} => join(host, task).map_err(Undone::Stuck)?,
+            Action::Join {} => join(host, task).await.map_err(Undone::Stuck)?,
+            Action::RefreshStaleConfig {} => refresh_stale_config(host, task).await?,
+            Action::Reload {} => reload(host, task).await?,
+            Action::DisarmHa {} => ha::disarm(host, task.deadline_ms).await?,
+            Action::ArmHa {} => ha::arm(host, task.deadline_ms).await?,
+            Action::RestartCorosync {} => restart(host, task).await.map_err(Undone::Stuck)?,
         }
     }
     Ok(sealed)
@@ -83,12 +89,12 @@ fn receive_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn not_begun(why: impl ToString) -> Undone {
+pub(super) fn not_begun(why: impl ToString) -> Undone {
     Undone::NotBegun(why.to_string())
 }
 
 /// Makes a cluster of this one host.
-fn form(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+async fn form(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     let config = &task.pending.stage.config;
     let seen = Observation::take(host);
     if in_force(config, &seen).is_ok() {
@@ -98,11 +104,14 @@ fn form(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
         return Err(not_begun("the change starts from a cluster and would form another one"));
     }
     may_form(&seen, config.text.as_bytes()).map_err(Undone::NotBegun)?;
-    let formed = ensure_authkey(host)
-        // corosync reads the key before it judges the file.
-        .and_then(|()| host.corosync.check(&config.text))
-        .and_then(|()| put_together(host, task));
-    formed.map_err(|why| match undo_form(host, task.pending) {
+    // corosync reads the key before it judges the file.
+    let checked = ensure_authkey(host).and_then(|()| host.corosync.check(&config.text));
+    let formed = match checked {
+        Ok(()) => put_together(host, task).await,
+        Err(why) => Err(why),
+    };
+    let Err(why) = formed else { return Ok(()) };
+    Err(match undo_form(host, task.pending).await {
         Ok(()) => Undone::PutBack(why),
         Err(also) => Undone::Stuck(format!("{why}; and it could not be undone: {also}")),
     })
@@ -144,28 +153,29 @@ fn random_authkey() -> std::io::Result<Vec<u8>> {
 
 /// The order that keeps /etc/pve away for the shortest time (facts/pmxcfs.md 1): the same bytes in both
 /// places, corosync, and only then pmxcfs again.
-fn put_together(host: &Host, task: &Task<'_>) -> Result<(), String> {
+async fn put_together(host: &Host, task: &Task<'_>) -> Result<(), String> {
     let config = &task.pending.stage.config;
-    put_first_file(host, task)?;
+    put_first_file(host, task).await?;
     host.disk.replace(DiskFile::Conf, config.text.as_bytes()).map_err(words)?;
-    host.services.start(Unit::Corosync)?;
-    wait(host, task.deadline_ms, quorate)?;
-    host.services.stop(Unit::PveCluster)?;
-    host.services.start(Unit::PveCluster)?;
-    wait(host, task.deadline_ms, |seen| in_force(config, seen))
+    host.services.start(Unit::Corosync).await?;
+    wait(host, task.deadline_ms, quorate).await?;
+    host.services.stop(Unit::PveCluster).await?;
+    host.services.start(Unit::PveCluster).await?;
+    wait(host, task.deadline_ms, |seen| in_force(config, seen)).await
 }
 
 /// Under the lock that `pvecm create` takes too: of two that form at once, one finds the other's file.
-fn put_first_file(host: &Host, task: &Task<'_>) -> Result<(), String> {
+async fn put_first_file(host: &Host, task: &Task<'_>) -> Result<(), String> {
     let bytes = task.pending.stage.config.text.as_bytes();
     let files = &host.cluster_files;
     let left_ms = task.deadline_ms.saturating_sub(host.clock.now().millis);
-    let lock = files.lock(left_ms).map_err(|error| format!("cannot take the lock: {error}"))?;
+    let lock =
+        files.lock(left_ms).await.map_err(|error| format!("cannot take the lock: {error}"))?;
     match files.read_conf().map_err(words)? {
         Some(found) if found == bytes => Ok(()),
         Some(_) => Err("this host got another corosync.conf in the meantime".to_owned()),
         None if !lock.is_own() => Err("the lock was taken away".to_owned()),
-        None => files.replace_conf(Some(bytes)).map_err(words),
+        None => files.replace_conf(Some(bytes)).await.map_err(words),
     }
 }
 
@@ -175,10 +185,10 @@ fn quorate(seen: &Observation) -> Result<(), String> {
 
 /// Looks until it holds; at the deadline the last reason why not is the error. A corosync that ended
 /// is not waited for: nothing starts it again (facts/pmxcfs.md 1).
-fn wait(
+pub(super) async fn wait(
     host: &Host,
     deadline_ms: u64,
-    holds: impl Fn(&Observation) -> Result<(), String>,
+    holds: impl Fn(&Observation) -> Result<(), String> + Sync,
 ) -> Result<(), String> {
     let mut last_ran_ms = host.clock.now().millis;
     loop {
@@ -193,35 +203,35 @@ fn wait(
             Err(_) if now >= last_ran_ms + GONE_MS => {
                 return Err("corosync ended after it was started".to_owned());
             }
-            Err(_) => host.clock.sleep_ms(50),
+            Err(_) => host.clock.sleep_ms(50).await,
         }
     }
 }
 
 /// Leaves no cluster behind, and nothing that this stage made. The database stays: it holds the
 /// configuration of the host's guests. Another corosync.conf than the stage's is left alone.
-fn undo_form(host: &Host, pending: &Pending) -> Result<(), String> {
+async fn undo_form(host: &Host, pending: &Pending) -> Result<(), String> {
     let own = pending.stage.config.text.as_bytes();
     let in_cluster = host.cluster_files.read_conf().map_err(words)?;
     let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
     if [&in_cluster, &on_disk].into_iter().flatten().any(|bytes| bytes != own) {
         return Err("there is another corosync.conf than the stage's".to_owned());
     }
-    host.services.stop(Unit::Corosync)?;
+    host.services.stop(Unit::Corosync).await?;
     if in_cluster.is_some() {
         // Without quorum pmxcfs takes no writes, unless it runs outside of any cluster. Nobody else
         // can write there then, so no lock is taken.
-        host.services.stop(Unit::PveCluster)?;
-        host.services.start_local_pmxcfs()?;
-        let removed = host.cluster_files.replace_conf(None).map_err(words);
-        host.services.stop_local_pmxcfs()?;
+        host.services.stop(Unit::PveCluster).await?;
+        host.services.start_local_pmxcfs().await?;
+        let removed = host.cluster_files.replace_conf(None).await.map_err(words);
+        host.services.stop_local_pmxcfs().await?;
         removed?;
     }
     host.disk.remove(DiskFile::Conf).map_err(words)?;
     if !pending.had_authkey {
         host.disk.remove(DiskFile::Authkey).map_err(words)?;
     }
-    host.services.start(Unit::PveCluster)
+    host.services.start(Unit::PveCluster).await
 }
 
 /// What must be so before a host joins: it can still say no.
@@ -240,7 +250,7 @@ pub fn may_join(host: &Host, stage: &Stage) -> Result<(), String> {
 
 /// Joins, in the order that makes a host a writable member in 2.4 s (facts/pmxcfs.md 1): everything in
 /// place, corosync up and quorate, and only then pmxcfs with an empty database.
-pub fn join(host: &Host, task: &Task<'_>) -> Result<(), String> {
+pub async fn join(host: &Host, task: &Task<'_>) -> Result<(), String> {
     let config = &task.pending.stage.config;
     let seen = Observation::take(host);
     if in_force(config, &seen).is_ok() {
@@ -249,21 +259,60 @@ pub fn join(host: &Host, task: &Task<'_>) -> Result<(), String> {
     host.disk.replace(DiskFile::Conf, config.text.as_bytes()).map_err(words)?;
     // A database that already holds the cluster's file came from the cluster, before a crash.
     if seen.pmxcfs_conf.is_none() {
-        host.services.stop(Unit::PveCluster)?;
+        host.services.stop(Unit::PveCluster).await?;
         host.disk.set_database_aside(task.pending.attempt).map_err(words)?;
     }
-    host.services.start(Unit::Corosync)?;
-    wait(host, task.deadline_ms, quorate)?;
-    host.services.start(Unit::PveCluster)?;
-    wait(host, task.deadline_ms, |seen| in_force(config, seen))
+    host.services.start(Unit::Corosync).await?;
+    wait(host, task.deadline_ms, quorate).await?;
+    host.services.start(Unit::PveCluster).await?;
+    wait(host, task.deadline_ms, |seen| in_force(config, seen)).await
 }
 
 /// Gives a host that joined, or began to, its own database back.
-pub fn undo_join(host: &Host, attempt: Attempt) -> Result<(), String> {
-    host.services.stop(Unit::PveCluster)?;
-    host.services.stop(Unit::Corosync)?;
+pub async fn undo_join(host: &Host, attempt: Attempt) -> Result<(), String> {
+    host.services.stop(Unit::PveCluster).await?;
+    host.services.stop(Unit::Corosync).await?;
     host.disk.remove(DiskFile::Conf).map_err(words)?;
     host.disk.remove(DiskFile::Authkey).map_err(words)?;
     host.disk.bring_database_back(attempt).map_err(words)?;
-    host.services.start(Unit::PveCluster)
+    host.services.start(Unit::PveCluster).await
+}
+
+/// Starts corosync anew on a member and waits until it is one again. A daemon that was started since the
+/// stage began is not started a second time: the agent ended in between.
+pub async fn restart(host: &Host, task: &Task<'_>) -> Result<(), String> {
+    let (config, before) = (&task.pending.stage.config, task.pending.daemon);
+    if !is_new(before, &Observation::take(host)) {
+        host.services.stop(Unit::Corosync).await?;
+        host.services.start(Unit::Corosync).await?;
+    }
+    wait(host, task.deadline_ms, |seen| {
+        if is_new(before, seen) {
+            return in_force(config, seen);
+        }
+        Err("corosync was not started anew".to_owned())
+    })
+    .await
+}
+
+fn is_new(before: Option<u64>, seen: &Observation) -> bool {
+    let started = seen.corosync.as_ref().and_then(|corosync| corosync.started);
+    started.is_some() && started != before
+}
+
+/// Puts the text that undoes the stage on the own disk and starts corosync with it: with the stage's own
+/// it did not come back. The others write the same bytes into /etc/pve. What a person put there is left
+/// alone.
+pub async fn undo_restart(host: &Host, stage: &Stage) -> Result<(), String> {
+    let Some(back) = &stage.back else {
+        return Err("the stage has no text to go back to".to_owned());
+    };
+    let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
+    let known = [&stage.config.text, &back.text];
+    if on_disk.is_some_and(|bytes| known.iter().all(|text| text.as_bytes() != bytes)) {
+        return Err("there is another corosync.conf than the stage's".to_owned());
+    }
+    host.disk.replace(DiskFile::Conf, back.text.as_bytes()).map_err(words)?;
+    host.services.stop(Unit::Corosync).await?;
+    host.services.start(Unit::Corosync).await
 }

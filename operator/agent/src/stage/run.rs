@@ -1,11 +1,12 @@
 //! One attempt at a stage of the group: feeds the protocol's machine and carries out what it says.
 //!
-//! Whatever may take long (checks, writes behind a lock, starting services) runs on a thread of its own
-//! and answers by an event, so that the host goes on voting meanwhile.
+//! Whatever may take long (checks, writes behind a lock, starting services) is a job of its own and
+//! answers by an event, so that the host goes on voting meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::FutureExt;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{
@@ -13,7 +14,8 @@ use pvecm_core::protocol::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::action::{Task, join, may_join, undo_join};
+use super::action::{Task, join, may_join, restart, undo_join, undo_restart};
+use super::ha::leaves_room;
 use super::probe::{holds, links_carry, parent_in_force, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
@@ -187,18 +189,19 @@ impl GroupRun {
     fn spawn(&self, effect: Effect) {
         let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
         let me = self.me;
-        std::thread::spawn(move || {
+        let carried_out = async move {
             let Attempt { change, stage, attempt: _ } = pending.attempt;
             tracing::info!(change = change.0, stage, ?effect, "carrying out");
-            if let Some(event) = job(&jobs, &pending, (effect, me)) {
+            if let Some(event) = job(&jobs, &pending, (effect, me)).await {
                 let _ = jobs.answers.send((pending.attempt, event));
             }
-        });
+        };
+        self.jobs.host.workers.spawn(carried_out.boxed());
     }
 }
 
 /// One long effect. `None`: it answers by what is seen later.
-fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
+async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
     let (host, stage, parent) = (&jobs.host, &pending.stage, pending.parent.as_deref());
     let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
     let silent = |done: Result<(), String>| {
@@ -208,20 +211,28 @@ fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option
         None
     };
     match effect {
-        Effect::RunChecks if stage.joining.contains_key(&me) => {
-            Some(Event::Checks(may_join(host, stage)))
-        }
-        Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
-        Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms))),
+        Effect::RunChecks => Some(Event::Checks(leaves_room(host, stage).and_then(|()| {
+            let joins = stage.course == Course::Start && stage.joining.contains_key(&me);
+            if joins { may_join(host, stage) } else { checks(host, pending, me) }
+        }))),
+        Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms).await)),
         Effect::WriteBack { over_parent } => {
-            Some(Event::WrittenBack(write_back(host, stage, parent, over_parent)))
+            Some(Event::WrittenBack(write_back(host, stage, parent, over_parent).await))
         }
-        Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt))),
+        Effect::Undo if stage.course == Course::Restart => {
+            Some(Event::Undone(undo_restart(host, stage).await))
+        }
+        Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt).await)),
         Effect::Act => {
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
             let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
-            Some(Event::Acted(join(host, &task)))
+            let acted = if stage.course == Course::Restart {
+                restart(host, &task).await
+            } else {
+                join(host, &task).await
+            };
+            Some(Event::Acted(acted))
         }
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
         Effect::TakeClusterFile => silent(take_cluster_file(host)),
@@ -246,7 +257,11 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
             host.corosync.check(&stage.config.text)?;
             new_addresses_answer(host, stage, pending.parent.as_deref(), me)
         }
-        Course::Start | Course::Local => Ok(()),
+        // It will start with this text.
+        Course::Restart if stage.joining.contains_key(&me) => {
+            host.corosync.check(&stage.config.text)
+        }
+        Course::Start | Course::Restart | Course::Local => Ok(()),
     }
 }
 

@@ -8,14 +8,15 @@ use crate::host_ports::Host;
 use crate::ports::DiskFile;
 
 /// Writes the stage's text over its parent.
-pub fn write(
+pub async fn write(
     host: &Host,
     stage: &Stage,
     parent: Option<&str>,
     at_most_ms: u64,
 ) -> Result<(), String> {
     let over = |found: InForce| found == InForce::Parent;
-    match put(host, stage, parent, (&stage.config.text, InForce::New, at_most_ms, &over))? {
+    let wish: Wish<'_> = (&stage.config.text, InForce::New, at_most_ms, &over);
+    match put(host, stage, parent, wish).await? {
         InForce::New => Ok(()),
         InForce::Parent => Err("the file is unchanged after the write".to_owned()),
         InForce::Back | InForce::Other => {
@@ -26,7 +27,7 @@ pub fn write(
 
 /// Writes the text that undoes a stage over the stage's own, and over the parent where said so.
 /// Returns what is in force afterwards.
-pub fn write_back(
+pub async fn write_back(
     host: &Host,
     stage: &Stage,
     parent: Option<&str>,
@@ -36,12 +37,12 @@ pub fn write_back(
         return Err("the stage has no text to go back to".to_owned());
     };
     let over = |found: InForce| found == InForce::New || (over_parent && found == InForce::Parent);
-    put(host, stage, parent, (&back.text, InForce::Back, 10_000, &over))
+    put(host, stage, parent, (&back.text, InForce::Back, 10_000, &over)).await
 }
 
-type Wish<'a> = (&'a str, InForce, u64, &'a dyn Fn(InForce) -> bool);
+type Wish<'a> = (&'a str, InForce, u64, &'a (dyn Fn(InForce) -> bool + Sync));
 
-fn put(
+async fn put(
     host: &Host,
     stage: &Stage,
     parent: Option<&str>,
@@ -53,7 +54,8 @@ fn put(
         let bytes = files.read_conf().map_err(|error| format!("cannot read the file: {error}"))?;
         Ok::<_, String>(which(stage, parent, bytes.as_deref()))
     };
-    let lock = files.lock(at_most_ms).map_err(|error| format!("cannot take the lock: {error}"))?;
+    let lock = files.lock(at_most_ms).await;
+    let lock = lock.map_err(|error| format!("cannot take the lock: {error}"))?;
     let before = found()?;
     if before == wanted || !over(before) {
         return Ok(before);
@@ -63,7 +65,7 @@ fn put(
     }
     // Two hosts that rename at once can each see success or failure wrongly (facts/pmxcfs.md 2): what
     // counts is what is read afterwards.
-    let renamed = files.replace_conf(Some(text.as_bytes()));
+    let renamed = files.replace_conf(Some(text.as_bytes())).await;
     let after = found()?;
     match renamed {
         Err(error) if after != wanted => Err(format!("cannot write the file: {error}")),

@@ -97,6 +97,7 @@ pub fn ask(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
         State::Settled => reason::AS_WANTED,
         State::Proposing => reason::CHANGE_IN_PROGRESS,
         State::Waiting => reason::PAUSED,
+        State::Reported => reason::DRIFT_REPORTED,
         State::Blocked(blocker) => blocker.reason(),
     };
     let mut answer = Answer {
@@ -114,15 +115,15 @@ pub fn ask(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
             let (parent, stages) = (proven.parent, proven.stages.as_slice());
             let found = Found { change: None, approved: false, parent, stages };
             answer.plan = Some(Shown::of(&found, &desired.rollout, observed));
+            if desired.rollout.paused {
+                reason::PAUSED.clone_into(&mut answer.reason);
+                answer.waiting_for.insert(0, "`rollout.paused` to end".to_owned());
+            }
         }
         Err(refusal) => {
             answer.stopped = true;
             (answer.reason, answer.sentence) = (refusal.reason().to_owned(), refusal.sentence());
         }
-    }
-    if desired.rollout.paused {
-        reason::PAUSED.clone_into(&mut answer.reason);
-        answer.waiting_for.insert(0, "`rollout.paused` to end".to_owned());
     }
     answer
 }

@@ -1,7 +1,5 @@
 //! `kubectl pvecm approve`: a person's word for one plan, which never changes after it was made.
 
-use std::process::ExitCode;
-
 use anyhow::Context as _;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
@@ -10,28 +8,28 @@ use serde_json::{Value, json};
 
 use super::read;
 use crate::cli::Connection;
+use crate::exit::Verdict;
 use crate::host::enrol::FIELD_MANAGER;
-use crate::output::refuse;
 
 /// Approves a change, named itself or by its cluster.
-pub async fn run(name: &str, connection: &Connection) -> anyhow::Result<ExitCode> {
+pub async fn run(name: &str, connection: &Connection) -> anyhow::Result<Verdict> {
     let (client, namespace) = connection.connect().await?;
     approve(&client, &namespace, name).await
 }
 
-async fn approve(client: &Client, namespace: &str, name: &str) -> anyhow::Result<ExitCode> {
+async fn approve(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Verdict> {
     let change = match find(client, namespace, name).await? {
         Meant::Change(change) => change,
-        Meant::Nothing(why) => return Ok(refuse(&why)),
+        Meant::Nothing(why) => return Ok(Verdict::refused(&why)),
     };
     let name = change.name_any();
     if let Some(outcome) = change.outcome() {
-        return Ok(refuse(&format!("{name} has ended already: {outcome:?}")));
+        return Ok(Verdict::refused(&format!("{name} has ended already: {outcome:?}")));
     }
     let summary = &change.spec.plan.summary;
     if change.spec.approved {
         println!("{name} is approved already: {summary}");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Verdict::Fine);
     }
     let api: Api<PveChange> = Api::namespaced(client.clone(), namespace);
     // The field is the user's; it is the operator's only because an object is made as a whole.
@@ -40,7 +38,7 @@ async fn approve(client: &Client, namespace: &str, name: &str) -> anyhow::Result
         .await
         .with_context(|| format!("{name} is not approved"))?;
     println!("{name} approved: {summary}");
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Fine)
 }
 
 /// Bound to the very object that was read: another one of the same name is another plan.
@@ -109,9 +107,8 @@ mod tests {
         let mut agreed = change(7, "Outage");
         agreed["spec"]["approved"] = json!(true);
         let server = server(&[ended, agreed]);
-        let refused = format!("{:?}", ExitCode::from(3));
-        assert_eq!(approved(&server, "prod-6").await, refused);
-        assert_eq!(approved(&server, "prod-7").await, format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(approved(&server, "prod-6").await, "Findings");
+        assert_eq!(approved(&server, "prod-7").await, "Fine");
         assert!(approved(&server, "prod").await.contains("neither"));
         assert_eq!(server.lock().unwrap().writes, []);
     }

@@ -1,7 +1,5 @@
 //! `kubectl pvecm explain`: why nothing is happening, and what to do about it.
 
-use std::process::ExitCode;
-
 use clap::ArgGroup;
 use kube::ResourceExt as _;
 use pvecm_core::explain::Page;
@@ -10,8 +8,9 @@ use pvecm_crds::condition::{kind, reason};
 use serde::Serialize;
 
 use super::read;
-use crate::cli::Connection;
-use crate::output::{Format, print, refuse};
+use crate::cli::{Connection, online};
+use crate::exit::Verdict;
+use crate::output::{Format, print};
 
 /// What `explain` is told.
 #[derive(Debug, clap::Args)]
@@ -23,8 +22,8 @@ pub struct Args {
     #[arg(long)]
     reason: Option<String>,
     /// Print data instead of text.
-    #[arg(short, long)]
-    output: Option<Format>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
 }
 
 /// Why a cluster is as it is.
@@ -66,19 +65,25 @@ const MATTERS: [(&str, &[&str]); 7] = [
 ];
 
 /// Explains a cluster, or a reason.
-pub async fn run(args: Args, connection: &Connection) -> anyhow::Result<ExitCode> {
+pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
     if let Some(reason) = &args.reason {
         let Some(page) = page(reason, "") else {
-            return Ok(refuse(&format!("`{reason}` is no reason that the operator gives")));
+            return Ok(Verdict::refused(&format!(
+                "`{reason}` is no reason that the operator gives"
+            )));
         };
-        print(args.output, page, |page| format!("{}\n{}", page.reason, paragraphs(page)))?;
-        return Ok(ExitCode::SUCCESS);
+        let text = || format!("{}\n{}", page.reason, paragraphs(page)).into_bytes();
+        print(args.output, page, text)?;
+        return Ok(Verdict::Fine);
     }
-    let (client, namespace) = connection.connect().await?;
-    let name = args.cluster.unwrap_or_default();
-    let explanation = explain(&read::cluster(&client, &namespace, &name).await?);
-    print(args.output, &explanation, shown)?;
-    Ok(ExitCode::SUCCESS)
+    let name = args.cluster.as_deref().unwrap_or_default();
+    let cluster = online(async {
+        let (client, namespace) = connection.connect().await?;
+        read::cluster(&client, &namespace, name).await
+    })?;
+    let explanation = explain(&cluster);
+    print(args.output, &explanation, || shown(&explanation).into_bytes())?;
+    Ok(Verdict::Fine)
 }
 
 fn page(reason: &str, sentence: &str) -> Option<&'static Page> {

@@ -1,13 +1,12 @@
 //! `kubectl pvecm history`: the changes of a cluster.
 
-use std::process::ExitCode;
-
 use jiff::Timestamp;
 use pvecm_crds::PveChange;
 use serde::Serialize;
 
 use super::read;
 use crate::cli::Connection;
+use crate::exit::Verdict;
 use crate::output::{Format, age, print, table};
 
 /// One change.
@@ -29,18 +28,14 @@ struct Line {
 }
 
 /// Prints the changes, the newest first.
-pub async fn run(
-    name: &str,
-    output: Option<Format>,
-    connection: &Connection,
-) -> anyhow::Result<ExitCode> {
+pub async fn run(name: &str, output: Format, connection: &Connection) -> anyhow::Result<Verdict> {
     let (client, namespace) = connection.connect().await?;
     read::cluster(&client, &namespace, name).await?;
     let changes = read::changes(&client, &namespace, name).await?;
     let now = Timestamp::now();
     let lines: Vec<_> = changes.iter().rev().map(|change| line(change, now)).collect();
-    print(output, &lines, |lines| shown(lines))?;
-    Ok(ExitCode::SUCCESS)
+    print(output, &lines, || shown(&lines).into_bytes())?;
+    Ok(Verdict::Fine)
 }
 
 fn line(change: &PveChange, now: Timestamp) -> Line {

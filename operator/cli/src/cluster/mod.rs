@@ -1,4 +1,7 @@
 //! `kubectl pvecm plan|approve|pause|resume|history|explain|status CLUSTER`: one file per verb.
+//!
+//! Owns what is asked of the API server and how the answer reads. Decides nothing about a cluster: that
+//! is the operator's `pvecm-core`, asked here in the same way.
 
 mod answer;
 mod approve;
@@ -13,11 +16,10 @@ mod status;
 #[cfg(test)]
 mod fake;
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 
-use crate::cli::Connection;
+use crate::cli::{Connection, online};
+use crate::exit::Verdict;
 use crate::output::Format;
 
 /// What people do with a cluster.
@@ -48,8 +50,8 @@ pub enum Verb {
         /// The `PveCluster`.
         cluster: String,
         /// Print data instead of a table.
-        #[arg(short, long)]
-        output: Option<Format>,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
     },
     /// Answer "why is nothing happening?": reasons, what they mean, what to do.
     Explain(explain::Args),
@@ -58,22 +60,22 @@ pub enum Verb {
         /// The `PveCluster`.
         cluster: String,
         /// Print data instead of text.
-        #[arg(short, long)]
-        output: Option<Format>,
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
     },
 }
 
 impl Verb {
-    /// Does it.
-    pub async fn run(self, connection: &Connection) -> anyhow::Result<ExitCode> {
+    /// Does it. What works on files or on nothing at all pays for no runtime.
+    pub fn run(self, connection: &Connection) -> anyhow::Result<Verdict> {
         match self {
-            Self::Plan(args) => plan::run(args, connection).await,
-            Self::Approve { name } => approve::run(&name, connection).await,
-            Self::Pause { cluster } => pause::run(&cluster, true, connection).await,
-            Self::Resume { cluster } => pause::run(&cluster, false, connection).await,
-            Self::History { cluster, output } => history::run(&cluster, output, connection).await,
-            Self::Explain(args) => explain::run(args, connection).await,
-            Self::Status { cluster, output } => status::run(&cluster, output, connection).await,
+            Self::Plan(args) => plan::run(&args, connection),
+            Self::Approve { name } => online(approve::run(&name, connection)),
+            Self::Pause { cluster } => online(pause::run(&cluster, true, connection)),
+            Self::Resume { cluster } => online(pause::run(&cluster, false, connection)),
+            Self::History { cluster, output } => online(history::run(&cluster, output, connection)),
+            Self::Explain(args) => explain::run(&args, connection),
+            Self::Status { cluster, output } => online(status::run(&cluster, output, connection)),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! `kubectl pvecm pause|resume`: `spec.rollout.paused`, unless it belongs to somebody else.
 
-use std::process::ExitCode;
-
 use anyhow::Context as _;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
@@ -10,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::read;
 use crate::cli::Connection;
+use crate::exit::Verdict;
 use crate::host::enrol::FIELD_MANAGER;
-use crate::output::refuse;
 
 /// What kubectl remembers of the file that it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Pauses a cluster's rollout, or ends its pause.
-pub async fn run(name: &str, paused: bool, connection: &Connection) -> anyhow::Result<ExitCode> {
+pub async fn run(name: &str, paused: bool, connection: &Connection) -> anyhow::Result<Verdict> {
     let (client, namespace) = connection.connect().await?;
     set(&client, &namespace, (name, paused)).await
 }
@@ -26,11 +24,11 @@ async fn set(
     client: &Client,
     namespace: &str,
     (name, paused): (&str, bool),
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Verdict> {
     let cluster = read::cluster(client, namespace, name).await?;
     if let Some(owner) = owner(&cluster) {
         let wanted = if paused { "true" } else { "false" };
-        return Ok(refuse(&format!(
+        return Ok(Verdict::refused(&format!(
             "`spec.rollout.paused` of {name} is kept by {owner}, which would put it back: set it to \
              {wanted} there"
         )));
@@ -51,7 +49,7 @@ async fn set(
         apply(json!({})).await?;
         println!("{name} is no longer paused");
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Fine)
 }
 
 /// Bound to the very object that was read, so that none is made by it.
@@ -86,7 +84,7 @@ mod tests {
     use crate::cluster::fake::{client, cluster, server};
 
     /// The exit code, and what was written as `spec.rollout`.
-    async fn rollouts(object: Value, paused: bool) -> (String, Vec<Value>) {
+    async fn rollouts(object: Value, paused: bool) -> (Verdict, Vec<Value>) {
         let server = server(&[object]);
         let code = set(&client(&server), "pve", ("prod", paused)).await.unwrap();
         let writes = server.lock().unwrap().writes.clone();
@@ -94,7 +92,7 @@ mod tests {
             assert!(query.contains("fieldManager=pvecm") && body["metadata"]["uid"] == "u-1");
         }
         let written = writes.iter().map(|(_, body)| body["spec"]["rollout"].clone());
-        (format!("{code:?}"), written.collect())
+        (code, written.collect())
     }
 
     fn managed(manager: &str, operation: &str) -> Value {
@@ -118,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn a_field_that_somebody_applies_again_and_again_is_refused() {
         let (code, written) = rollouts(managed("kustomize-controller", "Apply"), true).await;
-        assert_eq!((code, written), (format!("{:?}", ExitCode::from(3)), Vec::new()));
+        assert_eq!((code, written), (Verdict::Findings, Vec::new()));
         let flux: PveCluster =
             serde_json::from_value(managed("kustomize-controller", "Apply")).unwrap();
         assert!(owner(&flux).unwrap().contains("kustomize-controller"));

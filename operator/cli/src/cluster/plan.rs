@@ -1,7 +1,6 @@
 //! `kubectl pvecm plan`: what the operator does next, on a cluster or on files.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::ArgGroup;
 use kube::ResourceExt as _;
@@ -13,8 +12,9 @@ use pvecm_crds::{PveChange, convert, validate};
 use super::answer::{Answer, Found, Shown, ask, shown};
 use super::offline;
 use super::read::{self, Picture};
-use crate::cli::Connection;
-use crate::output::{Format, print, refuse};
+use crate::cli::{Connection, online};
+use crate::exit::Verdict;
+use crate::output::{Format, print};
 
 /// What `plan` is told.
 #[derive(Debug, clap::Args)]
@@ -35,29 +35,29 @@ pub struct Args {
     #[arg(long)]
     diff: bool,
     /// Print data instead of text; differences are always in it.
-    #[arg(short, long)]
-    output: Option<Format>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
 }
 
-/// Plans and prints. Refused, as an exit code, when something stops the operator.
-pub async fn run(args: Args, connection: &Connection) -> anyhow::Result<ExitCode> {
+/// Plans and prints. Not fine when something stops the operator.
+pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
     let answer = match (&args.cluster, &args.file) {
-        (Some(cluster), _) => {
+        (Some(cluster), _) => of_cluster(&online(async {
             let (client, namespace) = connection.connect().await?;
-            online(&read::picture(&client, &namespace, cluster).await?)?
-        }
+            read::picture(&client, &namespace, cluster).await
+        })?)?,
         (None, Some(file)) => {
             let files = offline::Files { spec: file, conf: args.conf.as_deref() };
             offline::answer(files, args.hosts.as_deref())?
         }
         (None, None) => anyhow::bail!("name a cluster, or a file"),
     };
-    print(args.output, &answer, |answer| shown(answer, args.diff))?;
-    Ok(if answer.stopped { refuse("nothing can be planned now") } else { ExitCode::SUCCESS })
+    print(args.output, &answer, || shown(&answer, args.diff).into_bytes())?;
+    Ok(Verdict::when(!answer.stopped))
 }
 
 /// The open change if there is one, else what the planner says.
-fn online(picture: &Picture) -> anyhow::Result<Answer> {
+fn of_cluster(picture: &Picture) -> anyhow::Result<Answer> {
     let desired = match validate(&picture.cluster) {
         Ok(desired) => desired,
         Err(why) => return Ok(Answer::invalid(picture.cluster.name_any(), &why)),
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_change_that_waits_is_shown_with_its_risk_and_why_it_waits() {
-        let answer = online(&picture(fake::cluster(), vec![fake::change(7, "NodeRestart")]));
+        let answer = of_cluster(&picture(fake::cluster(), vec![fake::change(7, "NodeRestart")]));
         insta::assert_snapshot!(shown(&answer.unwrap(), true));
     }
 
@@ -138,7 +138,7 @@ mod tests {
     fn a_change_for_an_older_spec_is_told_from_one_that_is_wanted() {
         let mut edited = fake::cluster();
         edited["metadata"]["generation"] = json!(2);
-        let answer = online(&picture(edited, vec![fake::change(7, "Live")])).unwrap();
+        let answer = of_cluster(&picture(edited, vec![fake::change(7, "Live")])).unwrap();
         assert!(answer.waiting_for[0].contains("older spec"), "{:?}", answer.waiting_for);
     }
 
@@ -146,14 +146,14 @@ mod tests {
     fn a_spec_that_cannot_be_carried_out_is_an_answer_with_its_reason() {
         let mut unbuilt = fake::cluster();
         unbuilt["spec"]["migration"] = json!({"type": "Secure"});
-        let answer = online(&picture(unbuilt, Vec::new())).unwrap();
+        let answer = of_cluster(&picture(unbuilt, Vec::new())).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("NotSupported", true));
         assert!(answer.sentence.contains("spec.migration"));
     }
 
     #[test]
     fn hosts_that_nobody_hears_stop_the_plan_as_they_stop_the_operator() {
-        let answer = online(&picture(fake::cluster(), Vec::new())).unwrap();
+        let answer = of_cluster(&picture(fake::cluster(), Vec::new())).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("HostMissing", true));
     }
 }

@@ -9,13 +9,15 @@ mod diff;
 mod edit;
 mod input;
 mod lint;
-mod output;
 mod show;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
+
+use crate::exit::{Verdict, code};
+use crate::output;
 
 /// Work on corosync.conf files, without a cluster.
 ///
@@ -31,32 +33,10 @@ pub enum Conf {
     Convert(convert::Convert),
 }
 
-/// How a command ended; whatever kept it from ending is an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// Nothing to say.
-    Fine,
-    /// Findings, differences or a refusal.
-    Findings,
-}
-
-impl Verdict {
-    const fn when(fine: bool) -> Self {
-        if fine { Self::Fine } else { Self::Findings }
-    }
-}
-
 impl Conf {
     /// Does what the command line says. What keeps it from that is told on standard error.
     pub fn run(self) -> ExitCode {
-        match self.verdict() {
-            Ok(Verdict::Fine) => ExitCode::SUCCESS,
-            Ok(Verdict::Findings) => ExitCode::from(1),
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::from(2)
-            }
-        }
+        code(self.verdict())
     }
 
     fn verdict(self) -> Result<Verdict> {

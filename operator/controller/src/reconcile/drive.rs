@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::approval::Need;
-use pvecm_core::change::{ConfText, Course, Parent, Stage, StageResult};
+use pvecm_core::change::{ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::{Claim, HostView};
 
@@ -56,6 +56,18 @@ pub enum Ending {
     Superseded,
     /// A stage is neither in force nor undone.
     Failed,
+}
+
+impl Ending {
+    /// Whether this is what a person has to hear of, rather than the other.
+    fn is_worse_than(self, other: Self) -> bool {
+        let rank = |ending| match ending {
+            Self::Succeeded | Self::Superseded => 0,
+            Self::RolledBack => 1,
+            Self::Failed => 2,
+        };
+        rank(self) > rank(other)
+    }
 }
 
 /// What is to be done about a change.
@@ -174,6 +186,9 @@ fn unready(
     if view.paused {
         return Some(format!("{host} is paused"));
     }
+    if stage.risk > Risk::Live && view.ha.may_reset() {
+        return Some(format!("high availability is active on {host} and may reset it"));
+    }
     // Compare-and-set for the whole cluster: a stage is made for one text and no other.
     let parent = parent.filter(|_| stage.group.values().any(|member| member == host))?;
     let differs = [&view.pmxcfs_file, &view.disk_file]
@@ -190,6 +205,9 @@ fn outdated(
     parent: Option<Digest>,
 ) -> Option<&'static str> {
     let stage = next_stage(change)?;
+    if was_armed_again(change, stage, hosts) {
+        return Some("high availability, disarmed for this change, was armed again meanwhile");
+    }
     let occupied = |view: &HostView| {
         view.connected && (view.pmxcfs_file.is_some() || view.disk_file.is_some())
     };
@@ -202,6 +220,21 @@ fn outdated(
             .any(occupied)
             .then_some("a cluster was made meanwhile on a host that was to form one"),
     }
+}
+
+/// Whether the brackets around a stage are gone: the operator was away for longer than the hosts wait, or
+/// a person armed it. Only a new change disarms it again.
+fn was_armed_again(
+    change: &OpenChange,
+    stage: &Stage,
+    hosts: &BTreeMap<HostName, HostView>,
+) -> bool {
+    let released = usize::try_from(change.released).unwrap_or(usize::MAX);
+    let resets =
+        |host: &HostName| hosts.get(host).is_some_and(|view| view.connected && view.ha.may_reset());
+    stage.risk > Risk::Live
+        && Stage::disarmed_by(change.stages.iter().take(released))
+        && stage.hosts().any(resets)
 }
 
 /// Whether every member of a stage, and all in the same way, is past the text that it was made for:
@@ -240,37 +273,20 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
     // All have confirmed it, and a person was faster than this look: it will never be seen.
     let past = stage.course != Course::Local && replaced(stage, hosts, stage.config.digest);
     for host in stage.hosts().collect::<BTreeSet<_>>() {
-        let Some(view) = hosts.get(host) else {
-            silent.get_or_insert_with(|| format!("there is no PveHost {host}"));
-            continue;
-        };
-        let ending = match result(change, view) {
-            Some(StageResult::Confirmed) => {
-                if let Some(why) = unseen(host, stage, view).filter(|_| !past) {
-                    running.get_or_insert(why);
+        match word(change, stage, (host, hosts.get(host))) {
+            Word::Seen => {}
+            Word::Unseen(_) if past => {}
+            Word::Unseen(why) | Word::Working(why) => {
+                running.get_or_insert(why);
+            }
+            Word::Silent(why) => {
+                silent.get_or_insert(why);
+            }
+            Word::Ended(ending, why) => {
+                if ended.as_ref().is_none_or(|(so_far, _)| ending.is_worse_than(*so_far)) {
+                    ended = Some((ending, why));
                 }
-                continue;
             }
-            Some(StageResult::RolledBack | StageResult::Refused) => Ending::RolledBack,
-            Some(StageResult::Failed) => Ending::Failed,
-            Some(StageResult::Prepared | StageResult::Acting) if view.connected => {
-                running.get_or_insert_with(|| format!("{host} is working on it"));
-                continue;
-            }
-            Some(StageResult::Prepared | StageResult::Acting) | None => {
-                silent.get_or_insert_with(|| silence(host, view));
-                continue;
-            }
-        };
-        let said = view.applied.as_ref().map_or("", |applied| applied.message.as_str());
-        let worse = ended
-            .as_ref()
-            .is_none_or(|(so_far, _)| *so_far == Ending::RolledBack && ending == Ending::Failed);
-        if worse {
-            // What the group ended together names the host that it is about.
-            let named = stage.hosts().any(|host| said.starts_with(host.as_str()));
-            let sentence = if named { said.to_owned() } else { format!("{host}: {said}") };
-            ended = Some((ending, sentence));
         }
     }
     // An end is written only when no host that is heard is still at work: the next plan must not
@@ -287,6 +303,49 @@ fn progress(change: &OpenChange, stage: &Stage, hosts: &BTreeMap<HostName, HostV
     }
 }
 
+/// What one host's word on the released stage comes to.
+enum Word {
+    /// Confirmed, and it shows.
+    Seen,
+    /// Confirmed, and this does not show yet.
+    Unseen(String),
+    Working(String),
+    Silent(String),
+    Ended(Ending, String),
+}
+
+fn word(change: &OpenChange, stage: &Stage, (host, view): (&HostName, Option<&HostView>)) -> Word {
+    let Some(view) = view else { return Word::Silent(format!("there is no PveHost {host}")) };
+    let ending = match result(change, view) {
+        Some(StageResult::Confirmed) => {
+            return unseen(host, stage, view).map_or(Word::Seen, Word::Unseen);
+        }
+        Some(StageResult::Prepared | StageResult::Acting) if view.connected => {
+            return Word::Working(format!("{host} is working on it"));
+        }
+        Some(StageResult::Prepared | StageResult::Acting) | None => {
+            return outgrown(change, host, view).map_or_else(
+                || Word::Silent(silence(host, view)),
+                |why| Word::Ended(Ending::Superseded, why),
+            );
+        }
+        Some(StageResult::RolledBack | StageResult::Refused) => Ending::RolledBack,
+        Some(StageResult::Failed) => Ending::Failed,
+    };
+    let said = view.applied.as_ref().map_or("", |applied| applied.message.as_str());
+    // What the group ended together names the host that it is about.
+    let named = stage.hosts().any(|host| said.starts_with(host.as_str()));
+    Word::Ended(ending, if named { said.to_owned() } else { format!("{host}: {said}") })
+}
+
+/// That a host has obeyed a newer change: it never goes back to an older one, and this one, made
+/// from an API server that was restored from a backup, would be waited for without end.
+fn outgrown(change: &OpenChange, host: &HostName, view: &HostView) -> Option<String> {
+    let newest = view.applied.as_ref().map(|applied| applied.change)?;
+    (newest > change.number)
+        .then(|| format!("{host} has obeyed change {} already, and obeys no older one", newest.0))
+}
+
 fn silence(host: &HostName, view: &HostView) -> String {
     if view.connected {
         format!("{host} has not reported yet")
@@ -300,7 +359,7 @@ fn silence(host: &HostName, view: &HostView) -> String {
 fn unseen(host: &HostName, stage: &Stage, view: &HostView) -> Option<String> {
     match stage.course {
         Course::Local => return None,
-        Course::Write | Course::Start => {}
+        Course::Write | Course::Start | Course::Restart => {}
     }
     let ConfText { version, digest, text: _ } = &stage.config;
     let files = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];

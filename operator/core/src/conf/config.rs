@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView};
 use super::effective::{TOKEN_MILLIS, default_port, token_growth_millis};
-use super::options::{Crypto, LinkOptions, TotemOptions};
+use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, is_plain, plain_number, text,
 };
@@ -145,6 +145,12 @@ impl Config {
         let counted =
             self.nodes.iter().filter(|node| node.addresses.contains_key(&LinkNumber::ZERO));
         token_growth_millis(self.totem.token_coefficient_millis, counted.count())
+    }
+
+    /// How knet shares the traffic among links, once the daemon is started with this text.
+    #[must_use]
+    pub fn link_mode(&self) -> LinkMode {
+        self.totem.link_mode.unwrap_or(LinkMode::Passive)
     }
 
     /// The links that the nodes have addresses on: every node has the same.

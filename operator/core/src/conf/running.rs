@@ -109,6 +109,17 @@ fn other_values(config: &Config) -> Vec<(String, String)> {
     values
 }
 
+/// The keys that the daemon takes when it starts and at no reload, with the values that this text gives
+/// them. cmap shows a new value at once and the daemon goes on with the old one (corosync.md 5.3): what
+/// proves them is a start after the text was written.
+#[must_use]
+pub fn values_at_start(config: &Config) -> BTreeMap<String, String> {
+    BTreeMap::from([(LINK_MODE.to_owned(), config.link_mode().to_string())])
+}
+
+/// The key of the link mode in cmap and in [`values_at_start`].
+pub const LINK_MODE: &str = "totem.link_mode";
+
 /// Where cmap shows what the daemon works with, not what it has read.
 const EFFECTIVE: &str = "runtime.config.";
 

@@ -27,6 +27,8 @@ pub enum State {
     Proposing,
     /// There would be a plan, but the rollout is paused.
     Waiting,
+    /// There would be a plan that puts back what somebody changed, but `rollout.drift` is `Report`.
+    Reported,
     /// There is no plan, for this reason.
     Blocked(Blocker),
 }
@@ -89,6 +91,8 @@ pub enum Blocker {
     NoSpareLink,
     /// The spec wants another id for a member.
     NodeIdChangeNotSupported,
+    /// High availability has to be disarmed, and a host's `ha-manager` cannot.
+    HaCannotDisarm,
     /// The file's `quorum` section says more than the vote arithmetic here covers.
     QuorumOptionsNotSupported,
 }
@@ -137,6 +141,7 @@ impl Blocker {
             | Self::AddressAmbiguous
             | Self::AddressNotOnHost
             | Self::VersionExhausted
+            | Self::HaCannotDisarm
             | Self::QuorumOptionsNotSupported => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken

@@ -1,7 +1,6 @@
 mod bench;
 mod recovery;
 mod rules;
-mod simulated;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

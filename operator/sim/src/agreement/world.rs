@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::checks::Checks;
-use super::dice::Dice;
 use super::storage::{File, Text};
-use crate::change::Course;
-use crate::ids::{ChangeNumber, NodeId};
-use crate::protocol::{Attempt, Effect, Event, InForce, Machine, Message, Outcome, Record, Setup};
-use crate::protocol::{Phase, View};
+use crate::dice::Dice;
+use pvecm_core::change::Course;
+use pvecm_core::ids::{ChangeNumber, NodeId};
+use pvecm_core::protocol::{
+    Attempt, Effect, Event, InForce, Machine, Message, Outcome, Record, Setup,
+};
+use pvecm_core::protocol::{Phase, View};
 
 pub(super) const ATTEMPT: Attempt = Attempt { change: ChangeNumber(7), stage: 1, attempt: 1 };
 
@@ -31,6 +33,7 @@ pub(super) struct Agent {
 
 /// One machine with its disk, which outlives the agent.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what happened to it, each by itself")]
 pub(super) struct Host {
     pub(super) up: bool,
     /// corosync runs and the node list names it.
@@ -50,6 +53,8 @@ pub(super) struct Host {
     /// On the own disk and in the own corosync.
     pub(super) disk: File,
     pub(super) read_only: bool,
+    /// It was started anew in this attempt.
+    pub(super) restarted: bool,
 }
 
 /// What goes on beside the agents and ends later.
@@ -121,13 +126,13 @@ pub(super) struct World {
 
 /// How a seed ended.
 #[derive(Debug)]
-pub(in crate::protocol) struct Report {
+pub struct Report {
     /// What each host said last.
-    pub(in crate::protocol) outcomes: BTreeMap<NodeId, Outcome>,
+    pub outcomes: BTreeMap<NodeId, Outcome>,
     /// The rule that was broken.
-    pub(in crate::protocol) broken: Option<String>,
+    pub broken: Option<String>,
     /// Every step, when asked for.
-    pub(in crate::protocol) trace: Vec<String>,
+    pub trace: Vec<String>,
 }
 
 pub(super) fn id(at: usize) -> NodeId {
@@ -135,7 +140,8 @@ pub(super) fn id(at: usize) -> NodeId {
 }
 
 /// Runs one seed to its end.
-pub(in crate::protocol) fn simulate(seed: u64, traced: bool) -> Report {
+#[must_use]
+pub fn simulate(seed: u64, traced: bool) -> Report {
     let mut world = World::new(seed, traced);
     for at in 0..world.hosts.len() {
         world.start_agent(at);
@@ -166,11 +172,16 @@ impl World {
         let mut dice = Dice::new(seed);
         let voters = 1 + dice.index(5);
         let start = dice.chance(250);
+        let restart = start && dice.chance(400);
         let file = if start { File::NEW } else { File::PARENT };
         let traits = Traits {
-            course: if start { Course::Start } else { Course::Write },
+            course: match (start, restart) {
+                (true, true) => Course::Restart,
+                (true, false) => Course::Start,
+                (false, _) => Course::Write,
+            },
             voters,
-            has_back: !start || dice.chance(700),
+            has_back: !start || restart || dice.chance(700),
             timeout: [2_000, 10_000][dice.index(2)],
             device: dice.chance(500),
             cuts_off: !start && dice.chance(150),
@@ -183,10 +194,11 @@ impl World {
             hurried: dice.chance(400),
             person: dice.chance(150),
         };
-        let hosts = (0..voters + usize::from(start)).map(|at| Host::new(at < voters, file));
+        let hosts =
+            (0..voters + usize::from(start)).map(|at| Host::new(restart || at < voters, file));
         Self {
             hosts: hosts.collect(),
-            checks: Checks::new(voters),
+            checks: Checks::new(voters, restart),
             dice,
             now: 1_000,
             jobs: Vec::new(),
@@ -312,7 +324,7 @@ impl World {
         }
         let texts: BTreeSet<Text> =
             self.hosts[..self.traits.voters].iter().map(|host| host.disk.text).collect();
-        let start = self.traits.course == Course::Start;
+        let start = self.traits.course != Course::Write;
         let back = |at| self.checks.outcomes.get(&id(at)).is_some_and(|o| kind(o) == "rolled back");
         let to_undo = !start || (self.traits.has_back && (0..self.traits.voters).any(back));
         let fits = |text: &Text| match kinds.first() {
@@ -360,6 +372,7 @@ impl Host {
             sees: file,
             disk: file,
             read_only: false,
+            restarted: false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::storage::{File, Text};
 use super::world::{Agent, Work, World};
-use crate::protocol::{Event, Machine, View};
+use pvecm_core::protocol::{Event, Machine, View};
 
 impl World {
     /// One step at a random place; now and then a fault.

@@ -1,10 +1,10 @@
-//! Seeds of the simulated cluster.
+//! Seeds of the protocol alone.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::protocol::Outcome;
-use crate::protocol::simulation::simulate;
+use pvecm_core::protocol::Outcome;
+use pvecm_sim::agreement::simulate;
 
 /// What a run of many seeds showed.
 #[derive(Default)]

@@ -3,10 +3,12 @@
 /// A small generator of our own (splitmix64): its sequence must never change with a dependency, or
 /// the number of a failing seed would mean nothing next year.
 #[derive(Debug, Clone)]
-pub(in crate::protocol) struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    pub(in crate::protocol) fn new(seed: u64) -> Self {
+    /// The dice of a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
 
@@ -19,16 +21,27 @@ impl Dice {
     }
 
     /// From 0 up to, not including, `end`.
-    pub(in crate::protocol) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
 
+    /// From `start` up to, not including, `end`.
+    pub fn between(&mut self, start: u64, end: u64) -> u64 {
+        start + self.below(end.saturating_sub(start))
+    }
+
     /// True `of_thousand` times of a thousand.
-    pub(in crate::protocol) fn chance(&mut self, of_thousand: u64) -> bool {
+    pub fn chance(&mut self, of_thousand: u64) -> bool {
         self.below(1000) < of_thousand
     }
 
-    pub(in crate::protocol) fn index(&mut self, len: usize) -> usize {
-        usize::try_from(self.below(len as u64)).expect("below a length")
+    /// A place in a list of this length.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap_or(0)
+    }
+
+    /// One of these; `None`: there are none.
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+        if of.is_empty() { None } else { of.get(self.index(of.len())) }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Item, World, id};
-use crate::ids::NodeId;
-use crate::protocol::{Event, Message};
+use pvecm_core::ids::NodeId;
+use pvecm_core::protocol::{Event, Message};
 
 impl World {
     /// Every host of the ring whose agent runs delivers it, in this place of the order.

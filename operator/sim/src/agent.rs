@@ -1,0 +1,217 @@
+//! The production agent on a simulated host: its process, its way to the API server, its heartbeat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pvecm_agent::agent::{Agent, Inputs};
+use pvecm_agent::api::Wanted;
+use pvecm_agent::ledger::Book;
+use pvecm_agent::observe::Identity;
+use pvecm_agent::ports::LedgerStore;
+use pvecm_agent::seal::SealingKey;
+use pvecm_crds::host::PveHostStatus;
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+
+use crate::api::{Kind, Write};
+use crate::ports::Port;
+use crate::world::{AgentProcess, Crash, Shared, World};
+
+/// Between two heartbeats.
+const HEARTBEAT_SECS: u64 = 5;
+
+/// Keeps the agents of all hosts running, as systemd does.
+pub async fn keep_running(shared: Shared, keys: Arc<Vec<Vec<u8>>>) {
+    loop {
+        let missing = shared.with(|world| {
+            let hosts = world.hosts.iter().enumerate();
+            let missing = hosts.filter(|(_, host)| host.up && host.agent.is_none());
+            missing.map(|(at, _)| at).collect::<Vec<_>>()
+        });
+        for at in missing {
+            start(&shared, at, &keys[at]);
+        }
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+}
+
+/// A sealing key that lies on the host's disk already.
+struct KeyFile(Vec<u8>);
+
+impl LedgerStore for KeyFile {
+    fn load(&self) -> std::io::Result<Option<Vec<u8>>> {
+        Ok(Some(self.0.clone()))
+    }
+    fn save(&self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn start(shared: &Shared, at: usize, key: &[u8]) {
+    let (events_in, events) = mpsc::unbounded_channel();
+    let (wanted_in, wanted) = mpsc::unbounded_channel();
+    let (status_in, status) = watch::channel(None);
+    let (_, token_expiry) = watch::channel(None);
+    let (life, name) = shared.with(|world| {
+        let life = world.next_number();
+        world.hosts[at].agent = Some(AgentProcess::new(life, events_in));
+        world.note("agent starts", at, || life.to_string());
+        world.connect_agent(at);
+        (life, world.hosts[at].name.clone())
+    });
+    let port = Port::new(shared.clone(), at, life);
+    let inputs = Inputs::new(events, wanted, token_expiry);
+    let work = run(port, (name.clone(), key.to_vec()), inputs, status_in);
+    let tasks = [
+        tokio::spawn(supervise(shared.clone(), (at, life), work)),
+        tokio::spawn(publish(shared.clone(), name.clone(), (at, status))),
+        tokio::spawn(listen(shared.clone(), name.clone(), (at, wanted_in))),
+        tokio::spawn(beat(shared.clone(), name, at)),
+    ];
+    shared.with(|world| {
+        if let Some(agent) = &mut world.hosts[at].agent {
+            for task in &tasks {
+                agent.owns(task.abort_handle());
+            }
+        }
+    });
+}
+
+async fn run(
+    port: Port,
+    (name, key): (String, Vec<u8>),
+    inputs: Inputs,
+    status: watch::Sender<Option<PveHostStatus>>,
+) -> anyhow::Result<()> {
+    let book = Book::open(Arc::new(port.clone()))?;
+    let key = SealingKey::open(&KeyFile(key))?;
+    let host = port.host();
+    let boot_id = host.clock.now().boot_id;
+    let identity = Identity { boot_id, sealing_key: key.public(), ..Identity::default() };
+    Agent::new(host, name.parse()?, (identity, key), book).work(inputs, &status).await
+}
+
+/// An agent ends by being killed, or it is a defect of ours.
+async fn supervise(
+    shared: Shared,
+    (at, life): (usize, u64),
+    work: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) {
+    let ended = tokio::spawn(work);
+    shared.with(|world| {
+        if let Some(agent) = &mut world.hosts[at].agent {
+            agent.owns(ended.abort_handle());
+        }
+    });
+    let why = match ended.await {
+        Ok(Ok(())) => "it ended".to_owned(),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(error) if error.is_cancelled() => return,
+        Err(error) => match error.try_into_panic() {
+            Ok(why) if why.is::<Crash>() => return,
+            Ok(_) | Err(_) => "it panicked".to_owned(),
+        },
+    };
+    shared.with(|world| {
+        if world.lives(at, life) {
+            world.broken(format!("the agent of n{} ended by itself: {why}", at + 1));
+        }
+    });
+}
+
+/// How a request of an agent fares: so long under way, and whether it arrives.
+fn way(world: &mut World, at: usize) -> (u64, bool) {
+    let slow = world.dice.chance(world.rates.api_slow);
+    let wait = if slow { world.dice.below(9_000) } else { world.dice.between(2, 40) };
+    let fails = world.rates.api > 0 && world.dice.chance(world.rates.api);
+    (wait, !fails && !world.hosts[at].api_cut)
+}
+
+/// Sends each status that differs from the last one sent, and always the newest.
+async fn publish(
+    shared: Shared,
+    name: String,
+    (at, mut status): (usize, watch::Receiver<Option<PveHostStatus>>),
+) {
+    let mut sent: Option<PveHostStatus> = None;
+    loop {
+        let wanted = status.borrow_and_update().clone();
+        if wanted == sent {
+            if status.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let (wait, arrives) = shared.with(|world| way(world, at));
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        if !arrives {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            continue;
+        }
+        let body = json!({"status": wanted});
+        let taken = shared.with(|world| {
+            let key = (Kind::Host, name.as_str());
+            world.note("status", at, String::new);
+            let write = Write { key, manager: "pvecm-agent", status: true, body };
+            let taken = world.api.apply(write).is_ok();
+            world.watch_writes(Kind::Host, &name);
+            taken
+        });
+        if taken {
+            sent = wanted;
+        }
+    }
+}
+
+/// Hands on what the API server holds for this host, as a watch does: late, and the newest at last.
+async fn listen(
+    shared: Shared,
+    name: String,
+    (at, wanted): (usize, mpsc::UnboundedSender<Wanted>),
+) {
+    let news = shared.with(|world| world.api.news());
+    let (mut host_known, mut changes_known) = (None, None);
+    loop {
+        let (wait, arrives) = shared.with(|world| way(world, at));
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        if !arrives {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        }
+        let (host, changes) = shared.with(|world| (world.api.host(&name), world.api.changes()));
+        if let Some(host) = host.filter(|host| host_known.as_ref() != Some(host)) {
+            let _ = wanted.send(Wanted::Host(Box::new((*host).clone())));
+            host_known = Some(host);
+        }
+        if changes_known.as_ref() != Some(&changes) {
+            let _ = wanted.send(Wanted::Changes(changes.clone()));
+            changes_known = Some(changes);
+        }
+        news.notified().await;
+    }
+}
+
+async fn beat(shared: Shared, name: String, at: usize) {
+    loop {
+        let (wait, arrives) = shared.with(|world| way(world, at));
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        if arrives {
+            shared.with(|world| {
+                let second = world.now() / 1_000;
+                let micros = world.next_number() % 1_000_000;
+                let time = format!(
+                    "2026-01-01T{:02}:{:02}:{:02}.{micros:06}Z",
+                    second / 3600 % 24,
+                    second / 60 % 60,
+                    second % 60
+                );
+                let body = json!({"spec": {"holderIdentity": name, "renewTime": time,
+                    "leaseDurationSeconds": 4 * HEARTBEAT_SECS}});
+                let key = (Kind::Lease, name.as_str());
+                // A Lease is made by the first heartbeat.
+                let _ = world.api.apply(Write { key, manager: "pvecm-agent", status: false, body });
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(HEARTBEAT_SECS)).await;
+    }
+}

@@ -1,0 +1,206 @@
+//! What goes wrong, how often, and one fault at a time.
+
+use pvecm_agent::ports::DiskFile;
+
+use crate::dice::Dice;
+use crate::world::{Mode, World};
+
+/// Chances in a thousand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rates {
+    /// A request to the API server does not simply arrive.
+    pub api: u64,
+    /// A request takes seconds.
+    pub api_slow: u64,
+    /// An agent is killed before or after an effect.
+    pub agent_crash: u64,
+    /// The operator is killed before or after a write.
+    pub operator_crash: u64,
+    /// A step of the story is a fault of the hosts or the network.
+    pub hosts: u64,
+    /// A step of the story is a person's edit.
+    pub person: u64,
+    /// There are two operators.
+    pub rivals: u64,
+}
+
+impl Rates {
+    /// Everything goes wrong.
+    pub const ALL: Self = Self {
+        api: 40,
+        api_slow: 15,
+        agent_crash: 4,
+        operator_crash: 15,
+        hosts: 500,
+        person: 150,
+        rivals: 1,
+    };
+    const NONE: Self = Self {
+        api: 0,
+        api_slow: 0,
+        agent_crash: 0,
+        operator_crash: 0,
+        hosts: 0,
+        person: 0,
+        rivals: 0,
+    };
+    /// One kind at a time, by its name on the command line.
+    pub const KINDS: [(&str, Self); 7] = [
+        ("none", Self::NONE),
+        ("api", Self { api: Self::ALL.api, api_slow: Self::ALL.api_slow, ..Self::NONE }),
+        ("agents", Self { agent_crash: Self::ALL.agent_crash, ..Self::NONE }),
+        ("operators", Self { operator_crash: Self::ALL.operator_crash, rivals: 1, ..Self::NONE }),
+        ("hosts", Self { hosts: Self::ALL.hosts, ..Self::NONE }),
+        ("persons", Self { person: 400, ..Self::NONE }),
+        ("all", Self::ALL),
+    ];
+
+    /// A third of all seeds has no faults, half has one kind, the rest has all.
+    pub fn drawn(dice: &mut Dice) -> Self {
+        let place = dice.below(12);
+        let kind = if place < 3 { 0 } else { usize::try_from(place - 2).unwrap_or(0) };
+        Self::KINDS.get(kind).map_or(Self::ALL, |(_, rates)| *rates)
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = Self::KINDS.iter().find(|(kind, _)| *kind == name);
+        let names = Self::KINDS.map(|(kind, _)| kind).join(", ");
+        known.map(|(_, rates)| *rates).ok_or_else(|| format!("one of {names}"))
+    }
+}
+
+impl World {
+    /// One thing goes wrong.
+    pub fn fault(&mut self) {
+        let at = self.dice.index(self.hosts.len());
+        let other = self.dice.index(self.hosts.len());
+        match self.dice.below(13) {
+            0 => self.cut_link(at, other),
+            1 => self.isolate(at),
+            2 | 3 => {
+                self.network.mend();
+                self.outside("network mended", at);
+                self.settle();
+            }
+            4 => {
+                self.outside("agent killed", at);
+                self.kill_agent(at);
+            }
+            5 => self.power_cut(at),
+            6 => {
+                self.hosts[at].read_only = !self.hosts[at].read_only;
+                self.outside("read-only turned", at);
+            }
+            7 => {
+                self.hosts[at].slow = !self.hosts[at].slow;
+                self.outside("slow turned", at);
+            }
+            8 => self.hosts[at].api_cut = !self.hosts[at].api_cut,
+            9 => self.restart_pmxcfs(at),
+            10 => {
+                self.outside("corosync killed", at);
+                self.end_corosync(at);
+                self.later(4_000, move |world| {
+                    let _refused = world.start_corosync(at);
+                });
+            }
+            11 => self.forget_lock(at),
+            _backup => self.lose_history(),
+        }
+    }
+
+    fn cut_link(&mut self, a: usize, b: usize) {
+        if a == b {
+            return;
+        }
+        let networks: Vec<u8> = self.hosts[a].cards.keys().copied().collect();
+        if let Some(network) = self.dice.pick(&networks).copied() {
+            self.network.set(network, (a, b), false);
+            self.outside("link cut", a);
+            self.settle();
+        }
+    }
+
+    fn isolate(&mut self, at: usize) {
+        let networks: Vec<u8> = self.hosts[at].cards.keys().copied().collect();
+        let only_one = self.dice.chance(600);
+        let chosen = self.dice.index(networks.len());
+        for (index, network) in networks.into_iter().enumerate() {
+            for other in 0..self.hosts.len() {
+                if other != at && (!only_one || index == chosen) {
+                    self.network.set(network, (at, other), false);
+                }
+            }
+        }
+        self.outside("host cut off", at);
+        self.settle();
+    }
+
+    /// Everything that runs on a machine ends; it starts again some seconds later.
+    fn power_cut(&mut self, at: usize) {
+        if !self.hosts[at].up {
+            return;
+        }
+        self.outside("power cut", at);
+        self.kill_agent(at);
+        let ran = self.hosts[at].daemon.is_some();
+        self.hosts[at].up = false;
+        self.end_corosync(at);
+        self.end_pmxcfs(at);
+        let wait = self.dice.between(5_000, 40_000);
+        self.later(wait, move |world| world.boot(at, ran));
+    }
+
+    fn boot(&mut self, at: usize, with_corosync: bool) {
+        let host = &mut self.hosts[at];
+        host.up = true;
+        host.boot += 1;
+        host.read_only = false;
+        host.slow = false;
+        self.outside("boots", at);
+        self.start_pmxcfs(at);
+        if with_corosync || self.hosts[at].disk.contains_key(&DiskFile::Conf) {
+            let _refused = self.start_corosync(at);
+        }
+    }
+
+    fn restart_pmxcfs(&mut self, at: usize) {
+        if self.hosts[at].mode != Mode::Cluster {
+            return;
+        }
+        self.outside("pmxcfs killed", at);
+        self.end_pmxcfs(at);
+        self.later(1_500, move |world| world.start_pmxcfs(at));
+    }
+
+    /// The API server comes back from a backup; the next time from one that is made now.
+    fn lose_history(&mut self) {
+        let backup = self.backup.replace(self.api.backup());
+        if let Some(backup) = backup {
+            self.note("API server restored from a backup", 0, String::new);
+            self.api.restore(&backup);
+        }
+    }
+
+    /// Somebody removes a lock that is not his own.
+    fn forget_lock(&mut self, at: usize) {
+        if self.hosts[at].db.lock.is_some() {
+            self.outside("lock taken away", at);
+            self.drop_lock(at);
+        }
+    }
+
+    /// The end of everything that goes wrong.
+    pub fn heal(&mut self) {
+        self.outside("healed", 0);
+        self.rates = Rates::default();
+        self.network.mend();
+        for host in &mut self.hosts {
+            host.read_only = false;
+            host.slow = false;
+            host.api_cut = false;
+        }
+        self.settle();
+    }
+}

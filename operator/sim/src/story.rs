@@ -1,0 +1,239 @@
+//! One seed from its beginning to its end: a quiet start, wishes and faults, and the time after.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use pvecm_agent::ports::LedgerStore;
+use pvecm_agent::seal::SealingKey;
+
+use crate::faults::Rates;
+use crate::setup::hosts;
+use crate::trace::Trace;
+use crate::wish::Wish;
+use crate::world::{Shared, World};
+use crate::{agent, operator, person};
+
+/// What is asked of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// So many hosts; `None`: the seed decides.
+    pub hosts: Option<usize>,
+    /// What goes wrong; `None`: the seed decides.
+    pub rates: Option<Rates>,
+    /// Keep every step in words.
+    pub words: bool,
+}
+
+/// What became of a seed.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The first rule that was broken.
+    pub broken: Option<String>,
+    /// The number that all runs of this seed share.
+    pub hash: u64,
+    /// How many steps there were.
+    pub steps: u64,
+    /// The steps in words, if they were kept.
+    pub words: Vec<String>,
+    /// How many hosts.
+    pub hosts: usize,
+    /// How the changes ended.
+    pub changes: BTreeMap<String, usize>,
+    /// How the cluster stood at the end.
+    pub end: String,
+    /// Milliseconds of the virtual clock.
+    pub millis: u64,
+}
+
+/// Runs a seed.
+#[must_use]
+pub fn run(seed: u64, options: Options) -> Report {
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without sockets needs nothing of the system");
+    let report = runtime.block_on(tell(seed, options));
+    drop(runtime);
+    report
+}
+
+/// Sealing keys, made once for the process: making them is the slowest thing here, and nothing
+/// depends on what they are.
+fn keys() -> Arc<Vec<Vec<u8>>> {
+    static KEYS: OnceLock<Arc<Vec<Vec<u8>>>> = OnceLock::new();
+    KEYS.get_or_init(|| Arc::new((0..64).map(|_| new_key()).collect())).clone()
+}
+
+fn new_key() -> Vec<u8> {
+    #[derive(Default)]
+    struct Kept(std::sync::Mutex<Vec<u8>>);
+    impl LedgerStore for Kept {
+        fn load(&self) -> std::io::Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+        fn save(&self, bytes: &[u8]) -> std::io::Result<()> {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.to_vec();
+            Ok(())
+        }
+    }
+    let kept = Kept::default();
+    let made = SealingKey::open(&kept);
+    debug_assert!(made.is_ok(), "a key is made without asking anybody");
+    kept.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+async fn tell(seed: u64, options: Options) -> Report {
+    let shared = Shared::new(seed, Rates::default(), Trace::new(options.words));
+    let (mut wish, rates) = shared.with(|world| begin(world, options));
+    let tasks = [
+        tokio::spawn(agent::keep_running(shared.clone(), keys())),
+        tokio::spawn(operator::keep_running(shared.clone())),
+    ];
+    let adopted = shared.with(|world| world.hosts.iter().any(|host| host.daemon.is_some()));
+    if adopted {
+        shared.with(|world| world.checks.at_rest = true);
+    }
+    pause(&shared, 20_000).await;
+    shared.with(|world| world.checks.at_rest = false);
+    shared.with(|world| world.rates = rates);
+    act(&shared, &mut wish).await;
+    shared.with(World::heal);
+    settle(&shared, &mut wish).await;
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    shared.with(report)
+}
+
+fn begin(world: &mut World, options: Options) -> (Wish, Rates) {
+    let drawn = hosts(world);
+    let count = options.hosts.unwrap_or(drawn);
+    let drawn = Rates::drawn(&mut world.dice);
+    let rates = options.rates.unwrap_or(drawn);
+    let fresh = world.dice.chance(150);
+    let formed = if fresh { 0 } else { count - world.dice.index(2) };
+    let operators = if rates.rivals > 0 { 2 } else { 1 };
+    world.operators = (0..operators).map(|_| None).collect();
+    let wish = world.set_up(count, formed.min(count));
+    world.note("begins", 0, || format!("{count} hosts, {formed} formed, {rates:?}"));
+    (wish, rates)
+}
+
+async fn pause(shared: &Shared, millis: u64) {
+    let mut left = millis;
+    while left > 0 && shared.with(|world| world.checks.broken.is_none()) {
+        let now = left.min(1_000);
+        tokio::time::sleep(Duration::from_millis(now)).await;
+        shared.with(World::watch_alone);
+        left -= now;
+    }
+}
+
+/// The user wants one thing after the other, and things go wrong.
+async fn act(shared: &Shared, wish: &mut Wish) {
+    let steps = shared.with(|world| world.dice.between(2, 7));
+    for _ in 0..steps {
+        let (fault, person) = shared.with(|world| {
+            let chances = (world.rates.hosts, world.rates.person);
+            (world.dice.chance(chances.0), world.dice.chance(chances.1))
+        });
+        if fault {
+            shared.with(World::fault);
+        } else if person {
+            tokio::spawn(person::edit(shared.clone()));
+        } else {
+            shared.with(|world| {
+                let kind = wish.walk(&mut world.dice);
+                world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
+                world.want(wish);
+            });
+        }
+        let wait = shared.with(|world| {
+            let long = world.rates.hosts > 0 && world.dice.chance(80);
+            if long {
+                world.dice.between(100_000, 250_000)
+            } else {
+                world.dice.between(200, 15_000)
+            }
+        });
+        pause(shared, wait).await;
+        if shared.with(|world| world.checks.broken.is_some()) {
+            return;
+        }
+    }
+}
+
+/// After the faults everything comes to what is wanted, or stands still for a reason that stands; and
+/// then nobody writes anything. A person gives what was undone too often another try.
+async fn settle(shared: &Shared, wish: &mut Wish) {
+    const BOUND_MS: u64 = 900_000;
+    let begun = shared.with(|world| world.now());
+    let (mut stalled, mut excused, mut round) = (0, 0, 0);
+    loop {
+        pause(shared, 5_000).await;
+        let (state, reason, now) = shared.with(|world| {
+            let state = if world.checks.broken.is_some() { Ok(()) } else { world.stands(wish) };
+            (state, world.stalled(), world.now())
+        });
+        // A reason that goes away by itself is no end.
+        excused = if shared.with(|world| world.is_excused()) { excused + 1 } else { 0 };
+        let Err(why) = state else { break };
+        if excused >= 8 {
+            break;
+        }
+        if now > begun + BOUND_MS {
+            return shared.with(|world| {
+                let said = world.said();
+                world.broken(format!("not as wanted after {} s: {why}; {said}", BOUND_MS / 1000));
+            });
+        }
+        round += 1;
+        if round % 6 == 2 {
+            shared.with(World::repair);
+        }
+        stalled = if reason.is_some_and(|r| AGAIN.contains(&r.as_str())) { stalled + 1 } else { 0 };
+        if stalled == 4 {
+            wish.confirm_timeout_secs += 1;
+            shared.with(|world| {
+                world.note("the user tries again", 0, String::new);
+                world.want(wish);
+            });
+        }
+    }
+    silence(shared).await;
+}
+
+/// What a person lets go on by touching the spec.
+const AGAIN: [&str; 2] = ["RolledBack", "Failed"];
+
+/// At rest nobody writes anything but heartbeats.
+async fn silence(shared: &Shared) {
+    const SILENT_MS: u64 = 30_000;
+    // What was just reached is still being reported.
+    pause(shared, 10_000).await;
+    let before = shared.with(|world| {
+        world.checks.at_rest = true;
+        world.api.writes
+    });
+    pause(shared, SILENT_MS).await;
+    shared.with(|world| {
+        let written = world.api.writes - before;
+        if written > 0 {
+            world.broken(format!("{written} writes to the API server at rest"));
+        }
+    });
+}
+
+fn report(world: &mut World) -> Report {
+    Report {
+        broken: world.checks.broken.clone(),
+        hash: world.trace.hash(),
+        steps: world.trace.steps(),
+        words: world.trace.words().to_vec(),
+        hosts: world.hosts.len(),
+        changes: world.outcomes(),
+        end: world.said(),
+        millis: world.now(),
+    }
+}

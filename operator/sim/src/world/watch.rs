@@ -1,0 +1,95 @@
+//! What is seen at the API server, for the rules.
+
+use std::collections::BTreeMap;
+
+use pvecm_operator::leader::LEASE;
+use serde_json::Value;
+
+use super::World;
+use crate::api::Kind;
+use crate::stages::digest_of;
+
+impl World {
+    /// An object was written, or was meant to be.
+    pub fn watch_writes(&mut self, kind: Kind, name: &str) {
+        match kind {
+            Kind::Change => self.watch_change(name),
+            Kind::Host => self.watch_host(name),
+            Kind::Cluster | Kind::Lease | Kind::Event => {}
+        }
+    }
+
+    fn watch_change(&mut self, name: &str) {
+        let Some(object) = self.api.get(Kind::Change, name) else { return };
+        let spec = &object.value["spec"];
+        let number = spec["number"].as_i64().unwrap_or(0);
+        let stages = spec["plan"]["stages"].as_array().cloned().unwrap_or_default();
+        let of = digest_of;
+        let digests = stages.iter().flat_map(|stage| [of(&stage["config"]), of(&stage["back"])]);
+        self.stages.planned(u64::try_from(number).unwrap_or(0), &stages);
+        self.checks.planned(number, digests.flatten());
+        let status = object.value["status"].clone();
+        if status["outcome"] == "Succeeded" {
+            let writes = stages.iter().rev().find(|stage| stage["course"] == "Write");
+            self.checks.succeeded(name, writes.and_then(|stage| of(&stage["config"])));
+        }
+        let released = status["releasedStage"].as_i64().unwrap_or(0) > 0;
+        let held = object.value["metadata"]["finalizers"].as_array().is_some_and(|l| !l.is_empty());
+        if released && status["outcome"].is_null() && !held {
+            self.broken(format!("{name} is under way, and nothing holds its object"));
+        }
+        self.watch_tries();
+        let open = self.api.all(Kind::Change).filter(|(_, change)| {
+            let status = &change.value["status"];
+            status["outcome"].is_null() && status["releasedStage"].as_i64().unwrap_or(0) > 0
+        });
+        let open: Vec<String> = open.map(|(name, _)| name.clone()).collect();
+        if open.len() > 1 {
+            self.broken(format!("two changes are under way: {open:?}"));
+        }
+    }
+
+    fn watch_host(&mut self, name: &str) {
+        let Some(at) = self.hosts.iter().position(|host| host.name == name) else { return };
+        let Some(object) = self.api.get(Kind::Host, name) else { return };
+        let applied = &object.value["status"]["applied"];
+        let confirmed = match applied["result"].as_str() {
+            Some("Confirmed") => true,
+            Some("RolledBack" | "Refused" | "Failed") => false,
+            Some(_) | None => return,
+        };
+        let number = |key: &str| applied[key].as_i64().unwrap_or(0);
+        let stage = i32::try_from(number("stage")).unwrap_or(0);
+        self.checks.outcome(at, (number("change"), stage), confirmed);
+    }
+
+    /// What fails is not tried for ever: three times, until the spec changes.
+    fn watch_tries(&mut self) {
+        const TRIES: usize = 3;
+        let mut failures: BTreeMap<i64, usize> = BTreeMap::new();
+        let mut changes: Vec<&Value> =
+            self.api.all(Kind::Change).map(|(_, change)| &change.value).collect();
+        changes.sort_by_key(|change| change["spec"]["number"].as_i64());
+        for change in changes {
+            let count = failures.entry(change["spec"]["plan"]["generation"].as_i64().unwrap_or(0));
+            match change["status"]["outcome"].as_str() {
+                Some("Succeeded") => *count.or_default() = 0,
+                Some("RolledBack" | "Failed") => *count.or_default() += 1,
+                Some(_) | None => {}
+            }
+        }
+        if let Some((generation, count)) = failures.iter().find(|(_, count)| **count > TRIES) {
+            self.broken(format!("generation {generation} failed {count} times"));
+        }
+    }
+
+    /// A request to write leaves an operator: the lease's record must name it.
+    pub fn watch_leader(&mut self, identity: &str) {
+        let lease = self.api.get(Kind::Lease, LEASE);
+        let holder = lease.and_then(|lease| lease.value["spec"]["holderIdentity"].as_str());
+        if holder != Some(identity) {
+            let holder = holder.unwrap_or("nobody").to_owned();
+            self.broken(format!("{identity} writes, and {holder} holds the lease"));
+        }
+    }
+}

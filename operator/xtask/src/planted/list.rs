@@ -1,0 +1,238 @@
+//! The planted bugs. Each edit turns an expression of the sources into a wrong one.
+
+/// One deliberate mistake.
+#[derive(Debug)]
+pub struct Bug {
+    /// What is wrong with it, in words.
+    pub name: &'static str,
+    /// Path, the expression as it is (between « and » where more is needed to find it), the wrong one.
+    pub edits: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const TALLY: &str = "operator/core/src/protocol/tally.rs";
+const MACHINE: &str = "operator/core/src/protocol/machine/mod.rs";
+const STEPS: &str = "operator/core/src/protocol/machine/steps.rs";
+const UNDO: &str = "operator/core/src/protocol/machine/undo.rs";
+const DRAFT: &str = "operator/core/src/plan/draft.rs";
+const JOIN: &str = "operator/core/src/plan/join.rs";
+const LINKS: &str = "operator/core/src/plan/links.rs";
+const GUARD: &str = "operator/core/src/guard/votes.rs";
+const LEDGER: &str = "operator/agent/src/ledger.rs";
+const WRITE: &str = "operator/agent/src/stage/write.rs";
+const PROBE: &str = "operator/agent/src/stage/probe.rs";
+const RUN: &str = "operator/agent/src/stage/run.rs";
+const SELECT: &str = "operator/agent/src/stage/select.rs";
+const ACTION: &str = "operator/agent/src/stage/action.rs";
+const AGENT: &str = "operator/agent/src/agent.rs";
+const DRIVE: &str = "operator/controller/src/reconcile/drive.rs";
+const DECIDE: &str = "operator/controller/src/reconcile/decide.rs";
+const DISPATCH: &str = "operator/controller/src/reconcile/dispatch.rs";
+const SEALED: &str = "operator/controller/src/reconcile/sealed.rs";
+const HOSTS: &str = "operator/controller/src/hosts.rs";
+const LEADER: &str = "operator/controller/src/leader.rs";
+
+/// All of them, numbered from 1 in this order.
+pub const BUGS: &[Bug] = &[
+    Bug {
+        name: "one vote is enough to begin",
+        edits: &[(
+            TALLY,
+            "2 * self.votes(has_gone) > self.group.len()",
+            "self.votes(has_gone) > 0",
+        )],
+    },
+    Bug {
+        name: "one vote is enough to stay",
+        edits: &[(
+            TALLY,
+            "2 * self.votes(|phase| matches!(phase, Phase::Sealed)) > self.group.len()",
+            "self.votes(|phase| matches!(phase, Phase::Sealed)) > 0",
+        )],
+    },
+    Bug {
+        name: "sealed when one host holds",
+        edits: &[(
+            TALLY,
+            "self.group.iter().chain(&self.joining).all(held)",
+            "self.group.iter().chain(&self.joining).any(held)",
+        )],
+    },
+    Bug {
+        name: "begins before all are prepared",
+        edits: &[(
+            TALLY,
+            "self.group.iter().copied().find(|id| !prepared(id))",
+            "{ let _ = prepared; None::<NodeId> }",
+        )],
+    },
+    Bug {
+        name: "holds whatever the probes say",
+        edits: &[(
+            MACHINE,
+            "matches!(self.phase, Some(Phase::Going)) && result.is_ok() && self.view.quorate",
+            "{ let _ = result; matches!(self.phase, Some(Phase::Going)) && self.view.quorate }",
+        )],
+    },
+    Bug {
+        name: "nobody ever votes to undo",
+        edits: &[(
+            STEPS,
+            "(lost || late).then(|| self.loss_or_deadline())",
+            "{ let _ = (lost, late); None }",
+        )],
+    },
+    Bug {
+        name: "everybody is the writer",
+        edits: &[(
+            STEPS,
+            "self.writer == Some(self.setup.me) && self.view.quorate && self.view.writable",
+            "self.view.quorate && self.view.writable",
+        )],
+    },
+    Bug {
+        name: "a host alone never restores its own disk",
+        edits: &[(UNDO, "self.alone_too_long() && !self.restored && self.setup.has_back", "false")],
+    },
+    Bug {
+        name: "a host that restored never takes the cluster's file",
+        edits: &[(MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false")],
+    },
+    Bug {
+        name: "a host with an outcome answers nobody",
+        edits: &[(MACHINE, "asks && !self.unfinished()", "{ let _ = asks; false }")],
+    },
+    Bug {
+        name: "nobody repeats where he is",
+        edits: &[(MACHINE, "self.unfinished() && now_ms >= self.said_at + REPEAT_MS", "false")],
+    },
+    Bug {
+        name: "an old change is taken for the newest",
+        edits: &[(LEDGER, "Ordering::Less => «Admission::Older»", "Admission::Known")],
+    },
+    Bug {
+        name: "the stage is not kept in the ledger",
+        edits: &[(
+            RUN,
+            "book.change(|ledger| ledger.pending = Some(pending))",
+            "{ let _ = (book, pending); Ok(()) }",
+        )],
+    },
+    Bug {
+        name: "a stage that is over is begun again",
+        edits: &[
+            (SELECT, "last.is_some_and(|last| last.stage >= number)", "false"),
+            (SELECT, "(Some(_), None) | (None, Some(_)) => «false»", "true"),
+        ],
+    },
+    Bug {
+        name: "writes over whatever is there",
+        edits: &[(WRITE, "before == wanted || !over(before)", "before == wanted")],
+    },
+    Bug {
+        name: "writes without looking at the parent first",
+        edits: &[(RUN, "parent_in_force(expects, &seen)?", "()")],
+    },
+    Bug {
+        name: "any running version is fine",
+        edits: &[
+            (PROBE, "every_member_runs(corosync, config.version)?", "()"),
+            (
+                PROBE,
+                "seen.disk_conf.as_deref(), config)?;\n    «runs(seen, config.version)?»",
+                "()",
+            ),
+        ],
+    },
+    Bug {
+        name: "a link that is not connected is fine",
+        edits: &[(PROBE, "corosync.links.get(&(**node, *link)) != Some(&true)", "false")],
+    },
+    Bug {
+        name: "a daemon that missed a reload goes on so",
+        edits: &[(AGENT, "paused || !same || !behind || !self.seen.quorate()", "true")],
+    },
+    Bug {
+        name: "what was under way is forgotten at a restart",
+        edits: &[(AGENT, "Some(pending) => «self.begin_group(pending)?»", "{ let _ = pending; }")],
+    },
+    Bug {
+        name: "a joiner keeps its own database",
+        edits: &[(
+            ACTION,
+            "host.disk.set_database_aside(task.pending.attempt).map_err(words)?",
+            "()",
+        )],
+    },
+    Bug {
+        name: "the joiner's file stays when its join is undone",
+        edits: &[(
+            ACTION,
+            "stop(Unit::Corosync).await?;\n    «host.disk.remove(DiskFile::Conf).map_err(words)?»;\n    host.disk",
+            "()",
+        )],
+    },
+    Bug {
+        name: "no vote is lent to a joiner's hosts",
+        edits: &[(JOIN, "quorum::staying_are_quorate(&now, &then)", "true")],
+    },
+    Bug {
+        name: "no vote is lent, and no guard counts",
+        edits: &[
+            (JOIN, "let lent = «lend(&mut draft, &entry)?»", "0"),
+            (GUARD, "is_plain(text) && !is_quorate(present, expected)", "false"),
+        ],
+    },
+    Bug {
+        name: "the text and its way back have one number",
+        edits: &[(DRAFT, "(self.next, self.next.next())", "(self.next, self.next)")],
+    },
+    Bug {
+        name: "no link is ever removed",
+        edits: &[(LINKS, "if «!remove.is_empty()» {\n        connected", "false")],
+    },
+    Bug {
+        name: "every boundary is the end",
+        edits: &[(DRIVE, "next_stage(change).is_none()", "true")],
+    },
+    Bug {
+        name: "a change ends while hosts are at work",
+        edits: &[(
+            DRIVE,
+            "(ended, running, silent)",
+            "{ let none = ended.is_none(); (ended, running.filter(|_| none), silent) }",
+        )],
+    },
+    Bug {
+        name: "what failed is tried for ever",
+        edits: &[(DECIDE, "held_back(seen)", "None::<Verdict>")],
+    },
+    Bug {
+        name: "the finalizer stays for ever",
+        edits: &[(
+            DECIDE,
+            "all.find(|change| held(change))",
+            "{ let _ = (&mut all, held); None::<&PveChange> }",
+        )],
+    },
+    Bug {
+        name: "a stage is released and nothing holds the change",
+        edits: &[(DISPATCH, "object.finalizers().iter().any(|name| name == IN_FLIGHT)", "true")],
+    },
+    Bug {
+        name: "a secret is taken away before its receiver has it",
+        edits: &[(SEALED, "!received(change, &sealed.to, hosts)", "false")],
+    },
+    Bug {
+        name: "the condition Connected is written with each heartbeat",
+        edits: &[(HOSTS, "old.is_some_and(|old| old.status == status)", "false")],
+    },
+    Bug {
+        name: "the lease is taken from whoever holds it",
+        edits: &[(
+            LEADER,
+            "holder.is_empty() || now.duration_since(*at) > Duration::from_secs(seconds)",
+            "{ let _ = (at, seconds); true }",
+        )],
+    },
+    Bug { name: "nobody asks who leads", edits: &[(LEADER, "self.held.borrow().holds()", "true")] },
+];
