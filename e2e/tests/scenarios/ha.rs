@@ -33,7 +33,7 @@ fn a_change_that_stalls_hosts_waits_for_their_watchdogs_or_disarms_them_and_arms
     let (before, began) = (file_in_force(&lab)?, now_ms());
 
     let waiting = risky(&lab, "RequireIdle", 9)?;
-    let sentence = wait_stalled(&lab, "HaActive")?;
+    let sentence = wait_stalled(&lab, "HaActive").with_context(|| ends(&lab))?;
     println!("{sentence}");
     ensure!(sentence.contains("n2"), "the host is not named: {sentence}");
     ensure!(file_in_force(&lab)? == before, "{waiting} was carried out");
@@ -136,6 +136,15 @@ fn wait_outcome(lab: &Lab, change: &str, outcome: &str) -> Result<()> {
         let status = &status["status"];
         if status["outcome"] == outcome { Ok(()) } else { Err(status.to_string()) }
     })
+}
+
+/// How each change ended, for whoever has to find out why a test failed.
+fn ends(lab: &Lab) -> String {
+    let changes = changes(lab).unwrap_or_default();
+    let one = |change: &Value| format!("{} {}", change["metadata"]["name"], change["status"]);
+    let cluster = get(lab, &["pvecluster", CLUSTER]).unwrap_or_default();
+    let conditions = cluster["status"]["conditions"].to_string();
+    changes.iter().map(one).chain([conditions]).collect::<Vec<_>>().join("\n")
 }
 
 /// What the stand-in of the CRM was asked for so far; the same again and again counts once.

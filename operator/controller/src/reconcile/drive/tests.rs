@@ -282,7 +282,7 @@ fn restarting(action: Option<Action>, ha: HaState) -> Next {
 
 #[test]
 fn a_stage_that_stalls_a_host_whose_watchdog_runs_waits_and_names_it() {
-    waits_for(&restarting(None, HaState::Active), "high availability is active on n2");
+    waits_for(&restarting(None, HaState::Active), "high availability may reset n2");
     assert_eq!(restarting(None, HaState::Idle), Next::Release(2));
 }
 
