@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use quorum::{Device, DeviceAlgorithm, DeviceType, Quorum};
 pub use rollout::{Approval, DeletionPolicy, Drift, HighAvailability, MaxRisk, Removal, Rollout};
 pub use status::{
-    ChangeProgress, LinkFault, NodeStatus, PlanReport, PveClusterStatus, QuorumStatus,
+    ChangeProgress, Drifted, LinkFault, NodeStatus, PlanReport, PveClusterStatus, QuorumStatus,
 };
 pub use totem::{
     Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem, Transport,

@@ -116,8 +116,12 @@ pub mod reason {
             act: "Nothing."
         }
         EDITED_ELSEWHERE = "EditedElsewhere" {
-            means: "corosync.conf is not what the last change left: somebody edited it.",
-            act: "See the difference with `kubectl pvecm plan CLUSTER --diff`. What the spec manages is put back by an ordinary change, what it does not name stays; to keep the edit, write it into the spec."
+            means: "Somebody changed beside the operator what the spec manages, or one host's file or daemon: `kubectl pvecm status CLUSTER` shows key and host as spec, /etc/pve, disk and daemon have them.",
+            act: "Nothing unless `rollout.drift` is Report: what the spec manages is put back by an ordinary change, a host's disk and daemon go back to what /etc/pve has, and what the spec does not name stays as /etc/pve has it. To keep an edit, write it into the spec."
+        }
+        DRIFT_REPORTED = "DriftReported" {
+            means: "Somebody changed beside the operator what the spec manages, or one host's file or daemon, and `rollout.drift` is Report: it is shown and not put back.",
+            act: "See it with `kubectl pvecm status CLUSTER`. Undo it by hand, write it into the spec, or set `rollout.drift` to Correct."
         }
     }
 

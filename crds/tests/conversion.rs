@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
-use pvecm_core::conf::{Cipher, Compression, Hash, LinkOptions, TotemOptions};
+use pvecm_core::conf::{Cipher, Compression, Hash, LinkMode, LinkOptions, TotemOptions};
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_crds::convert::{
-    ConvertError, desired, host_view, plan_from_core, plan_stages, stage_from_core, stage_to_core,
+    ConvertError, desired, host_view, observed, plan_from_core, plan_stages, stage_from_core,
+    stage_to_core,
 };
-use pvecm_crds::{PveCluster, PveHost, cases, change, yaml};
+use pvecm_crds::{PveChange, PveCluster, PveHost, cases, change, yaml};
 use serde_json::{Value, json};
 
 fn cluster(spec: &Value) -> PveCluster {
@@ -55,6 +56,7 @@ fn stage() -> Stage {
                     Action::Join {},
                     Action::DisarmHa {},
                     Action::ArmHa {},
+                    Action::RestartCorosync {},
                 ],
             ),
         ]),
@@ -62,6 +64,7 @@ fn stage() -> Stage {
             Probe::RunningValue { key: "totem.token".to_owned(), value: Some("3000".to_owned()) },
             Probe::RunningValue { key: "totem.interface.1.x".to_owned(), value: None },
             Probe::LinkConnected { link },
+            Probe::StartedWith { key: "totem.link_mode".to_owned(), value: "rr".to_owned() },
             Probe::Membership { nodes: vec![node(1), node(2)] },
         ],
         confirm_timeout_secs: 30,
@@ -120,7 +123,7 @@ fn options_of_links_and_totem_are_read() {
         "links": [{ "number": 0, "network": "10.0.0.0/24", "port": 65535, "pongCount": 3,
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 512 }],
         "totem": { "tokenMillis": 2000, "tokenCoefficientMillis": 0, "consensusMillis": 4000,
-            "mtuBytes": 1400, "crypto": { "cipher": "AES128", "hash": "SHA384" },
+            "mtuBytes": 1400, "linkMode": "RoundRobin", "crypto": { "cipher": "AES128", "hash": "SHA384" },
             "compression": { "model": "Lz4hc", "thresholdBytes": 300, "level": -5 } },
     })))
     .expect("a valid spec");
@@ -137,6 +140,7 @@ fn options_of_links_and_totem_are_read() {
         token_millis: Some(2000),
         token_coefficient_millis: Some(0),
         consensus_millis: Some(4000),
+        link_mode: Some(LinkMode::RoundRobin),
         mtu_bytes: Some(1400),
         cipher: Some(Cipher::Aes128),
         hash: Some(Hash::Sha384),
@@ -262,4 +266,37 @@ fn a_host_that_never_reported_is_free_and_has_nothing() {
 fn a_status_that_cannot_be_read_is_no_host_without_files() {
     let status = json!({ "files": { "disk": { "digest": "0" } } });
     assert!(host_view(&reporting(&status), true, "u1", None).is_err());
+}
+
+/// A change with these texts, one stage each, and how it ended after so many stages.
+fn ended(number: i64, uid: &str, texts: &[&str], (outcome, released): (&str, i64)) -> PveChange {
+    let text = |text: &str| json!({ "version": 7, "digest": Digest::of(text.as_bytes()).to_string(), "text": text });
+    let stage = |new: &&str| {
+        json!({ "summary": "s", "risk": "Live", "course": "Write", "group": [], "config": text(new),
+            "back": text(&format!("before {new}")), "confirmTimeoutSeconds": 5 })
+    };
+    let stages: Vec<Value> = texts.iter().map(stage).collect();
+    serde_json::from_value(json!({
+        "apiVersion": "pvecm.io/v1alpha1", "kind": "PveChange", "metadata": { "name": "c" },
+        "spec": { "clusterRef": { "name": "prod", "uid": uid }, "number": number,
+            "plan": { "generation": 1, "summary": "s", "risk": "Live", "stages": stages } },
+        "status": { "releasedStage": released, "outcome": outcome },
+    }))
+    .expect("a change")
+}
+
+#[test]
+fn the_text_that_the_last_change_left_is_the_one_it_ended_with() {
+    let first = ended(1, "u1", &["old"], ("Succeeded", 1));
+    let left = |last: &PveChange| {
+        let view = observed([], &[&first, last], "u1").expect("a view");
+        view.left.expect("a text").text
+    };
+    assert_eq!(left(&ended(2, "u1", &["a", "b"], ("Succeeded", 2))), "b");
+    assert_eq!(left(&ended(2, "u1", &["a", "b"], ("Superseded", 1))), "a");
+    assert_eq!(left(&ended(2, "u1", &["a", "b"], ("Superseded", 0))), "old");
+    assert_eq!(left(&ended(2, "u1", &["a", "b"], ("RolledBack", 2))), "before b");
+    assert_eq!(left(&ended(2, "u2", &["a"], ("Succeeded", 1))), "old");
+    let none: [&PveChange; 0] = [];
+    assert_eq!(observed([], &none, "u1").expect("a view").left, None);
 }

@@ -73,10 +73,10 @@ pub enum HighAvailability {
 /// What is done about edits by hand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Drift {
-    /// Managed fields are put back.
+    /// Managed fields, and what differs between a host's own files and its daemon, are put back.
     #[default]
     Correct,
-    /// The difference is shown, nothing is put back.
+    /// The difference is shown. Nothing is put back until the spec asks for a change.
     Report,
 }
 

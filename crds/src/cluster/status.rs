@@ -43,6 +43,10 @@ pub struct PveClusterStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub links: Vec<LinkFault>,
+    /// What somebody changed beside the operator, key by key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub drift: Vec<Drifted>,
     /// The change that is being carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeProgress>,
@@ -114,6 +118,34 @@ pub struct LinkFault {
     /// The node at the other end.
     #[schemars(length(min = 1, max = 63))]
     pub to: String,
+}
+
+/// A key that somebody changed beside the operator, as four places have it. What is absent is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drifted {
+    /// The hosts on which it looks like this.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    pub hosts: Vec<String>,
+    /// The key, such as `totem.interface[1].knet_link_priority`; `corosync.conf` is the whole file.
+    #[schemars(length(min = 1, max = 512))]
+    pub key: String,
+    /// What the spec wants; absent where it does not speak of this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub spec: Option<String>,
+    /// In /etc/pve/corosync.conf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub pmxcfs: Option<String>,
+    /// In /etc/corosync/corosync.conf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub disk: Option<String>,
+    /// In the running daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub running: Option<String>,
 }
 
 /// How far a change got.

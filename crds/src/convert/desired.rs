@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use kube::ResourceExt as _;
 use pvecm_core::conf::LinkOptions;
 use pvecm_core::desired::{
-    Approval, DesiredCluster, DesiredLink, DesiredNode, HighAvailability, MaxRisk, Rollout,
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
 };
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
@@ -73,6 +73,10 @@ fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {
             cluster::HighAvailability::Disarm => HighAvailability::Disarm,
         },
         confirm_timeout_secs: number("spec.rollout.confirmTimeoutSeconds", timeout)?,
+        drift: match wanted.drift {
+            cluster::Drift::Correct => Drift::Correct,
+            cluster::Drift::Report => Drift::Report,
+        },
         paused: wanted.paused,
     })
 }

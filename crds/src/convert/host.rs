@@ -1,6 +1,7 @@
 //! A `PveHost` as the planner and the guards see it.
 
 use pvecm_core::change::ConfText;
+use pvecm_core::drift::HostDrift;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
 use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView};
 
@@ -25,6 +26,8 @@ pub fn host_view(
         Some(now) => (Some(now.ring_id), now.members),
         None => (None, Vec::new()),
     };
+    let started = status.running.iter().flat_map(|running| &running.started_with);
+    let started_with = started.map(|one| (one.key.clone(), one.value.clone())).collect();
     let running = status.running.map(|r| number("status.running.configVersion", r.config_version));
     Ok(HostView {
         connected,
@@ -46,6 +49,7 @@ pub fn host_view(
         pmxcfs_file: file(files.pmxcfs)?,
         disk_file: file(files.disk)?,
         running_version: running.transpose()?.map(ConfigVersion),
+        started_with,
         pmxcfs_writable: status.pmxcfs.is_some_and(|p| p.mounted && p.writable),
         quorate: status.quorum.is_some_and(|quorum| quorum.quorate),
         ring,
@@ -61,6 +65,7 @@ pub fn host_view(
                 Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
             })
             .collect::<Result<_, _>>()?,
+        drift: status.drift.into_iter().map(drift).collect(),
         ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
         can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
         applied: status.applied.map(applied).transpose()?,
@@ -86,6 +91,11 @@ fn file_view(view: host::FileView, known: Option<&ConfText>) -> Result<FileView,
         digest,
         text: text.or_else(same),
     })
+}
+
+fn drift(drift: host::HostDrift) -> HostDrift {
+    let host::HostDrift { key, pmxcfs, disk, running } = drift;
+    HostDrift { key, pmxcfs, disk, running }
 }
 
 fn applied(stage: host::AppliedStage) -> Result<AppliedStage, ConvertError> {

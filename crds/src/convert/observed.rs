@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt as _;
+use pvecm_core::change::ConfText;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, HostName};
 use pvecm_core::observed::{HostView, ObservedCluster};
 
 use super::{ConvertError, host_view};
-use crate::change::{ConfigText, PveChange};
+use crate::change::{ConfigText, Outcome, PveChange};
 use crate::host::PveHost;
 
 /// A host's object that cannot be read.
@@ -53,7 +54,30 @@ pub fn observed<'a>(
         hosts: views,
         last_change: ChangeNumber(number(highest)),
         reserved_version: ConfigVersion(number(reserved)),
+        left: left(changes, uid),
     })
+}
+
+/// The text that the newest ended change of this very cluster left. What an undone stage went back to
+/// has another number than the text before, and says the same.
+fn left(changes: &[&PveChange], uid: &str) -> Option<ConfText> {
+    let ours = changes.iter().rev().filter(|change| change.spec.cluster_ref.uid == uid);
+    let text = ours.filter_map(|change| {
+        let outcome = change.outcome()?;
+        let stages = &change.spec.plan.stages;
+        let released = change.status.as_ref().map_or(0, |status| status.released_stage);
+        let released = usize::try_from(released).unwrap_or(0).min(stages.len());
+        let (last, before) = (released.checked_sub(1), released.checked_sub(2));
+        match outcome {
+            Outcome::Succeeded | Outcome::Superseded => last.map(|last| &stages[last].config),
+            Outcome::RolledBack | Outcome::Failed => {
+                let back = last.and_then(|last| stages[last].back.as_ref());
+                back.or_else(|| before.map(|before| &stages[before].config))
+            }
+        }
+    });
+    let ConfigText { version, digest: _, text } = text.into_iter().next()?;
+    Some(ConfText::new(ConfigVersion(u64::try_from(*version).ok()?), text.clone()))
 }
 
 /// Every text that these changes wrote or reserved, by digest.

@@ -61,6 +61,10 @@ pub struct PveHostStatus {
     /// The running daemon; absent while corosync does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
+    /// The keys in which this host's own places differ, and have for some seconds outside of a change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub drift: Vec<HostDrift>,
     /// Who is in the current membership; absent while corosync does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub membership: Option<Membership>,
@@ -172,6 +176,45 @@ pub struct Running {
     /// `totem.config_version` that the daemon holds.
     #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: i64,
+    /// The values that it was started with of the keys that no reload changes. The file, and what the
+    /// daemon shows of it, may say something else by now: then it waits for a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
+    pub started_with: Vec<StartedWith>,
+}
+
+/// What a daemon was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartedWith {
+    /// The key, as corosync's cmap calls it.
+    #[schemars(length(min = 3, max = 255))]
+    pub key: String,
+    /// The value.
+    #[schemars(length(max = 512))]
+    pub value: String,
+}
+
+/// A key in which the places of this host differ. What is absent is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostDrift {
+    /// The key, such as `totem.interface[1].knet_link_priority`; `corosync.conf` is the whole file.
+    #[schemars(length(min = 1, max = 512))]
+    pub key: String,
+    /// In /etc/pve/corosync.conf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub pmxcfs: Option<String>,
+    /// In /etc/corosync/corosync.conf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub disk: Option<String>,
+    /// In the running daemon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub running: Option<String>,
 }
 
 /// Who is in the current membership.

@@ -2,6 +2,7 @@
 //! corosync. One module per capability.
 
 mod approval;
+mod drift;
 mod foreign;
 mod formation;
 mod ha;
@@ -12,6 +13,7 @@ mod links;
 mod moves;
 mod refusals;
 mod rest;
+mod restarts;
 mod rules;
 mod support;
 mod totem;

@@ -21,9 +21,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::Wanted;
+use crate::drifting::Drifting;
 use crate::host_ports::Host;
-use crate::ledger::{Admission, Book, Last, Pending};
-use crate::observe::{Conditions, Fact, Identity, Observation, facts, number, status};
+use crate::ledger::{Admission, Book, Last, Pending, Started};
+use crate::observe::{
+    Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, started_with,
+    status,
+};
 use crate::ports::{CorosyncEvent, DiskFile};
 use crate::rearm::GRACE;
 use crate::seal::SealingKey;
@@ -88,6 +92,7 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    drift: Drifting,
     arm_after: Duration,
     asked_to_arm: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
@@ -125,6 +130,7 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            drift: Drifting::default(),
             arm_after: GRACE,
             asked_to_arm: None,
             jobs,
@@ -146,7 +152,7 @@ impl Agent {
         mut inputs: Inputs,
         out: &watch::Sender<Option<PveHostStatus>>,
     ) -> anyhow::Result<()> {
-        self.look();
+        self.look()?;
         self.recover()?;
         let mut last_tick = Instant::now();
         loop {
@@ -163,7 +169,7 @@ impl Agent {
                     self.timer()?
                 }
                 Some((attempt, event)) = self.job_answers.recv() => {
-                    self.look();
+                    self.look()?;
                     self.event(attempt, event)?;
                     true
                 }
@@ -185,7 +191,7 @@ impl Agent {
                 }
             };
             if look {
-                self.look();
+                self.look()?;
             }
         }
     }
@@ -194,8 +200,33 @@ impl Agent {
         self.local_runs || self.group_run.as_ref().is_some_and(|run| run.outcome.is_none())
     }
 
-    fn look(&mut self) {
+    fn look(&mut self) -> anyhow::Result<()> {
         self.seen = Observation::take(&self.host);
+        // While a stage runs the places differ because it makes them differ.
+        let quiet = !self.busy() && self.book.ledger().pending.is_none();
+        self.drift.look(if quiet { drift(&self.seen) } else { Vec::new() });
+        self.note_start()
+    }
+
+    /// Remembers what a daemon was started with: nothing tells later.
+    fn note_start(&mut self) -> anyhow::Result<()> {
+        let Some(ticks) = self.seen.corosync.as_ref().and_then(|corosync| corosync.started) else {
+            return Ok(());
+        };
+        let boot_id = self.host.clock.now().boot_id;
+        let known = self.book.ledger().started.as_ref();
+        if let Some(known) = known.filter(|s| s.boot_id == boot_id && s.ticks == ticks) {
+            self.seen.started.clone_from(&known.values);
+            return Ok(());
+        }
+        let values = started_with(&self.seen);
+        self.seen.started.clone_from(&values);
+        // Nothing yet: the daemon is still starting, or its file is not understood.
+        if !values.is_empty() {
+            let started = Started { boot_id, ticks, values };
+            self.book.change(|ledger| ledger.started = Some(started))?;
+        }
+        Ok(())
     }
 
     /// Whether a full look is due.
@@ -207,6 +238,9 @@ impl Agent {
         let writable = self.host.cluster_files.writable();
         let moved = stamp != self.stamp || writable != self.seen.writable;
         self.stamp = stamp;
+        // Nothing tells of a write to the disk, whoever made it.
+        let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
+        let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
         let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
@@ -325,6 +359,7 @@ impl Agent {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
             parent: text,
+            daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
             had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
             stage,
             record: None,
@@ -477,7 +512,8 @@ impl Agent {
         let generation = host.metadata.generation;
         let now = Time(jiff::Timestamp::now());
         let mut status = status(&self.seen, &self.identity, known);
-        let mut all = facts(&self.seen);
+        let mut all = facts(&self.seen, self.drift.shown());
+        status.drift = drift_status(self.drift.shown());
         let applied = self.applied();
         all.push(applied_fact(applied.as_ref(), self.refusal.as_deref()));
         status.observed_generation = generation;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use pvecm_core::conf::Document;
+use pvecm_core::conf::{Document, flat};
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
@@ -42,9 +42,13 @@ pub struct World {
     pub database_aside: Option<Attempt>,
     pub corosync_runs: bool,
     pub running: Option<String>,
+    /// Which daemon runs; each start counts one up.
+    pub started: Option<u64>,
     pub corosync_starts: bool,
     pub corosync_ends: bool,
     pub refuses_conf: bool,
+    pub refuses_reload: bool,
+    pub reloads: u32,
     pub foreign_lock: bool,
     /// What a person writes while the lock is waited for.
     pub meanwhile: Option<Vec<u8>>,
@@ -84,6 +88,7 @@ impl FakeHost {
         fake.world().disk.insert(DiskFile::Conf, text.into());
         fake.world().pmxcfs_conf = Some(text.into());
         fake.world().corosync_runs = true;
+        fake.world().started = Some(1);
         fake.world().running = Some(text.to_owned());
         fake
     }
@@ -114,7 +119,11 @@ impl Corosync for FakeHost {
         let text = world.running.clone().filter(|_| world.corosync_runs)?;
         let version = Document::parse(text.as_bytes()).version()?.to_string();
         let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let values = BTreeMap::from([
+        // Of a text its totem section is enough for what stages look at.
+        let totem = flat(&Document::parse(text.as_bytes())).into_iter();
+        let totem = totem.filter(|(key, _)| key.starts_with("totem.") && !key.contains('['));
+        let mut values: BTreeMap<String, String> = totem.collect();
+        values.extend([
             key("totem.config_version", &version),
             key("runtime.members.1.config_version", &version),
             key("runtime.members.1.status", "joined"),
@@ -125,6 +134,7 @@ impl Corosync for FakeHost {
             ring: "1.1".to_owned(),
             members: BTreeSet::from([node()]),
             local: Some(node()),
+            started: world.started,
             ..CorosyncView::default()
         })
     }
@@ -137,6 +147,10 @@ impl Corosync for FakeHost {
     }
     fn reload(&self) -> Result<(), CorosyncError> {
         let mut world = self.world();
+        world.reloads += 1;
+        if world.refuses_reload {
+            return Ok(());
+        }
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(())
@@ -259,6 +273,9 @@ impl Services for FakeHost {
                 return ready(Err("corosync: failed".to_owned())).boxed();
             }
             Unit::Corosync => {
+                if !world.corosync_runs {
+                    world.started = Some(world.started.unwrap_or(0) + 1);
+                }
                 world.corosync_runs = !world.corosync_ends;
                 world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
             }

@@ -29,6 +29,8 @@ pub struct Ledger {
     pub disarmed: Option<Disarmed>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: BTreeMap<HostName, String>,
+    /// The daemon that was seen last.
+    pub started: Option<Started>,
     /// Secrets that were sealed for others in the highest change, by receiver.
     pub sealed: BTreeMap<HostName, String>,
 }
@@ -47,6 +49,19 @@ pub struct Disarmed {
     pub overdue: bool,
 }
 
+/// A daemon, and what it was started with. Its cmap does not tell: of some keys it shows what it was told
+/// at a reload and does not follow (facts/corosync.md 5.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// When it was started, in clock ticks since then.
+    pub ticks: u64,
+    /// The values of the keys that no reload changes.
+    pub values: BTreeMap<String, String>,
+}
+
 /// A stage under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -59,6 +74,9 @@ pub struct Pending {
     pub expects: Option<Parent>,
     /// /etc/pve/corosync.conf as it was found before the stage; `None`: there was none.
     pub parent: Option<String>,
+    /// Which daemon ran before the stage, by [`Started::ticks`].
+    #[serde(default)]
+    pub daemon: Option<u64>,
     /// Whether there was an authkey before the stage. One that the stage made goes when it is undone.
     pub had_authkey: bool,
     /// How far this host got, with the time left when that was written.
@@ -250,6 +268,7 @@ mod tests {
             stage,
             expects: None,
             parent: None,
+            daemon: None,
             had_authkey: false,
             record: Some(record),
             recorded_at,

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod api;
 pub mod cli;
+mod drifting;
 #[cfg(test)]
 mod fake;
 pub mod host;

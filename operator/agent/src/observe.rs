@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use pvecm_core::conf::Document;
+use pvecm_core::conf::{Config, Document, values_at_start};
+use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Digest};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
-    FileView, Files, HostAddress, HostHa, HostLinkFault, HostQuorum, Ledger as LedgerStatus,
-    Membership, Pmxcfs, PveHostStatus, Running,
+    FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
+    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
 };
 
 use crate::host_ports::Host;
@@ -36,6 +37,8 @@ pub struct Observation {
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
     pub hostname: String,
+    /// What the running daemon was started with, as the ledger remembers it; see [`started_with`].
+    pub started: BTreeMap<String, String>,
 }
 
 impl Observation {
@@ -54,6 +57,7 @@ impl Observation {
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
+            started: BTreeMap::new(),
         }
     }
 
@@ -111,9 +115,10 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
             pmxcfs: seen.pmxcfs_conf.as_deref().map(|bytes| file_view(bytes, known)),
             disk: seen.disk_conf.as_deref().map(|bytes| file_view(bytes, known)),
         }),
-        running: seen
-            .running_version()
-            .map(|version| Running { config_version: number(version.0) }),
+        running: seen.running_version().map(|version| Running {
+            config_version: number(version.0),
+            started_with: seen.started.iter().map(started).collect(),
+        }),
         membership: corosync.and_then(membership),
         quorum: corosync.and_then(quorum),
         link_faults: corosync.map(link_faults).unwrap_or_default(),
@@ -125,6 +130,21 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         ledger: Some(LedgerStatus::default()),
         ..PveHostStatus::default()
     }
+}
+
+fn started((key, value): (&String, &String)) -> StartedWith {
+    StartedWith { key: key.clone(), value: value.clone() }
+}
+
+/// What a daemon that is seen for the first time was started with: what its file says, as long as it is
+/// the one that the daemon holds. A reload between its start and this look could hide here another value
+/// (the agent was not there); nobody is restarted for that, since it is no different from what is wanted.
+#[must_use]
+pub fn started_with(seen: &Observation) -> BTreeMap<String, String> {
+    let document = seen.disk_conf.as_deref().map(Document::parse);
+    let config = document.and_then(|document| Config::read(&document).ok());
+    let holds = config.filter(|config| Some(config.version) == seen.running_version());
+    holds.as_ref().map(values_at_start).unwrap_or_default()
 }
 
 /// A number for the wire, which has no unsigned ones. What does not fit is as good as the largest.
@@ -177,19 +197,36 @@ fn link_faults(corosync: &CorosyncView) -> Vec<HostLinkFault> {
         .collect()
 }
 
+/// Where this host's own places differ at this moment. A host without /etc/pve has nothing to hold the
+/// others against.
+#[must_use]
+pub fn drift(seen: &Observation) -> Vec<HostDrift> {
+    let Some(pmxcfs) = &seen.pmxcfs_conf else { return Vec::new() };
+    let cmap = seen.corosync.as_ref().map(|corosync| &corosync.values);
+    of_host(&Places { pmxcfs, disk: seen.disk_conf.as_deref(), cmap })
+}
+
+/// The wire form of what differs.
+#[must_use]
+pub fn drift_status(drift: &[HostDrift]) -> Vec<HostDriftStatus> {
+    let entry = |HostDrift { key, pmxcfs, disk, running }: HostDrift| HostDriftStatus {
+        key,
+        pmxcfs,
+        disk,
+        running,
+    };
+    drift.iter().cloned().map(entry).collect()
+}
+
 /// The facts behind the conditions: type, status, reason, message.
 pub type Fact = (&'static str, bool, &'static str, String);
 
-/// The facts that follow from a look alone.
+/// The facts that follow from a look, and from what has differed for a while.
 #[must_use]
-pub fn facts(seen: &Observation) -> Vec<Fact> {
+pub fn facts(seen: &Observation, drift: &[HostDrift]) -> Vec<Fact> {
     let runs = seen.corosync.is_some();
     let quorate = seen.quorate();
     let faults = seen.corosync.as_ref().map(link_faults).unwrap_or_default();
-    let drifted = match (&seen.pmxcfs_conf, &seen.disk_conf) {
-        (Some(cluster), Some(disk)) => cluster != disk,
-        (None, _) | (_, None) => false,
-    };
     let ready = seen.mounted && seen.writable && (quorate || !runs);
     let why_not = if !seen.mounted {
         "pmxcfs is not mounted at /etc/pve"
@@ -203,7 +240,8 @@ pub fn facts(seen: &Observation) -> Vec<Fact> {
     let no_quorum =
         if runs { "this host is not in the quorate part" } else { "corosync does not run" };
     let links = format!("{} configured links to other members are not connected", faults.len());
-    let drift = "/etc/corosync/corosync.conf is not the cluster's file";
+    let drifted = !drift.is_empty();
+    let drift: Vec<String> = drift.iter().map(HostDrift::to_string).collect();
     vec![
         (kind::READY, ready, because(ready, "NotReady"), said(ready, why_not)),
         (kind::QUORATE, quorate, because(quorate, "NotQuorate"), said(quorate, no_quorum)),
@@ -213,7 +251,7 @@ pub fn facts(seen: &Observation) -> Vec<Fact> {
             because(faults.is_empty(), "LinkFaults"),
             said(faults.is_empty(), &links),
         ),
-        (kind::DRIFTED, drifted, because(!drifted, "FilesDiffer"), said(!drifted, drift)),
+        (kind::DRIFTED, drifted, because(!drifted, reason::EDITED_ELSEWHERE), drift.join("; ")),
     ]
 }
 

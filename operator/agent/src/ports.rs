@@ -43,6 +43,9 @@ pub struct CorosyncView {
     pub local: Option<NodeId>,
     /// Votes; `None` when corosync runs without votequorum.
     pub votes: Option<Votes>,
+    /// When the daemon was started, in clock ticks since the machine was: another number is another
+    /// daemon. `None`: not known.
+    pub started: Option<u64>,
 }
 
 /// Votes as votequorum counts them.

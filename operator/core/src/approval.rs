@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::change::{Action, ConfText, Course};
-    use crate::desired::HighAvailability;
+    use crate::desired::{Drift, HighAvailability};
     use crate::ids::{ConfigVersion, NodeId};
 
     const RISKS: [Risk; 5] =
@@ -157,6 +157,7 @@ mod tests {
             max_risk,
             high_availability: HighAvailability::RequireIdle,
             confirm_timeout_secs: 30,
+            drift: Drift::Correct,
             paused: false,
         }
     }

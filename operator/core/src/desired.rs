@@ -64,8 +64,20 @@ pub struct Rollout {
     pub high_availability: HighAvailability,
     /// How long the hosts wait for what must still come before they undo a stage.
     pub confirm_timeout_secs: u32,
+    /// What is done about what somebody changed beside the operator.
+    pub drift: Drift,
     /// Nothing new is started while this is true.
     pub paused: bool,
+}
+
+/// What is done about what somebody changed beside the operator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Drift {
+    /// It is put back by an ordinary change.
+    #[default]
+    Correct,
+    /// It is shown, and nothing is begun that would only put it back.
+    Report,
 }
 
 /// Whether changes begin by themselves.

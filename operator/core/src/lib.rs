@@ -5,8 +5,9 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`] (a plan and its stages),
-//! [`plan`](mod@plan) (how one is made), [`guard`](mod@guard) (how one is proven), [`approval`]
+//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
+//! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
+//! beside the operator), [`guard`](mod@guard) (how one is proven), [`approval`]
 //! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
 
@@ -15,6 +16,7 @@ pub mod change;
 pub mod conf;
 pub mod datacenter;
 pub mod desired;
+pub mod drift;
 pub mod explain;
 pub mod guard;
 pub mod ha;

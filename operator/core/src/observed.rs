@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult};
+use crate::drift::HostDrift;
 use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
@@ -18,6 +19,9 @@ pub struct ObservedCluster {
     pub last_change: ChangeNumber,
     /// The highest `config_version` that any kept change has written or reserved.
     pub reserved_version: ConfigVersion,
+    /// The text that the last ended change of this cluster left, up to its number; `None`: no kept
+    /// change tells.
+    pub left: Option<ConfText>,
 }
 
 /// What one host's agent says of itself, and whether the agent is heard at all.
@@ -46,6 +50,9 @@ pub struct HostView {
     pub disk_file: Option<FileView>,
     /// `totem.config_version` of the running daemon; `None`: corosync does not run.
     pub running_version: Option<ConfigVersion>,
+    /// The values of [`values_at_start`](crate::conf::values_at_start) that the daemon was started with;
+    /// a key that is missing is not known.
+    pub started_with: BTreeMap<String, String>,
     /// /etc/pve is mounted by pmxcfs and takes writes.
     pub pmxcfs_writable: bool,
     /// Corosync says that this host is in the quorate part. False while corosync does not run.
@@ -56,6 +63,8 @@ pub struct HostView {
     pub members: BTreeSet<NodeId>,
     /// The links to other members that are configured and not connected, as this host sees them.
     pub link_faults: BTreeSet<(LinkNumber, NodeId)>,
+    /// The keys in which this host's own places differ, and have for a while.
+    pub drift: Vec<HostDrift>,
     /// What high availability does here.
     pub ha: HaState,
     /// The host has a `ha-manager` that knows `disarm-ha`.

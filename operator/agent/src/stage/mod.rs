@@ -1,10 +1,11 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
-//! ([`action`], [`write`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`refresh`], [`write`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod ha;
 pub mod probe;
 pub mod reach;
+pub mod refresh;
 pub mod run;
 pub mod select;
 pub mod write;

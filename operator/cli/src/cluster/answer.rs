@@ -97,6 +97,7 @@ pub fn ask(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
         State::Settled => reason::AS_WANTED,
         State::Proposing => reason::CHANGE_IN_PROGRESS,
         State::Waiting => reason::PAUSED,
+        State::Reported => reason::DRIFT_REPORTED,
         State::Blocked(blocker) => blocker.reason(),
     };
     let mut answer = Answer {

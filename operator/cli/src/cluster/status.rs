@@ -2,7 +2,7 @@
 
 use kube::ResourceExt as _;
 use pvecm_crds::PveCluster;
-use pvecm_crds::cluster::{LinkFault, NodeStatus, PveClusterStatus};
+use pvecm_crds::cluster::{Drifted, LinkFault, NodeStatus, PveClusterStatus};
 use pvecm_crds::condition::kind;
 
 use super::read;
@@ -30,6 +30,13 @@ fn shown(cluster: &PveCluster) -> String {
     ));
     for LinkFault { number, from, to } in &status.links {
         out.push_str(&format!("Link {number} from {from} to {to} is not connected\n"));
+    }
+    if !status.drift.is_empty() {
+        out.push_str("Changed beside the operator:\n");
+        out.push_str(&table(
+            ["KEY", "HOSTS", "SPEC", "/ETC/PVE", "DISK", "RUNNING"],
+            &status.drift.iter().map(drift_row).collect::<Vec<_>>(),
+        ));
     }
     if let Some(change) = &status.change {
         let (stage, stages) = (change.stage, change.stages);
@@ -76,6 +83,12 @@ fn row(node: &NodeStatus) -> [String; 6] {
     ]
 }
 
+fn drift_row(drift: &Drifted) -> [String; 6] {
+    let Drifted { hosts, key, spec, pmxcfs, disk, running } = drift;
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    [key.clone(), hosts.join(","), value(spec), value(pmxcfs), value(disk), value(running)]
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -98,6 +111,9 @@ mod tests {
             "nodes": [node(1, true), node(2, true), node(3, false)],
             "quorum": {"present": 2, "expected": 3, "needed": 2, "failuresSurvived": 0},
             "links": [{"number": 0, "from": "n1", "to": "n3"}],
+            "drift": [{"hosts": ["n1", "n2"], "key": "totem.token", "spec": "5000",
+                       "pmxcfs": "5000", "disk": "4000", "running": "5000"},
+                      {"hosts": ["n2"], "key": "quorum.expected_votes", "running": "9"}],
             "change": {"name": "prod-7", "stage": 1, "stages": 2, "sentence": "..."},
             "plan": {"sentence": "the agent on n3 is not heard", "waiting": ["n4 joins"]},
         });
@@ -109,6 +125,10 @@ n1     1    1       yes      0=10.0.0.1   \n\
 n2     2    1       yes      0=10.0.0.2   \n\
 n3     3    1       no       0=10.0.0.3   the agent is not heard
 Link 0 from n1 to n3 is not connected
+Changed beside the operator:
+KEY                     HOSTS   SPEC   /ETC/PVE   DISK   RUNNING
+totem.token             n1,n2   5000   5000       4000   5000
+quorum.expected_votes   n2      -      -          -      9
 Change prod-7, stage 1/2
 Next: the agent on n3 is not heard
 Later: n4 joins

@@ -121,6 +121,7 @@ fn next_change(seen: &Observation, desired: &DesiredCluster) -> Verdict {
         State::Settled => (Stand::Settled, reason::AS_WANTED),
         State::Proposing => (Stand::Working, reason::CHANGE_IN_PROGRESS),
         State::Waiting => (Stand::Paused, reason::PAUSED),
+        State::Reported => (Stand::Paused, reason::DRIFT_REPORTED),
         State::Blocked(blocker) => match blocker.class() {
             Class::Waiting => (Stand::Waiting, blocker.reason()),
             Class::Blocked | Class::Invalid => (Stand::Stalled, blocker.reason()),

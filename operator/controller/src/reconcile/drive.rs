@@ -370,7 +370,7 @@ fn silence(host: &HostName, view: &HostView) -> String {
 fn unseen(host: &HostName, stage: &Stage, view: &HostView) -> Option<String> {
     match stage.course {
         Course::Local => return None,
-        Course::Write | Course::Start => {}
+        Course::Write | Course::Start | Course::Restart => {}
     }
     let ConfText { version, digest, text: _ } = &stage.config;
     let files = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];

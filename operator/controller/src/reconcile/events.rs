@@ -35,6 +35,12 @@ pub async fn stalled(seen: &Observation, note: &str, context: &Context) {
     publish(seen, Words { type_, reason, note, change: None }, context).await;
 }
 
+/// Tells that somebody changed something beside the operator.
+pub async fn drifted(seen: &Observation, note: &str, context: &Context) {
+    let (type_, reason, note) = (EventType::Warning, "Drifted", note.to_owned());
+    publish(seen, Words { type_, reason, note, change: None }, context).await;
+}
+
 /// A release is no event: stages come and go within seconds, and the change's own object shows them.
 fn wording(seen: &Observation, sent: &Sent) -> Option<Words> {
     let (type_, reason, note, name) = match sent {

@@ -62,8 +62,6 @@ pub struct Observation {
     pub view: ObservedCluster,
     /// The digest in force whose text a kept change holds: hosts need not send that one.
     pub known_digest: Option<String>,
-    /// What is in force is nothing that the last change wrote or started from.
-    pub drifted: bool,
     /// How long ago this process first saw the last outcome.
     pub outcome_age: Duration,
 }
@@ -90,13 +88,8 @@ pub async fn observe(
     let outcome_age =
         last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));
     let in_force = in_force(&view).map(|digest| digest.to_string());
-    let known_digest = in_force.clone().filter(|digest| {
+    let known_digest = in_force.filter(|digest| {
         convert::texts(changes.iter().map(AsRef::as_ref)).contains_key(digest.as_str())
-    });
-    let drifted = in_force.is_some_and(|digest| {
-        last.is_some_and(|last| {
-            of_cluster(last, uid.as_deref()) && !digests(last).contains(&digest)
-        })
     });
     Ok(Observation {
         key: key.clone(),
@@ -107,7 +100,6 @@ pub async fn observe(
         open,
         view,
         known_digest,
-        drifted,
         outcome_age,
     })
 }
@@ -230,12 +222,4 @@ fn in_force(view: &ObservedCluster) -> Option<Digest> {
 /// Whether a change belongs to this very cluster and not to an earlier one of its name.
 pub fn of_cluster(change: &PveChange, uid: Option<&str>) -> bool {
     Some(change.spec.cluster_ref.uid.as_str()) == uid
-}
-
-/// Everything that may be in force after a change, however it ended.
-fn digests(change: &PveChange) -> BTreeSet<String> {
-    let plan = &change.spec.plan;
-    let parent = plan.parent.iter().map(|parent| parent.digest.clone());
-    let stages = plan.stages.iter().flat_map(|stage| [Some(&stage.config), stage.back.as_ref()]);
-    stages.flatten().map(|text| text.digest.clone()).chain(parent).collect()
 }

@@ -2,6 +2,7 @@
 //! it differs; no figure in it moves by itself.
 
 mod conditions;
+mod drift;
 mod nodes;
 
 use kube::ResourceExt;
@@ -48,6 +49,9 @@ pub async fn report(
         manager: MANAGER,
     };
     context.access.apply_status::<PveCluster>(target, &status).await?;
+    if let Some(note) = drift::begun(cluster, &status) {
+        events::drifted(seen, &note, context).await;
+    }
     if verdict.stand == Stand::Stalled && !was_stalled(cluster, &verdict.reason) {
         events::stalled(seen, &verdict.sentence, context).await;
     }
@@ -74,10 +78,11 @@ fn status(cluster: &PveCluster, seen: &Observation, verdict: &Verdict) -> PveClu
     let nodes = nodes::nodes(&cluster.spec, config.as_ref(), seen);
     let quorum = nodes::quorum(seen, &nodes);
     let links = nodes::links(seen, &nodes);
+    let drift = drift::differences(cluster, seen);
     let ready = cluster.spec.nodes.iter().filter(|wanted| {
         nodes.iter().any(|node| node.name == wanted.name && node.online && node.message.is_none())
     });
-    let facts = conditions::Facts { seen, verdict, nodes: &nodes, links: &links };
+    let facts = conditions::Facts { seen, verdict, nodes: &nodes, links: &links, drift: &drift };
     PveClusterStatus {
         observed_generation: cluster.metadata.generation,
         conditions: conditions::conditions(cluster, &facts),
@@ -87,6 +92,7 @@ fn status(cluster: &PveCluster, seen: &Observation, verdict: &Verdict) -> PveClu
         nodes,
         quorum,
         links,
+        drift: drift.iter().take(64).map(drift::row).collect(),
         change: progress(seen, verdict),
         plan: Some(PlanReport {
             sentence: super::limited(&verdict.sentence),

@@ -361,3 +361,29 @@ async fn a_restarted_operator_leaves_the_status_as_it_is_until_it_has_heard_the_
     reconcile(key, hearing(&server, Leadership::always(), true)).await;
     assert_eq!(server.lock().unwrap().writes, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn drift_is_told_once_with_key_and_host_and_shown_until_it_is_over() {
+    let server = world();
+    edit(&server, "pveclusters/prod", |cluster| {
+        cluster["spec"]["rollout"] = json!({"paused": true});
+    });
+    pass(&server).await;
+    edit(&server, "pvehosts/n1", |host| {
+        host["status"]["drift"] = json!([{"key": "totem.token", "pmxcfs": "5", "running": "4"}]);
+    });
+    let told = |server: &Shared| {
+        let writes = server.lock().unwrap().writes.clone();
+        writes.iter().filter(|write| write.contains("events")).count()
+    };
+    pass(&server).await;
+    assert_eq!(told(&server), 1);
+    let status = object::<PveCluster>(&server, "pveclusters/prod").unwrap().status.unwrap();
+    let row = &status.drift[0];
+    assert_eq!((row.key.as_str(), row.hosts.as_slice()), ("totem.token", &["n1".to_owned()][..]));
+    let drifted = status.conditions.iter().find(|c| c.type_ == "Drifted").unwrap();
+    assert_eq!(drifted.status, "True");
+    assert!(drifted.message.contains("totem.token on n1"), "{}", drifted.message);
+    assert_eq!(pass(&server).await, Vec::<String>::new());
+    assert_eq!(told(&server), 0);
+}

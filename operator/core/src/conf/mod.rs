@@ -11,6 +11,7 @@
 //!   shown and made fit for knet;
 //! - [`diff`](mod@diff): what a new text changes, and what a reload would do with it;
 //! - [`keys`]: every key there is, with what it takes and how a change of it takes effect;
+//! - [`flat`](flat()): all keys of a text or of a daemon under the same names;
 //! - [`running_values`] and [`changed_values`]: the cmap keys that prove that a text is in force.
 //!
 //! Never reads or writes a file, never asks a clock, never repairs what it does not understand.
@@ -24,6 +25,7 @@ pub mod diff;
 mod document;
 pub mod edit;
 mod effective;
+mod flat;
 mod form;
 pub mod keys;
 pub mod lint;
@@ -40,18 +42,19 @@ mod values;
 mod tests;
 
 pub use carried::{CarryError, carried};
-pub use config::{
-    Config, Interface, Node, Quorum, QuorumDevice, default_port, token_growth_millis,
-};
+pub use config::{Config, Interface, Node, Quorum, QuorumDevice};
 pub use convert::{ConvertError, Converted, Step, convert};
 pub use dialect::Dialect;
 pub use diff::{Change, Diff, Reload, What, diff};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
-pub use effective::{Encryption, Timers, Valued, Votes};
+pub use effective::{Encryption, Timers, Valued, Votes, default_port, token_growth_millis};
+pub use flat::{Flat, flat, flat_cmap, section_and_name};
 pub use form::{Formation, NodeEntry, form};
-pub use options::{Cipher, Compression, Crypto, Hash, LinkOptions, TotemOptions};
+pub use options::{Cipher, Compression, Crypto, Hash, LinkMode, LinkOptions, TotemOptions};
 pub use overview::Overview;
-pub use running::{ChangedValues, changed_values, derived_pings, running_values};
+pub use running::{
+    ChangedValues, LINK_MODE, changed_values, derived_pings, running_values, values_at_start,
+};
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

@@ -26,7 +26,7 @@ pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
         let needed = listed.is_some() || takes_part || case.parent.is_none();
         let fault = match (case.view(node), listed, &case.parent) {
             (None, ..) => Some("is not known"),
-            (Some(view), Some(_), Some(parent)) => member_fault(case, parent, view),
+            (Some(view), Some(_), Some(parent)) => member_fault(case, parent, (&node.host, view)),
             (Some(view), ..) => stranger_fault(view, takes_part && case.parent.is_some()),
         };
         if let Some(why) = fault.filter(|_| needed) {
@@ -45,17 +45,25 @@ fn anybody_fault(view: &HostView) -> Option<&'static str> {
     faults.into_iter().find_map(|(fault, why)| fault.then_some(why))
 }
 
-fn member_fault(case: &Case<'_>, parent: &Text, view: &HostView) -> Option<&'static str> {
+fn member_fault(
+    case: &Case<'_>,
+    parent: &Text,
+    (host, view): (&HostName, &HostView),
+) -> Option<&'static str> {
     let other = |file: &Option<FileView>| {
         file.as_ref().is_none_or(|file| file.digest != parent.conf.digest)
     };
     let members = parent.config.nodes.iter().filter_map(|node| case.view(case.node(&node.name)?));
     let rings: BTreeSet<_> = members.map(|member| &member.ring).collect();
+    // Unless that is what the plan puts right, before anything else is done with this host.
+    let disk = other(&view.disk_file) && case.refreshed(host) != Some(1);
+    let runs = view.running_version != Some(parent.conf.version)
+        && case.reloaded(host).is_none_or(|at| at > 2);
     let faults = [
         (view.paused, "is paused"),
         (other(&view.pmxcfs_file), "has another corosync.conf in /etc/pve"),
-        (other(&view.disk_file), "has another corosync.conf on its disk"),
-        (view.running_version != Some(parent.conf.version), "runs another version"),
+        (disk, "has another corosync.conf on its disk"),
+        (runs, "runs another version"),
         (!view.quorate, "is not quorate"),
         (view.members != parent.ids(), "does not see all members"),
         (view.ring.is_none() || rings.len() != 1, "is in another membership"),
@@ -102,10 +110,12 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
                 step.stage.group != mapping(case, step, &step.running)
                     || !step.stage.joining.is_empty()
             }
-            Course::Start => {
+            Course::Start | Course::Restart => {
                 let joining: BTreeSet<_> = step.stage.joining.keys().copied().collect();
-                step.stage.group != mapping(case, step, &step.running)
+                let member = joining.is_subset(&step.running);
+                step.stage.group != mapping(case, step, &step.staying())
                     || joining.len() != 1
+                    || member != (step.stage.course == Course::Restart)
                     || step.stage.joining != mapping(case, step, &joining)
             }
         };

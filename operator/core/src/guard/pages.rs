@@ -174,4 +174,14 @@ pages! { Refusal:
         prevents: "It would count as confirmed while a member runs on the old value.",
         act: "Report it: this is a defect of the operator."
     }
+    RestartMissing {
+        means: "A stage changes a key that corosync takes only when it starts, and a member is not restarted after it.",
+        prevents: "The member runs on the old value while its file and its cmap show the new one; its next boot changes the traffic by itself, on that host alone.",
+        act: "Report it: this is a defect of the operator."
+    }
+    RiskHidden {
+        means: "A stage restarts corosync and calls itself live.",
+        prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",
+        act: "Report it: this is a defect of the operator."
+    }
 }

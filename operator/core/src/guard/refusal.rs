@@ -263,6 +263,22 @@ pub enum Refusal {
         /// The cmap key, link or membership that is not probed.
         what: String,
     },
+    /// A member would go on with the old value of a key that a reload ignores.
+    #[error(
+        "stage {stage} changes what corosync takes at its start, and node {node} is not restarted"
+    )]
+    RestartMissing {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+    },
+    /// A stage interrupts somebody and says that it does not.
+    #[error("stage {stage} restarts corosync and calls itself live")]
+    RiskHidden {
+        /// The stage.
+        stage: usize,
+    },
 }
 
 impl Refusal {

@@ -10,7 +10,8 @@ use super::report::{Blocker, Obstacle};
 use crate::change::ConfText;
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
-use crate::ids::{Digest, NodeId, NodeName};
+use crate::drift::HostDrift;
+use crate::ids::{Digest, HostName, NodeId, NodeName};
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 
 /// The state to plan from.
@@ -36,6 +37,17 @@ pub(super) struct InForce<'a> {
     pub document: Document,
     pub config: Config,
     pub members: BTreeMap<NodeId, Member<'a>>,
+    /// Members that differ from the text in force, and have for a while.
+    pub strays: BTreeMap<HostName, Stray>,
+}
+
+/// In which of its places a member differs from /etc/pve.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stray {
+    /// Its disk.
+    pub disk: bool,
+    /// Its running daemon.
+    pub daemon: bool,
 }
 
 /// Finds out what there is. An obstacle when the view is not sound.
@@ -58,8 +70,9 @@ pub(super) fn look<'a>(
     let (document, config, conf) = reference(&known, &texts)?;
     refuse_unlisted(desired, &config)?;
     let members = members(desired, observed, &config)?;
-    let ground = InForce { conf, document, config, members };
+    let mut ground = InForce { conf, document, config, members, strays: BTreeMap::new() };
     ground.members.values().try_for_each(|member| agrees(&ground, member))?;
+    ground.strays = strays(&ground);
     ground.members.iter().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
     Ok(Ground::Cluster(Box::new(ground)))
 }
@@ -208,12 +221,18 @@ fn members<'a>(
     Ok(members)
 }
 
-/// One text in both places and in the running daemon, on every member.
+/// One text in both places and in the running daemon, on every member. A member that has differed for a
+/// while beside /etc/pve is a stray, as long as somebody runs what /etc/pve has: a text that nobody
+/// runs is proven by nobody.
 fn agrees(ground: &InForce<'_>, member: &Member<'_>) -> Result<(), Obstacle> {
     let Member { node, view } = member;
     let (host, version) = (&node.host, ground.conf.version);
-    let places = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];
+    let places = [("/etc/pve", &view.pmxcfs_file), (DISK, &view.disk_file)];
+    let is_stray = !view.drift.is_empty() && is_run(ground);
     for (place, file) in places {
+        if is_stray && place == DISK {
+            continue;
+        }
         let difference = match file {
             None => format!("{host} has no corosync.conf in {place}"),
             Some(file) if file.digest != ground.conf.digest => {
@@ -225,7 +244,7 @@ fn agrees(ground: &InForce<'_>, member: &Member<'_>) -> Result<(), Obstacle> {
     }
     match view.running_version {
         None => Obstacle::stop(Blocker::NotQuorate, format!("corosync does not run on {host}")),
-        Some(running) if running != version => Obstacle::stop(
+        Some(running) if running != version && !is_stray => Obstacle::stop(
             Blocker::HostsDisagree,
             format!(
                 "{host} runs version {running} of corosync.conf, the file has version {version}"
@@ -233,6 +252,23 @@ fn agrees(ground: &InForce<'_>, member: &Member<'_>) -> Result<(), Obstacle> {
         ),
         Some(_) => Ok(()),
     }
+}
+
+const DISK: &str = "/etc/corosync";
+
+fn is_run(ground: &InForce<'_>) -> bool {
+    let version = Some(ground.conf.version);
+    ground.members.values().any(|member| member.view.running_version == version)
+}
+
+fn strays(ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
+    let stray = |Member { node, view }: &Member<'_>| {
+        let disk = view.disk_file.as_ref().map(|file| file.digest) != Some(ground.conf.digest);
+        let behind = view.running_version != Some(ground.conf.version);
+        let daemon = behind || view.drift.iter().any(HostDrift::is_running);
+        (disk || daemon).then(|| (node.host.clone(), Stray { disk, daemon }))
+    };
+    ground.members.values().filter_map(stray).collect()
 }
 
 /// A quorate member of the one whole membership that can write /etc/pve.

@@ -11,8 +11,9 @@ use super::draft::Draft;
 use super::ground::InForce;
 use super::moves::{self, Move, Way};
 use super::report::{Blocker, Obstacle};
+use super::wishes::{Wishes, node_key};
 use crate::change::{Plan, Proposed};
-use crate::conf::{Document, EditError, LinkOptions, edit};
+use crate::conf::{Document, EditError, LinkOptions, Node, edit};
 use crate::desired::DesiredCluster;
 use crate::ids::{LinkNumber, NodeId};
 use crate::observed::ObservedCluster;
@@ -44,6 +45,32 @@ impl Goal {
         add.is_empty() && options.is_empty() && moves.is_empty() && remove.is_empty()
     }
 
+    /// The keys of the file that it changes.
+    pub fn wishes(&self, ground: &InForce<'_>) -> Wishes {
+        let Self { add, options, moves, remove } = self;
+        let mut wishes = Wishes::new();
+        let added = add.iter().map(|(link, new)| (*link, &new.addresses));
+        let moved = moves.iter().map(|(link, to)| (*link, to.addresses()));
+        for (link, addresses) in added.chain(moved) {
+            let nodes = ground.config.nodes.iter();
+            let news = nodes.filter_map(|node| Some((node, addresses.get(&node.id)?)));
+            let news = news.filter(|(node, wanted)| node.addresses.get(&link) != Some(wanted));
+            wishes.extend(news.map(|(node, wanted)| (address(node, link), Some(wanted.clone()))));
+        }
+        for link in remove {
+            wishes.extend(ground.config.nodes.iter().map(|node| (address(node, *link), None)));
+        }
+        let ports = moves.iter().filter_map(|(link, to)| {
+            Some((*link, LinkOptions { port: Some(to.port()?), ..LinkOptions::default() }))
+        });
+        let added = add.iter().map(|(link, new)| (*link, new.options));
+        for (link, options) in options.iter().map(|(l, o)| (*l, *o)).chain(added).chain(ports) {
+            let pairs = options.pairs().into_iter();
+            wishes.extend(pairs.map(|(k, v)| (format!("totem.interface[{link}].{k}"), Some(v))));
+        }
+        wishes
+    }
+
     /// What it does, each a phrase.
     fn phrases(&self) -> Vec<String> {
         let only_priority =
@@ -55,6 +82,10 @@ impl Goal {
         let moves = self.moves.iter().map(|(link, to)| format!("move link {link} to {to}"));
         add.into_iter().chain(options).chain(moves).chain(remove).collect()
     }
+}
+
+fn address(node: &Node, link: LinkNumber) -> String {
+    node_key(node.name.as_str(), &format!("ring{link}_addr"))
 }
 
 /// What the spec wants of the links that the file does not have.

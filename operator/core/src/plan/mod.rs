@@ -5,10 +5,12 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, in
-//! this order; what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground`
-//! (may anything be planned at all), `form`, `links` and `moves`, `totem`, `join`, `votes`, `draft`
-//! (how stages are numbered), `ha` (what stands around stages that may stall the cluster).
+//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, or what
+//! takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
+//! in [`Report::waiting_for`]. Where to read next: `ground` (may anything be planned at all), `refresh`
+//! (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `join`, `votes`,
+//! `restarts`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall the
+//! cluster).
 
 mod addresses;
 mod draft;
@@ -19,18 +21,23 @@ mod join;
 mod links;
 mod moves;
 mod pages;
+mod refresh;
 mod report;
+mod restarts;
 mod totem;
 mod votes;
+mod wishes;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use report::{Blocker, Class, Report, State};
+pub use wishes::{Wishes, is_managed, wishes};
 
 use crate::change::{Plan, Proposed};
 use crate::conf::TotemOptions;
-use crate::desired::{DesiredCluster, DesiredNode};
+use crate::desired::{DesiredCluster, DesiredNode, Drift};
+use crate::drift::only_edited;
 use crate::observed::ObservedCluster;
 use ground::{Ground, InForce};
 use report::Obstacle;
@@ -60,12 +67,21 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
                 plan: None,
             }
         }
-        Ok(Some(Next { plan, later })) if desired.rollout.paused => {
+        Ok(Some(Next { plan, later: _, puts_back: true }))
+            if desired.rollout.drift == Drift::Report =>
+        {
+            let sentence =
+                format!("drift is only reported; what would put it back: {}", plan.summary);
+            let waiting_for =
+                vec!["`rollout.drift` to be Correct, or the edit to be undone".to_owned()];
+            Planned { report: Report { sentence, state: State::Reported, waiting_for }, plan: None }
+        }
+        Ok(Some(Next { plan, later, .. })) if desired.rollout.paused => {
             let sentence = format!("the rollout is paused; next would be: {}", plan.summary);
             let waiting_for = [vec!["`rollout.paused` to end".to_owned()], later].concat();
             Planned { report: Report { sentence, state: State::Waiting, waiting_for }, plan: None }
         }
-        Ok(Some(Next { plan, later })) => {
+        Ok(Some(Next { plan, later, .. })) => {
             let sentence = match plan.stages.len() {
                 1 => format!("{}, in one stage", plan.summary),
                 several => format!("{}, in {several} stages", plan.summary),
@@ -80,19 +96,25 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
 struct Next {
     plan: Plan<Proposed>,
     later: Vec<String>,
+    /// It does nothing but put back what somebody changed beside the operator.
+    puts_back: bool,
 }
 
 fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option<Next>, Obstacle> {
     let next = match ground::look(desired, observed)? {
         Ground::Empty(nodes) => {
             let plan = form::plan(desired, observed, &nodes)?;
-            Some(Next { plan, later: joins(desired.nodes.iter().skip(1)) })
+            let later = joins(desired.nodes.iter().skip(1));
+            Some(Next { plan, later, puts_back: false })
+        }
+        Ground::Cluster(ground) if !ground.strays.is_empty() => {
+            let plan = refresh::plan(desired, observed, &ground)?;
+            Some(Next { plan, later: Vec::new(), puts_back: true })
         }
         Ground::Cluster(ground) => {
             let next = change(desired, observed, &ground)?;
-            let bracketed = |Next { plan, later }| {
-                Ok(Next { plan: ha::bracketed(plan, desired, &ground)?, later })
-            };
+            let bracketed =
+                |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, &ground)?, ..next });
             next.map(bracketed).transpose()?
         }
     };
@@ -114,29 +136,35 @@ fn change(
     let links = links::goal(desired, ground)?;
     let totem = totem::goal(desired, ground);
     let votes = votes::goal(ground)?;
+    let puts_back = only_edited(desired, observed, &ground.conf);
+    let restarts = restarts::goal(desired, ground);
+    let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
+    let at_last = || later_votes.clone().into_iter().chain(later_restarts.clone());
 
     if !links.is_empty() {
         let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
         let later_totem = totem::summary(&totem);
-        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(later_votes);
-        return Ok(Some(Next { plan, later: later.collect() }));
+        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(at_last());
+        return Ok(Some(Next { plan, later: later.collect(), puts_back }));
     }
     if totem != TotemOptions::default() {
         let plan = totem::plan(desired, observed, (ground, totem))?;
-        let later = joins(joiners).into_iter().chain(later_votes).collect();
-        return Ok(Some(Next { plan, later }));
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
+        return Ok(Some(Next { plan, later, puts_back }));
     }
     if let Some(node) = joiners.next() {
         let plan = join::plan(desired, observed, (ground, node))?;
-        let later = joins(joiners).into_iter().chain(later_votes).collect();
-        return Ok(Some(Next { plan, later }));
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
+        return Ok(Some(Next { plan, later, puts_back }));
     }
     if !votes.is_empty() {
         let plan = votes::plan(desired, observed, (ground, &votes))?;
-        return Ok(Some(Next { plan, later: Vec::new() }));
+        return Ok(Some(Next { plan, later: later_restarts.into_iter().collect(), puts_back }));
     }
-    Ok(None)
+    let Some(goal) = restarts else { return Ok(None) };
+    let plan = restarts::plan(desired, observed, (ground, &goal))?;
+    Ok(Some(Next { plan, later: Vec::new(), puts_back }))
 }
 
 /// A paused host does nothing: a stage that needs it would time out and be undone.

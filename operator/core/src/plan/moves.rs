@@ -30,6 +30,16 @@ pub(super) struct Move {
 }
 
 impl Move {
+    /// The address of every node at the new place.
+    pub const fn addresses(&self) -> &BTreeMap<NodeId, String> {
+        &self.addresses
+    }
+
+    /// The new port, if that is what changes.
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// The new addresses in words that follow on the link's name.
     fn at(&self) -> String {
         if self.places.is_empty() {

@@ -27,6 +27,8 @@ pub enum State {
     Proposing,
     /// There would be a plan, but the rollout is paused.
     Waiting,
+    /// There would be a plan that puts back what somebody changed, but `rollout.drift` is `Report`.
+    Reported,
     /// There is no plan, for this reason.
     Blocked(Blocker),
 }

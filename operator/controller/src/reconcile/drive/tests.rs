@@ -62,11 +62,13 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
         running_version: Some(ConfigVersion(version)),
+        started_with: BTreeMap::new(),
         pmxcfs_writable: true,
         quorate: true,
         ring: Some("1.8".to_owned()),
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,
         applied,
@@ -264,6 +266,18 @@ fn a_confirmed_stage_that_a_person_wrote_over_before_it_was_seen_ends_the_change
     assert!(matches!(at(&change(2), &hosts), Next::Wait(_)));
 }
 
+#[test]
+fn a_change_from_a_restored_backup_ends_where_the_hosts_have_obeyed_a_newer_one() {
+    let newer = AppliedStage { change: ChangeNumber(12), ..applied(1, StageResult::Confirmed) };
+    ends(&at(&change(1), &hosts(7, newer.clone())), Ending::Superseded);
+    // Not while one of them is at work, and an older one is a host that has yet to begin.
+    let mut busy = hosts(7, newer);
+    busy.insert(host("n2"), view(5, Some(applied(1, StageResult::Acting))));
+    waits_for(&at(&change(1), &busy), "n2");
+    let older = AppliedStage { change: ChangeNumber(8), ..applied(1, StageResult::Confirmed) };
+    waits_for(&at(&change(1), &hosts(4, older)), "n1");
+}
+
 /// A change whose second stage restarts something, and hosts at the boundary before it; n2's watchdog is
 /// so.
 fn restarting(action: Option<Action>, ha: HaState) -> Next {
@@ -291,16 +305,4 @@ fn a_change_whose_disarming_was_undone_meanwhile_ends_and_is_planned_anew() {
     let disarmed = |ha| restarting(Some(Action::DisarmHa {}), ha);
     assert_eq!(disarmed(HaState::Disarmed), Next::Release(2));
     ends(&disarmed(HaState::Active), Ending::Superseded);
-}
-
-#[test]
-fn a_change_from_a_restored_backup_ends_where_the_hosts_have_obeyed_a_newer_one() {
-    let newer = AppliedStage { change: ChangeNumber(12), ..applied(1, StageResult::Confirmed) };
-    ends(&at(&change(1), &hosts(7, newer.clone())), Ending::Superseded);
-    // Not while one of them is at work, and an older one is a host that has yet to begin.
-    let mut busy = hosts(7, newer);
-    busy.insert(host("n2"), view(5, Some(applied(1, StageResult::Acting))));
-    waits_for(&at(&change(1), &busy), "n2");
-    let older = AppliedStage { change: ChangeNumber(8), ..applied(1, StageResult::Confirmed) };
-    waits_for(&at(&change(1), &hosts(4, older)), "n1");
 }

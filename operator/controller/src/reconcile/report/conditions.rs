@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use pvecm_core::drift::Difference;
 use pvecm_core::plan::Blocker;
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{LinkFault, NodeStatus};
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub nodes: &'a [NodeStatus],
     /// The links that are broken.
     pub links: &'a [LinkFault],
+    /// What somebody changed beside the operator.
+    pub drift: &'a [Difference],
 }
 
 /// One condition before it gets its times.
@@ -152,20 +155,18 @@ fn hosts_connected(seen: &Observation) -> Claim {
     }
 }
 
-/// A difference that the planner does not care about is no drift: nobody manages it.
+/// Names key and host: the rest stands in the status, row by row.
 fn drifted(facts: &Facts<'_>) -> Claim {
-    let Facts { seen, verdict, nodes: _, links: _ } = facts;
-    if seen.open.is_none() && seen.drifted && verdict.stand != Stand::Settled {
-        let sentence = "corosync.conf is not what the last change left, and differs from the spec";
-        Claim::new(kind::DRIFTED, "True", reason::EDITED_ELSEWHERE, sentence)
-    } else {
-        Claim::new(
-            kind::DRIFTED,
-            "False",
-            reason::AS_WANTED,
-            "no managed value was edited elsewhere",
-        )
+    const NAMED: usize = 3;
+    let drift = facts.drift;
+    if drift.is_empty() {
+        let sentence = "no managed value was edited elsewhere";
+        return Claim::new(kind::DRIFTED, "False", reason::AS_WANTED, sentence);
     }
+    let mut said: Vec<_> = drift.iter().take(NAMED).map(ToString::to_string).collect();
+    said.extend(drift.len().checked_sub(NAMED + 1).map(|more| format!("and {} more", more + 1)));
+    let sentence = super::super::limited(&said.join("; "));
+    Claim::new(kind::DRIFTED, "True", reason::EDITED_ELSEWHERE, sentence)
 }
 
 fn paused(cluster: &PveCluster) -> Claim {

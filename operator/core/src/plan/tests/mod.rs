@@ -1,6 +1,7 @@
 //! The planner against a simulated cluster.
 
 mod blockers;
+mod drift;
 mod goldens;
 mod ha;
 mod properties;

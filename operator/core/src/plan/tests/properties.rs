@@ -149,7 +149,7 @@ proptest! {
                 State::Settled => return wanted_is_in_force(&world),
                 State::Blocked(Blocker::NoVotes) => return Ok(()),
                 State::Blocked(_) => return Err(TestCaseError::fail(planned.report.sentence)),
-                State::Waiting => return Err(TestCaseError::fail("not paused")),
+                State::Waiting | State::Reported => return Err(TestCaseError::fail("not paused")),
             }
         }
         prop_assert!(false, "no rest: {}", plan(&world.desired, &world.observed).report.sentence);
