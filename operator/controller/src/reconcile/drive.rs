@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pvecm_core::approval::Need;
 use pvecm_core::change::{ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::guard::Refusal;
+use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::{Claim, HostView};
 
@@ -234,18 +235,20 @@ fn outdated(
 }
 
 /// Whether the brackets around a stage are gone: the operator was away for longer than the hosts wait, or
-/// a person armed it. Only a new change disarms it again.
+/// a person armed it. Only a new change disarms it again. A host whose files cannot be read for a moment is
+/// waited for instead.
 fn was_armed_again(
     change: &OpenChange,
     stage: &Stage,
     hosts: &BTreeMap<HostName, HostView>,
 ) -> bool {
     let released = usize::try_from(change.released).unwrap_or(usize::MAX);
-    let resets =
-        |host: &HostName| hosts.get(host).is_some_and(|view| view.connected && view.ha.may_reset());
+    let is_active = |host: &HostName| {
+        hosts.get(host).is_some_and(|view| view.connected && view.ha == HaState::Active)
+    };
     stage.risk > Risk::Live
         && Stage::disarmed_by(change.stages.iter().take(released))
-        && stage.hosts().any(resets)
+        && stage.hosts().any(is_active)
 }
 
 /// Whether every member of a stage, and all in the same way, is past the text that it was made for:

@@ -1,5 +1,4 @@
 use pvecm_core::change::Action;
-use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ConfigVersion, NodeId};
 use pvecm_core::observed::{AppliedStage, FileView};
 
@@ -305,4 +304,5 @@ fn a_change_whose_disarming_was_undone_meanwhile_ends_and_is_planned_anew() {
     let disarmed = |ha| restarting(Some(Action::DisarmHa {}), ha);
     assert_eq!(disarmed(HaState::Disarmed), Next::Release(2));
     ends(&disarmed(HaState::Active), Ending::Superseded);
+    waits_for(&disarmed(HaState::Unknown), "n2");
 }
