@@ -36,6 +36,16 @@ pub struct Bootstrap {
     pub heartbeat_seconds: u32,
     /// Seconds of life that are asked for on every renewal of the token.
     pub expiration_seconds: i64,
+    /// Seconds after the last stage of a change after which the hosts arm high availability that was
+    /// disarmed for it, though the operator has not come back.
+    #[serde(default = "arm_after_seconds")]
+    pub arm_after_seconds: u32,
+}
+
+/// What counts where a bootstrap file does not say: design section 6.
+#[must_use]
+pub const fn arm_after_seconds() -> u32 {
+    300
 }
 
 impl fmt::Debug for Bootstrap {

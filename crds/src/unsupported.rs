@@ -77,14 +77,13 @@ impl Used {
             token_millis: _,
             token_coefficient_millis: _,
             consensus_millis: _,
-            link_mode,
+            link_mode: _,
             ip_version,
             mtu_bytes: _,
             crypto: _,
             compression: _,
         } = totem;
         self.note("spec.totem.transport", transport.is_some());
-        self.note("spec.totem.linkMode", link_mode.is_some());
         self.note("spec.totem.ipVersion", ip_version.is_some());
     }
 
@@ -92,14 +91,13 @@ impl Used {
         let Rollout {
             approval: _,
             max_risk: _,
-            high_availability,
+            high_availability: _,
             confirm_timeout_seconds: _,
             drift: _,
             removal,
             paused: _,
         } = rollout;
         let default = Rollout::default();
-        self.note("spec.rollout.highAvailability", *high_availability != default.high_availability);
         self.note("spec.rollout.removal", *removal != default.removal);
     }
 }

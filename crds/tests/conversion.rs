@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
-use pvecm_core::conf::{Cipher, Compression, Hash, LinkOptions, TotemOptions};
+use pvecm_core::conf::{Cipher, Compression, Hash, LinkMode, LinkOptions, TotemOptions};
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_crds::convert::{
@@ -49,12 +49,22 @@ fn stage() -> Stage {
                 host("n1"),
                 vec![Action::FormCluster {}, Action::SealAuthkey { to: host("n2"), recipient }],
             ),
-            (host("n2"), vec![Action::ReceiveAuthkey {}, Action::Join {}]),
+            (
+                host("n2"),
+                vec![
+                    Action::ReceiveAuthkey {},
+                    Action::Join {},
+                    Action::DisarmHa {},
+                    Action::ArmHa {},
+                    Action::RestartCorosync {},
+                ],
+            ),
         ]),
         probes: vec![
             Probe::RunningValue { key: "totem.token".to_owned(), value: Some("3000".to_owned()) },
             Probe::RunningValue { key: "totem.interface.1.x".to_owned(), value: None },
             Probe::LinkConnected { link },
+            Probe::StartedWith { key: "totem.link_mode".to_owned(), value: "rr".to_owned() },
             Probe::Membership { nodes: vec![node(1), node(2)] },
         ],
         confirm_timeout_secs: 30,
@@ -113,7 +123,7 @@ fn options_of_links_and_totem_are_read() {
         "links": [{ "number": 0, "network": "10.0.0.0/24", "port": 65535, "pongCount": 3,
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 512 }],
         "totem": { "tokenMillis": 2000, "tokenCoefficientMillis": 0, "consensusMillis": 4000,
-            "mtuBytes": 1400, "crypto": { "cipher": "AES128", "hash": "SHA384" },
+            "mtuBytes": 1400, "linkMode": "RoundRobin", "crypto": { "cipher": "AES128", "hash": "SHA384" },
             "compression": { "model": "Lz4hc", "thresholdBytes": 300, "level": -5 } },
     })))
     .expect("a valid spec");
@@ -130,6 +140,7 @@ fn options_of_links_and_totem_are_read() {
         token_millis: Some(2000),
         token_coefficient_millis: Some(0),
         consensus_millis: Some(4000),
+        link_mode: Some(LinkMode::RoundRobin),
         mtu_bytes: Some(1400),
         cipher: Some(Cipher::Aes128),
         hash: Some(Hash::Sha384),

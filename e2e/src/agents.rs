@@ -14,6 +14,8 @@ use crate::supervisor::Supervisor;
 
 /// A lab's time is short: lost agents are noticed within seconds.
 const HEARTBEAT_SECONDS: &str = "2";
+/// And high availability is armed again soon after the operator was lost.
+const ARM_AFTER_SECONDS: &str = "20";
 
 /// Installs the agent on a host, enrols it and starts it.
 pub fn install(
@@ -44,7 +46,7 @@ fn enrol(
     let mut plugin = Command::new("nsenter");
     plugin.args(["-t", &supervisor.pid().to_string(), "-n", "--"]).arg(program);
     plugin.args(["host", "enrol", name, "--namespace", "pve"]);
-    plugin.args(["--heartbeat", HEARTBEAT_SECONDS]);
+    plugin.args(["--heartbeat", HEARTBEAT_SECONDS, "--arm-after", ARM_AFTER_SECONDS]);
     if host.is_witness() {
         plugin.arg("--witness");
     }

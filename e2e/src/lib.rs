@@ -16,6 +16,7 @@ pub mod cache;
 pub mod command;
 pub mod controlplane;
 pub mod etcd;
+pub mod ha;
 pub mod hosts;
 pub mod lab;
 pub mod network;

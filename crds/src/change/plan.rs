@@ -66,7 +66,7 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub group: Vec<Member>,
-    /// Hosts that are not members yet and confirm once they are.
+    /// Hosts that start corosync in this stage and confirm once they are members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub joining: Vec<Member>,
@@ -99,6 +99,8 @@ pub enum Course {
     Write,
     /// The joining hosts start and the group watches.
     Start,
+    /// The host in `joining` is a member that starts corosync anew while the group watches.
+    Restart,
 }
 
 /// A host under its number in corosync.
@@ -169,6 +171,13 @@ pub enum Action {
     RefreshStaleConfig {},
     /// Have every member read its own file again, until this host's daemon runs what it says.
     Reload {},
+    /// Have Proxmox VE release its watchdogs in the whole cluster, and remember that they are to be armed
+    /// again.
+    DisarmHa {},
+    /// Have Proxmox VE's high availability armed again.
+    ArmHa {},
+    /// Stop corosync and start it again with the text that lies on the disk.
+    RestartCorosync {},
 }
 
 /// What must hold on every host at the end of a stage: exactly one of these.
@@ -190,6 +199,16 @@ pub enum Probe {
         /// The link's number, 0 to 7.
         #[schemars(range(min = 0, max = 7))]
         link: i32,
+    },
+    /// On the hosts that start in this stage: their daemon was started with this value of a key that
+    /// no reload changes.
+    StartedWith {
+        /// The key, as cmap calls it.
+        #[schemars(length(min = 3, max = 255))]
+        key: String,
+        /// The value.
+        #[schemars(length(max = 512))]
+        value: String,
     },
     /// These node ids, and no others, are in the membership.
     Membership {

@@ -14,9 +14,10 @@ pub struct Totem {
     /// How corosync carries its messages. Only `Knet` has more than one link and encryption.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
-    /// Milliseconds without the token until a member counts as lost, 30 to 600000.
+    /// Milliseconds without the token until a member counts as lost, 126 to 600000. Of less corosync
+    /// makes less than 30 ms between retransmits, which it refuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 30, max = 600_000))]
+    #[schemars(range(min = 126, max = 600_000))]
     pub token_millis: Option<i32>,
     /// Milliseconds added to the token timeout for each node above two, 0 to 600000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -26,7 +27,8 @@ pub struct Totem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 36, max = 720_000))]
     pub consensus_millis: Option<i32>,
-    /// How links share the traffic.
+    /// How links share the traffic. A daemon takes another value only when it starts: corosync restarts
+    /// on one host after the other, so the change waits for approval under `maxRisk: Live`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_mode: Option<LinkMode>,
     /// Which address family a host name is resolved to.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use kube::ResourceExt as _;
 use pvecm_core::conf::LinkOptions;
 use pvecm_core::desired::{
-    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, MaxRisk, Rollout,
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
 };
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
@@ -67,6 +67,10 @@ fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {
             cluster::MaxRisk::Live => MaxRisk::Live,
             cluster::MaxRisk::NodeRestart => MaxRisk::NodeRestart,
             cluster::MaxRisk::Outage => MaxRisk::Outage,
+        },
+        high_availability: match wanted.high_availability {
+            cluster::HighAvailability::RequireIdle => HighAvailability::RequireIdle,
+            cluster::HighAvailability::Disarm => HighAvailability::Disarm,
         },
         confirm_timeout_secs: number("spec.rollout.confirmTimeoutSeconds", timeout)?,
         drift: match wanted.drift {

@@ -26,6 +26,8 @@ pub fn host_view(
         Some(now) => (Some(now.ring_id), now.members),
         None => (None, Vec::new()),
     };
+    let started = status.running.iter().flat_map(|running| &running.started_with);
+    let started_with = started.map(|one| (one.key.clone(), one.value.clone())).collect();
     let running = status.running.map(|r| number("status.running.configVersion", r.config_version));
     Ok(HostView {
         connected,
@@ -47,6 +49,7 @@ pub fn host_view(
         pmxcfs_file: file(files.pmxcfs)?,
         disk_file: file(files.disk)?,
         running_version: running.transpose()?.map(ConfigVersion),
+        started_with,
         pmxcfs_writable: status.pmxcfs.is_some_and(|p| p.mounted && p.writable),
         quorate: status.quorum.is_some_and(|quorum| quorum.quorate),
         ring,
@@ -63,6 +66,8 @@ pub fn host_view(
             })
             .collect::<Result<_, _>>()?,
         drift: status.drift.into_iter().map(drift).collect(),
+        ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
+        can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
         applied: status.applied.map(applied).transpose()?,
     })
 }

@@ -9,6 +9,7 @@ use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
     Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Risk, Stage, StageResult,
 };
+use crate::host::HaState;
 
 /// The wire form of a plan, in whatever state of proof.
 pub fn plan_from_core<State>(plan: &core::Plan<State>) -> Result<Plan, ConvertError> {
@@ -160,6 +161,9 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::Join {} => core::Action::Join {},
         Action::RefreshStaleConfig {} => core::Action::RefreshStaleConfig {},
         Action::Reload {} => core::Action::Reload {},
+        Action::DisarmHa {} => core::Action::DisarmHa {},
+        Action::ArmHa {} => core::Action::ArmHa {},
+        Action::RestartCorosync {} => core::Action::RestartCorosync {},
     })
 }
 
@@ -174,6 +178,9 @@ impl From<&core::Action> for Action {
             core::Action::Join {} => Self::Join {},
             core::Action::RefreshStaleConfig {} => Self::RefreshStaleConfig {},
             core::Action::Reload {} => Self::Reload {},
+            core::Action::DisarmHa {} => Self::DisarmHa {},
+            core::Action::ArmHa {} => Self::ArmHa {},
+            core::Action::RestartCorosync {} => Self::RestartCorosync {},
         }
     }
 }
@@ -185,6 +192,9 @@ fn probe_to_core(probe: &Probe) -> Result<core::Probe, ConvertError> {
         }
         Probe::LinkConnected { link } => {
             core::Probe::LinkConnected { link: id_number("linkConnected.link", (*link).into())? }
+        }
+        Probe::StartedWith { key, value } => {
+            core::Probe::StartedWith { key: key.clone(), value: value.clone() }
         }
         Probe::Membership { nodes } => core::Probe::Membership {
             nodes: nodes
@@ -202,6 +212,9 @@ impl From<&core::Probe> for Probe {
                 Self::RunningValue { key: key.clone(), value: value.clone() }
             }
             core::Probe::LinkConnected { link } => Self::LinkConnected { link: link.get().into() },
+            core::Probe::StartedWith { key, value } => {
+                Self::StartedWith { key: key.clone(), value: value.clone() }
+            }
             core::Probe::Membership { nodes } => {
                 Self::Membership { nodes: nodes.iter().map(|id| id.get().into()).collect() }
             }
@@ -226,7 +239,8 @@ macro_rules! same_variants {
 }
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
-same_variants!(Course, core::Course: Local, Write, Start);
+same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
+same_variants!(Course, core::Course: Local, Write, Start, Restart);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed
 );

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{ConfigText, StageResult};
@@ -78,6 +79,9 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096), inner(range(min = 100, max = 999_999_999)))]
     pub guests: Vec<i32>,
+    /// Proxmox VE's high availability on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ha: Option<HostHa>,
     /// The last stage that this host worked on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedStage>,
@@ -172,6 +176,24 @@ pub struct Running {
     /// `totem.config_version` that the daemon holds.
     #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: i64,
+    /// The values that it was started with of the keys that no reload changes. The file, and what the
+    /// daemon shows of it, may say something else by now: then it waits for a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["key".into()]))]
+    pub started_with: Vec<StartedWith>,
+}
+
+/// What a daemon was started with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StartedWith {
+    /// The key, as corosync's cmap calls it.
+    #[schemars(length(min = 3, max = 255))]
+    pub key: String,
+    /// The value.
+    #[schemars(length(max = 512))]
+    pub value: String,
 }
 
 /// A key in which the places of this host differ. What is absent is not there.
@@ -237,6 +259,33 @@ pub struct HostLinkFault {
     /// Node id of the other end.
     #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     pub node_id: i64,
+}
+
+/// Proxmox VE's high availability on one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostHa {
+    /// What it does here.
+    pub state: HaState,
+    /// `ha-manager` is here and knows `disarm-ha`.
+    #[serde(default)]
+    pub can_disarm: bool,
+}
+
+/// What high availability does on a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum HaState {
+    /// Its LRM never ran here.
+    Absent,
+    /// The LRM runs no watchdog.
+    Idle,
+    /// The LRM runs its watchdog: a minute without quorum resets the host.
+    Active,
+    /// The cluster is disarmed, and this host's watchdog is released.
+    Disarmed,
+    /// Its files are not understood.
+    #[default]
+    Unknown,
 }
 
 /// How far this host got with the last stage that it worked on.

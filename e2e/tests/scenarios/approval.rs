@@ -111,7 +111,7 @@ fn open_change(lab: &Lab) -> Result<String> {
     change["metadata"]["name"].as_str().map(str::to_owned).context("a change without a name")
 }
 
-fn wait_for_question(lab: &Lab) -> Result<String> {
+pub(crate) fn wait_for_question(lab: &Lab) -> Result<String> {
     wait_until(SOON, "a change that waits for approval", || {
         let seen = condition(lab, "Reconciling").map_err(|error| format!("{error:#}"))?;
         if seen.1 == "WaitingForApproval" { Ok(seen.2) } else { Err(format!("{seen:?}")) }
@@ -147,7 +147,7 @@ fn as_account(lab: &Lab, account: &Path, arguments: &[&str]) -> Result<Output> {
 }
 
 /// Runs the plugin inside the lab's network.
-fn plugin(lab: &Lab, account: &Path, arguments: &[&str]) -> Result<Output> {
+pub(crate) fn plugin(lab: &Lab, account: &Path, arguments: &[&str]) -> Result<Output> {
     let mut plugin = Command::new("nsenter");
     plugin.args(["-t", &lab.supervisor().pid().to_string(), "-n", "--"]);
     plugin.arg(binaries::find("kubectl-pvecm")?).args(arguments).env("KUBECONFIG", account);

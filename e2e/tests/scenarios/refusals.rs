@@ -83,9 +83,9 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
     stranger["spec"]["nodes"].as_array_mut().context("no nodes")?.push(json!({"name": "n9"}));
     expect(&lab, &stranger, "HostMissing", "n9")?;
 
-    let mut mode = with_links(&json!([link0]));
-    mode["spec"]["totem"] = json!({"linkMode": "Active"});
-    expect(&lab, &mode, "NotSupported", "linkMode")?;
+    let mut transport = with_links(&json!([link0]));
+    transport["spec"]["totem"] = json!({"transport": "Udpu"});
+    expect(&lab, &transport, "NotSupported", "transport")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(changes(&lab)?.len() == count, "a change was made");

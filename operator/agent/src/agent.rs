@@ -1,6 +1,8 @@
 //! The loop: recover, observe, publish, and work on the released stage. Events drive it; the timer only
 //! stands in for what sends none (FUSE, links).
 
+mod armed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use anyhow::Context;
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
+use pvecm_core::ha::Ha;
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
 use pvecm_crds::condition::{kind, reason};
@@ -20,11 +23,13 @@ use tokio::time::Instant;
 use crate::api::Wanted;
 use crate::drifting::Drifting;
 use crate::host_ports::Host;
-use crate::ledger::{Admission, Book, Last, Pending};
+use crate::ledger::{Admission, Book, Last, Pending, Started};
 use crate::observe::{
-    Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, status,
+    Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, started_with,
+    status,
 };
 use crate::ports::{CorosyncEvent, DiskFile};
+use crate::rearm::GRACE;
 use crate::seal::SealingKey;
 use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
@@ -88,6 +93,8 @@ pub struct Agent {
     stamp: Option<String>,
     stale_since: Option<Instant>,
     drift: Drifting,
+    arm_after: Duration,
+    asked_to_arm: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -124,11 +131,19 @@ impl Agent {
             stamp: None,
             stale_since: None,
             drift: Drifting::default(),
+            arm_after: GRACE,
+            asked_to_arm: None,
             jobs,
             job_answers,
             locals,
             local_answers,
         }
+    }
+
+    /// Sets how long after the last stage high availability that was disarmed for it is armed again.
+    #[must_use]
+    pub fn arming_after(self, grace: Duration) -> Self {
+        Self { arm_after: grace, ..self }
     }
 
     /// Works until an error after which nothing may go on, which is only a ledger that cannot be kept.
@@ -137,7 +152,7 @@ impl Agent {
         mut inputs: Inputs,
         out: &watch::Sender<Option<PveHostStatus>>,
     ) -> anyhow::Result<()> {
-        self.look();
+        self.look()?;
         self.recover()?;
         let mut last_tick = Instant::now();
         loop {
@@ -154,7 +169,7 @@ impl Agent {
                     self.timer()?
                 }
                 Some((attempt, event)) = self.job_answers.recv() => {
-                    self.look();
+                    self.look()?;
                     self.event(attempt, event)?;
                     true
                 }
@@ -176,7 +191,7 @@ impl Agent {
                 }
             };
             if look {
-                self.look();
+                self.look()?;
             }
         }
     }
@@ -185,7 +200,7 @@ impl Agent {
         self.local_runs || self.group_run.as_ref().is_some_and(|run| run.outcome.is_none())
     }
 
-    fn look(&mut self) {
+    fn look(&mut self) -> anyhow::Result<()> {
         self.seen = Observation::take(&self.host);
         // While a stage runs the places differ because it makes them differ.
         if self.busy() || self.book.ledger().pending.is_some() {
@@ -193,6 +208,28 @@ impl Agent {
         } else {
             self.drift.look(drift(&self.seen));
         }
+        self.note_start()
+    }
+
+    /// Remembers what a daemon was started with: nothing tells later.
+    fn note_start(&mut self) -> anyhow::Result<()> {
+        let Some(ticks) = self.seen.corosync.as_ref().and_then(|corosync| corosync.started) else {
+            return Ok(());
+        };
+        let boot_id = self.host.clock.now().boot_id;
+        let known = self.book.ledger().started.as_ref();
+        if let Some(known) = known.filter(|s| s.boot_id == boot_id && s.ticks == ticks) {
+            self.seen.started.clone_from(&known.values);
+            return Ok(());
+        }
+        let values = started_with(&self.seen);
+        self.seen.started.clone_from(&values);
+        // Nothing yet: the daemon is still starting, or its file is not understood.
+        if !values.is_empty() {
+            let started = Started { boot_id, ticks, values };
+            self.book.change(|ledger| ledger.started = Some(started))?;
+        }
+        Ok(())
     }
 
     /// Whether a full look is due.
@@ -209,7 +246,12 @@ impl Agent {
         let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
-        Ok(self.busy() || moved || links.as_ref() != known || self.stale_since.is_some())
+        let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
+        Ok(self.busy()
+            || moved
+            || ha_moved
+            || links.as_ref() != known
+            || self.stale_since.is_some())
     }
 
     fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
@@ -294,6 +336,7 @@ impl Agent {
         if self.busy() || self.book.ledger().pending.is_some() {
             return Ok(());
         }
+        self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         match select(&self.name, host, &self.changes, self.book.ledger()) {
             Choice::Nothing => self.refusal = None,
@@ -307,8 +350,8 @@ impl Agent {
     }
 
     fn begin(&mut self, released: Released) -> anyhow::Result<()> {
-        let Released { change, digest, number: stage_number, stage, parent: expects, sealed } =
-            released;
+        let Released { change, digest, number: stage_number, stage, .. } = released;
+        let Released { parent: expects, disarmed, sealed, .. } = released;
         let local = stage.course == Course::Local;
         if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
             return Ok(());
@@ -319,6 +362,7 @@ impl Agent {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
             parent: text,
+            daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
             had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
             stage,
             record: None,
@@ -332,6 +376,9 @@ impl Agent {
             }
             ledger.highest = change;
             ledger.digest = Some(digest);
+            if disarmed {
+                ledger.disarm_for(change, entry.recorded_at.clone());
+            }
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -418,6 +465,7 @@ impl Agent {
             "a stage ended"
         );
         let Some(digest) = self.book.ledger().digest else { return Ok(()) };
+        let now = self.host.clock.now();
         let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
         self.book.change(|ledger| {
             for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
@@ -426,6 +474,7 @@ impl Agent {
                 }
             }
             ledger.sealed.extend(sealed);
+            ledger.note_end(result, now);
             ledger.pending = None;
             ledger.last = Some(last);
         })?;

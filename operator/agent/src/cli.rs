@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -82,6 +83,7 @@ fn identity(host: &Host, sealing_key: String) -> Identity {
     Identity {
         corosync_version: host.machine.package_version("corosync"),
         pmxcfs_version: host.machine.package_version("pve-cluster"),
+        ha_manager_version: host.machine.package_version("pve-ha-manager"),
         machine_id: host.machine.machine_id(),
         boot_id: host.clock.now().boot_id,
         sealing_key,
@@ -111,7 +113,8 @@ async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {
     let (expiry_in, token_expiry) = watch::channel(None);
     let outlets = Outlets { wanted: wanted_in, status, token_expiry: Arc::new(expiry_in) };
     let identity = identity(&host, key.public());
-    let agent = Agent::new(host, bootstrap.host.clone(), (identity, key), book);
+    let agent = Agent::new(host, bootstrap.host.clone(), (identity, key), book)
+        .arming_after(Duration::from_secs(bootstrap.arm_after_seconds.into()));
     let beat = Beat::default();
     tokio::spawn(watch_over(beat.clone(), status_in.clone()));
     let (end_in, end) = oneshot::channel();

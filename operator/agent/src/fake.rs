@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use pvecm_core::conf::{Document, flat};
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 
 use crate::host_ports::Host;
 use crate::ports::{
     BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
-    Disk, DiskFile, LedgerStore, Machine, Network, Services, Unit, Workers,
+    Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
 
 /// Bytes in memory.
@@ -41,6 +42,8 @@ pub struct World {
     pub database_aside: Option<Attempt>,
     pub corosync_runs: bool,
     pub running: Option<String>,
+    /// Which daemon runs; each start counts one up.
+    pub started: Option<u64>,
     pub corosync_starts: bool,
     pub corosync_ends: bool,
     pub refuses_conf: bool,
@@ -56,6 +59,10 @@ pub struct World {
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
+    /// High availability: its files, whether its CRM takes commands up, and what was asked for.
+    pub ha: HaFiles,
+    pub crm_is_away: bool,
+    pub ha_commands: Vec<&'static str>,
 }
 
 /// The host.
@@ -81,6 +88,7 @@ impl FakeHost {
         fake.world().disk.insert(DiskFile::Conf, text.into());
         fake.world().pmxcfs_conf = Some(text.into());
         fake.world().corosync_runs = true;
+        fake.world().started = Some(1);
         fake.world().running = Some(text.to_owned());
         fake
     }
@@ -90,6 +98,7 @@ impl FakeHost {
         Host {
             corosync: own.clone(),
             cluster_files: own.clone(),
+            ha: own.clone(),
             disk: own.clone(),
             services: own.clone(),
             machine: own.clone(),
@@ -125,6 +134,7 @@ impl Corosync for FakeHost {
             ring: "1.1".to_owned(),
             members: BTreeSet::from([node()]),
             local: Some(node()),
+            started: world.started,
             ..CorosyncView::default()
         })
     }
@@ -198,6 +208,36 @@ impl ClusterFiles for FakeHost {
     }
 }
 
+impl FakeHost {
+    fn ask_crm(&self, command: &'static str, disarm: &str) {
+        let mut world = self.world();
+        world.ha_commands.push(command);
+        if world.crm_is_away {
+            world.ha.crm_commands = Some(format!("{command}\n"));
+            return;
+        }
+        world.ha.manager_status = Some(format!("{{{disarm}}}"));
+        if world.ha.lrm_status.is_some() && !disarm.is_empty() {
+            let released = r#"{"state":"wait_for_agent_lock","mode":"disarm"}"#;
+            world.ha.lrm_status = Some(released.to_owned());
+        }
+    }
+}
+
+impl HighAvailability for FakeHost {
+    fn files(&self) -> HaFiles {
+        self.world().ha.clone()
+    }
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.ask_crm("disarm-ha freeze", r#""disarm":{"mode":"freeze","state":"disarmed"}"#);
+        ready(Ok(())).boxed()
+    }
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.ask_crm("arm-ha", "");
+        ready(Ok(())).boxed()
+    }
+}
+
 impl Disk for FakeHost {
     fn read(&self, file: DiskFile) -> io::Result<Option<Vec<u8>>> {
         Ok(self.world().disk.get(&file).cloned())
@@ -233,6 +273,9 @@ impl Services for FakeHost {
                 return ready(Err("corosync: failed".to_owned())).boxed();
             }
             Unit::Corosync => {
+                if !world.corosync_runs {
+                    world.started = Some(world.started.unwrap_or(0) + 1);
+                }
                 world.corosync_runs = !world.corosync_ends;
                 world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
             }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crate::host::{
-    Cards, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
+    Cards, HaManager, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
 };
-use crate::ports::{Clock, ClusterFiles, Corosync, Disk, Machine, Network, Services, Workers};
+use crate::ports::{
+    Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services, Workers,
+};
 
 /// One host, real or not.
 #[derive(Clone)]
@@ -14,6 +16,8 @@ pub struct Host {
     pub corosync: Arc<dyn Corosync>,
     /// /etc/pve.
     pub cluster_files: Arc<dyn ClusterFiles>,
+    /// High availability.
+    pub ha: Arc<dyn HighAvailability>,
     /// The own disk.
     pub disk: Arc<dyn Disk>,
     /// systemd.
@@ -40,7 +44,8 @@ impl Host {
         let hostname = RealMachine.hostname();
         Ok(Self {
             corosync: Arc::new(RealCorosync::default()),
-            cluster_files: Arc::new(RealPmxcfs::new("/etc/pve", hostname)),
+            cluster_files: Arc::new(RealPmxcfs::new("/etc/pve", hostname.clone())),
+            ha: Arc::new(HaManager::new("/etc/pve", hostname)),
             disk: Arc::new(RealDisk),
             services: Arc::new(Systemd),
             machine: Arc::new(RealMachine),

@@ -25,10 +25,41 @@ pub struct Ledger {
     pub pending: Option<Pending>,
     /// The outcome of the last stage.
     pub last: Option<Last>,
+    /// High availability was disarmed for a change and is to be armed again.
+    pub disarmed: Option<Disarmed>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: BTreeMap<HostName, String>,
+    /// The daemon that was seen last.
+    pub started: Option<Started>,
     /// Secrets that were sealed for others in the highest change, by receiver.
     pub sealed: BTreeMap<HostName, String>,
+}
+
+/// That high availability was disarmed, or is about to be, until it is seen armed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Disarmed {
+    /// For this change.
+    pub change: ChangeNumber,
+    /// When the last stage of that change began or ended here.
+    pub since: BootTime,
+    /// It was seen disarmed or on the way to it.
+    pub seen: bool,
+    /// The change goes no further: nothing more is waited for.
+    pub overdue: bool,
+}
+
+/// A daemon, and what it was started with. Its cmap does not tell: of some keys it shows what it was told
+/// at a reload and does not follow (facts/corosync.md 5.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// When it was started, in clock ticks since then.
+    pub ticks: u64,
+    /// The values of the keys that no reload changes.
+    pub values: BTreeMap<String, String>,
 }
 
 /// A stage under way.
@@ -43,6 +74,9 @@ pub struct Pending {
     pub expects: Option<Parent>,
     /// /etc/pve/corosync.conf as it was found before the stage; `None`: there was none.
     pub parent: Option<String>,
+    /// Which daemon ran before the stage, by [`Started::ticks`].
+    #[serde(default)]
+    pub daemon: Option<u64>,
     /// Whether there was an authkey before the stage. One that the stage made goes when it is undone.
     pub had_authkey: bool,
     /// How far this host got, with the time left when that was written.
@@ -101,6 +135,21 @@ impl Ledger {
             std::cmp::Ordering::Less => Admission::Older,
             std::cmp::Ordering::Equal if self.digest == Some(digest) => Admission::Known,
             std::cmp::Ordering::Equal => Admission::Rewritten,
+        }
+    }
+
+    /// Notes that a stage with high availability disarmed begins: its time starts anew.
+    pub fn disarm_for(&mut self, change: ChangeNumber, now: BootTime) {
+        let before = self.disarmed.take().filter(|note| note.change == change);
+        let seen = before.is_some_and(|note| note.seen);
+        self.disarmed = Some(Disarmed { change, since: now, seen, overdue: false });
+    }
+
+    /// Notes for the same that a stage ended: after one that is not in force nothing more comes.
+    pub fn note_end(&mut self, result: StageResult, now: BootTime) {
+        if let Some(note) = &mut self.disarmed {
+            note.since = now;
+            note.overdue = result != StageResult::Confirmed;
         }
     }
 }
@@ -219,6 +268,7 @@ mod tests {
             stage,
             expects: None,
             parent: None,
+            daemon: None,
             had_authkey: false,
             record: Some(record),
             recorded_at,

@@ -16,6 +16,7 @@ pub mod host_ports;
 pub mod ledger;
 pub mod observe;
 pub mod ports;
+pub mod rearm;
 pub mod seal;
 pub mod stage;
 mod systemd;

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use pvecm_core::conf::Document;
+use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
+use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Digest};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
-    FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostLinkFault, HostQuorum,
-    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running,
+    FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
+    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
 };
 
 use crate::host_ports::Host;
@@ -28,12 +29,16 @@ pub struct Observation {
     pub pmxcfs_conf: Option<Vec<u8>>,
     /// /etc/corosync/corosync.conf.
     pub disk_conf: Option<Vec<u8>>,
+    /// High availability.
+    pub ha: Ha,
     /// Guests that are configured here.
     pub guests: BTreeSet<u32>,
     /// Addresses on the network cards.
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
     pub hostname: String,
+    /// What the running daemon was started with, as the ledger remembers it; see [`started_with`].
+    pub started: BTreeMap<String, String>,
 }
 
 impl Observation {
@@ -48,9 +53,11 @@ impl Observation {
             // A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
             pmxcfs_conf: if mounted { host.cluster_files.read_conf().ok().flatten() } else { None },
             disk_conf: host.disk.read(DiskFile::Conf).ok().flatten(),
+            ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
+            started: BTreeMap::new(),
         }
     }
 
@@ -77,6 +84,8 @@ pub struct Identity {
     pub corosync_version: Option<String>,
     /// Version of pve-cluster's package.
     pub pmxcfs_version: Option<String>,
+    /// Version of pve-ha-manager's package.
+    pub ha_manager_version: Option<String>,
     /// /etc/machine-id.
     pub machine_id: Option<String>,
     /// The kernel's boot id.
@@ -106,16 +115,36 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
             pmxcfs: seen.pmxcfs_conf.as_deref().map(|bytes| file_view(bytes, known)),
             disk: seen.disk_conf.as_deref().map(|bytes| file_view(bytes, known)),
         }),
-        running: seen
-            .running_version()
-            .map(|version| Running { config_version: number(version.0) }),
+        running: seen.running_version().map(|version| Running {
+            config_version: number(version.0),
+            started_with: seen.started.iter().map(started).collect(),
+        }),
         membership: corosync.and_then(membership),
         quorum: corosync.and_then(quorum),
         link_faults: corosync.map(link_faults).unwrap_or_default(),
         guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
+        ha: Some(HostHa {
+            state: seen.ha.state.into(),
+            can_disarm: identity.ha_manager_version.as_deref().is_some_and(knows_disarm),
+        }),
         ledger: Some(LedgerStatus::default()),
         ..PveHostStatus::default()
     }
+}
+
+fn started((key, value): (&String, &String)) -> StartedWith {
+    StartedWith { key: key.clone(), value: value.clone() }
+}
+
+/// What a daemon that is seen for the first time was started with: what its file says, as long as it is
+/// the one that the daemon holds. A reload between its start and this look could hide here another value
+/// (the agent was not there); nobody is restarted for that, since it is no different from what is wanted.
+#[must_use]
+pub fn started_with(seen: &Observation) -> BTreeMap<String, String> {
+    let document = seen.disk_conf.as_deref().map(Document::parse);
+    let config = document.and_then(|document| Config::read(&document).ok());
+    let holds = config.filter(|config| Some(config.version) == seen.running_version());
+    holds.as_ref().map(values_at_start).unwrap_or_default()
 }
 
 /// A number for the wire, which has no unsigned ones. What does not fit is as good as the largest.

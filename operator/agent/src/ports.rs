@@ -10,6 +10,7 @@ use std::io;
 use std::net::IpAddr;
 
 use futures::future::BoxFuture;
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,9 @@ pub struct CorosyncView {
     pub local: Option<NodeId>,
     /// Votes; `None` when corosync runs without votequorum.
     pub votes: Option<Votes>,
+    /// When the daemon was started, in clock ticks since the machine was: another number is another
+    /// daemon. `None`: not known.
+    pub started: Option<u64>,
 }
 
 /// Votes as votequorum counts them.
@@ -110,6 +114,17 @@ pub trait ClusterFiles: Send + Sync {
 pub trait ConfLock: Send {
     /// Whether they are still ours: any host can take a lock of pmxcfs away (facts/pmxcfs.md 3).
     fn is_own(&self) -> bool;
+}
+
+/// Proxmox VE's high availability, as far as changes touch it. It is told what to do; what it does is seen
+/// in its files.
+pub trait HighAvailability: Send + Sync {
+    /// Its files as they are. What cannot be read is never taken for missing.
+    fn files(&self) -> HaFiles;
+    /// Asks for the watchdogs of the whole cluster to be released. An error is one sentence.
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Asks for it to be armed again.
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// A file on the host's own disk.

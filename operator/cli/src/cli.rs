@@ -67,6 +67,11 @@ struct Enrol {
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=600))]
     heartbeat: u32,
+    /// Seconds after the last stage of a change after which the hosts arm high availability that was
+    /// disarmed for it, though the operator has not come back.
+    #[arg(long, default_value_t = pvecm_crds::bootstrap::arm_after_seconds(), value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(5..=3600))]
+    arm_after: u32,
     /// The API server's address as the host reaches it; else the one in the kubeconfig.
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -113,6 +118,7 @@ impl Connection {
             namespace,
             witness: enrol.witness,
             heartbeat_secs: enrol.heartbeat,
+            arm_after_secs: enrol.arm_after,
             server: server.trim_end_matches('/').to_owned(),
             tls_server_name: enrol.tls_server_name.or(known_as),
         };

@@ -145,15 +145,21 @@ mod tests {
 
     use super::*;
     use crate::change::{Action, ConfText, Course};
-    use crate::desired::Drift;
+    use crate::desired::{Drift, HighAvailability};
     use crate::ids::{ConfigVersion, NodeId};
 
     const RISKS: [Risk; 5] =
         [Risk::Live, Risk::NodeRestart, Risk::Outage, Risk::Recovery, Risk::Dissolution];
 
     fn rollout(approval: Approval, max_risk: MaxRisk) -> Rollout {
-        let drift = Drift::Correct;
-        Rollout { approval, max_risk, confirm_timeout_secs: 30, drift, paused: false }
+        Rollout {
+            approval,
+            max_risk,
+            high_availability: HighAvailability::RequireIdle,
+            confirm_timeout_secs: 30,
+            drift: Drift::Correct,
+            paused: false,
+        }
     }
 
     fn host(n: u32) -> HostName {

@@ -55,6 +55,9 @@ pub enum Risk {
     Dissolution,
 }
 
+/// The most hosts that one plan restarts: two texts for each have to fit into one object.
+pub const MOST_RESTARTS: usize = 16;
+
 /// How the hosts go through a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Course {
@@ -64,6 +67,9 @@ pub enum Course {
     Write,
     /// The hosts of `joining` start and the group watches: nothing is written unless it is undone.
     Start,
+    /// The host of `joining` is a member that starts corosync anew, once the group is prepared to be
+    /// without it: nothing is written unless it is undone.
+    Restart,
 }
 
 /// What one host does in a stage. Each is idempotent and can see that it is already done.
@@ -89,6 +95,13 @@ pub enum Action {
     RefreshStaleConfig {},
     /// Have every member read its own file again, until this host's daemon runs what it says.
     Reload {},
+    /// Have Proxmox VE release its watchdogs in the whole cluster, and remember that they are to be armed
+    /// again.
+    DisarmHa {},
+    /// Have Proxmox VE's high availability armed again.
+    ArmHa {},
+    /// Stop corosync and start it again with the text that lies on the disk.
+    RestartCorosync {},
 }
 
 /// What must hold on every host of the group before a stage counts as confirmed, besides what always
@@ -109,6 +122,14 @@ pub enum Probe {
         /// The link.
         link: LinkNumber,
     },
+    /// On the hosts that start in this stage: their daemon took this value of a key that no reload
+    /// changes, because it lay on the disk when the daemon was started.
+    StartedWith {
+        /// The key, as cmap calls it.
+        key: String,
+        /// The value.
+        value: String,
+    },
     /// These node ids, and no others, are in the membership.
     Membership {
         /// The ids.
@@ -128,7 +149,8 @@ pub struct Stage {
     pub course: Course,
     /// The members that prepare and confirm in the process group. Empty for a local stage.
     pub group: BTreeMap<NodeId, HostName>,
-    /// Hosts that are not members yet and confirm in the group once they are.
+    /// Hosts that start corosync in this stage, to become members or to be so again: they have no vote and
+    /// confirm in the group once they are up.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub joining: BTreeMap<NodeId, HostName>,
     /// corosync.conf as it is when the stage is over.
@@ -152,6 +174,22 @@ impl Stage {
     #[must_use]
     pub fn concerns(&self, host: &HostName) -> bool {
         self.hosts().any(|h| h == host)
+    }
+
+    /// Whether a host does this in the stage.
+    #[must_use]
+    pub fn has_action(&self, action: &Action) -> bool {
+        self.actions.values().flatten().any(|other| other == action)
+    }
+
+    /// Whether high availability is disarmed when these stages of a plan, in order, are over.
+    #[must_use]
+    pub fn disarmed_by<'a>(stages: impl IntoIterator<Item = &'a Self>) -> bool {
+        let last = stages.into_iter().filter_map(|stage| {
+            let arms = stage.has_action(&Action::ArmHa {});
+            (arms || stage.has_action(&Action::DisarmHa {})).then_some(!arms)
+        });
+        last.last().unwrap_or(false)
     }
 
     /// The worst that any of these stages may do.

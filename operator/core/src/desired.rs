@@ -60,6 +60,8 @@ pub struct Rollout {
     pub approval: Approval,
     /// The riskiest change that begins by itself.
     pub max_risk: MaxRisk,
+    /// What is done about high availability before a stage that can reset hosts.
+    pub high_availability: HighAvailability,
     /// How long the hosts wait for what must still come before they undo a stage.
     pub confirm_timeout_secs: u32,
     /// What is done about what somebody changed beside the operator.
@@ -99,4 +101,14 @@ pub enum MaxRisk {
     NodeRestart,
     /// The whole cluster is without quorum for a while.
     Outage,
+}
+
+/// What is done about high availability before a stage that can reset hosts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HighAvailability {
+    /// The change waits until no host runs a watchdog.
+    #[default]
+    RequireIdle,
+    /// It is disarmed before and armed after.
+    Disarm,
 }

@@ -79,10 +79,16 @@ mod tests {
     /// A reason that nothing stops for in any test is one that nobody has proved.
     #[test]
     fn every_blocker_and_every_guard_has_a_test_that_it_stops() {
-        let guards =
-            [include_str!("guard/tests/mod.rs"), include_str!("guard/tests/reloads.rs")].concat();
+        let guards = [
+            include_str!("guard/tests/mod.rs"),
+            include_str!("guard/tests/reloads.rs"),
+            include_str!("guard/tests/ha.rs"),
+        ]
+        .concat();
+        let blockers =
+            [include_str!("plan/tests/blockers.rs"), include_str!("plan/tests/ha.rs")].concat();
         let tests = [
-            ("Blocker", Blocker::PAGES, include_str!("plan/tests/blockers.rs")),
+            ("Blocker", Blocker::PAGES, blockers.as_str()),
             ("Refusal", Refusal::PAGES, guards.as_str()),
         ];
         for (kind, pages, text) in tests {

@@ -5,8 +5,9 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`change`] (a plan and its stages),
-//! [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed beside the operator), [`guard`](mod@guard) (how one is proven), [`approval`]
+//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
+//! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
+//! beside the operator), [`guard`](mod@guard) (how one is proven), [`approval`]
 //! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
 
@@ -18,6 +19,7 @@ pub mod desired;
 pub mod drift;
 pub mod explain;
 pub mod guard;
+pub mod ha;
 pub mod ids;
 pub mod observed;
 pub mod plan;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult};
 use crate::drift::HostDrift;
+use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
 /// Everything known about one cluster at one moment.
@@ -49,6 +50,9 @@ pub struct HostView {
     pub disk_file: Option<FileView>,
     /// `totem.config_version` of the running daemon; `None`: corosync does not run.
     pub running_version: Option<ConfigVersion>,
+    /// The values of [`values_at_start`](crate::conf::values_at_start) that the daemon was started with;
+    /// a key that is missing is not known.
+    pub started_with: BTreeMap<String, String>,
     /// /etc/pve is mounted by pmxcfs and takes writes.
     pub pmxcfs_writable: bool,
     /// Corosync says that this host is in the quorate part. False while corosync does not run.
@@ -61,6 +65,10 @@ pub struct HostView {
     pub link_faults: BTreeSet<(LinkNumber, NodeId)>,
     /// The keys in which this host's own places differ, and have for a while.
     pub drift: Vec<HostDrift>,
+    /// What high availability does here.
+    pub ha: HaState,
+    /// The host has a `ha-manager` that knows `disarm-ha`.
+    pub can_disarm: bool,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
 }

@@ -31,32 +31,43 @@ pub(crate) const fn is_perl_space(byte: u8) -> bool {
 
 /// Replacements of bytes, collected first and applied in one pass.
 #[derive(Debug, Default)]
-pub(crate) struct Splices(Vec<(Range<usize>, Vec<u8>)>);
+pub(crate) struct Splices {
+    /// All that is to be written, one piece behind the other: an edit of every node has hundreds of
+    /// pieces, and a buffer for each would cost more than the rest of it.
+    pieces: Vec<u8>,
+    /// Which bytes go, and which part of the pieces comes in their place.
+    splices: Vec<(Range<usize>, Range<usize>)>,
+}
 
 impl Splices {
-    /// Puts bytes in the place of others.
-    pub(crate) fn replace(&mut self, span: Range<usize>, with: impl Into<Vec<u8>>) {
-        self.0.push((span, with.into()));
+    /// Puts bytes, given in parts, in the place of others.
+    pub(crate) fn replace(&mut self, span: Range<usize>, parts: &[&[u8]]) {
+        let start = self.pieces.len();
+        for part in parts {
+            self.pieces.extend_from_slice(part);
+        }
+        self.splices.push((span, start..self.pieces.len()));
     }
 
     /// Takes bytes out.
     pub(crate) fn remove(&mut self, span: Range<usize>) {
-        self.replace(span, Vec::new());
+        self.replace(span, &[]);
     }
 
-    /// Puts bytes before those at a place; several at one place stand in the order of the calls.
-    pub(crate) fn insert(&mut self, at: usize, text: impl Into<Vec<u8>>) {
-        self.replace(at..at, text);
+    /// Puts bytes, given in parts, before those at a place; several at one place stand in the order
+    /// of the calls.
+    pub(crate) fn insert(&mut self, at: usize, parts: &[&[u8]]) {
+        self.replace(at..at, parts);
     }
 
     /// The bytes with all replacements made. These must not overlap.
     pub(crate) fn apply(mut self, bytes: &[u8]) -> Vec<u8> {
-        self.0.sort_by_key(|(span, _)| span.start);
-        let mut out = Vec::with_capacity(bytes.len() + 256);
+        self.splices.sort_by_key(|(span, _)| span.start);
+        let mut out = Vec::with_capacity(bytes.len() + self.pieces.len());
         let mut done = 0;
-        for (span, text) in &self.0 {
+        for (span, piece) in self.splices {
             out.extend_from_slice(&bytes[done..span.start]);
-            out.extend_from_slice(text);
+            out.extend_from_slice(&self.pieces[piece]);
             done = span.end;
         }
         out.extend_from_slice(&bytes[done..]);

@@ -51,6 +51,11 @@ impl Votes {
         2 * Self::count(&self.stay, false) >= self.voters
     }
 
+    /// A host without a vote that all wait for was never prepared.
+    pub fn refuse(&mut self) {
+        self.refused = true;
+    }
+
     /// A ledger entry of a voter: votes may not change before the count is over.
     pub fn cast(
         &mut self,

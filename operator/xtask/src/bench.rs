@@ -1,5 +1,6 @@
 //! `cargo xtask bench conf`: our model of corosync.conf beside the libraries of pcs and crmsh, on the
-//! same files in the same run, and the cold start of `kubectl-pvecm conf lint`.
+//! same files in the same run, and the cold start of `kubectl-pvecm conf lint`. `cargo xtask bench plan`:
+//! the planner and the guards, by the size of the cluster and what changes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::step::step;
 use crate::{cargo, packages};
@@ -18,6 +19,10 @@ const SIZES: [&str; 5] = ["3x2", "16x2", "32x2", "64x2", "64x8"];
 const STARTS: usize = 100;
 /// How much faster than the fastest peer is wanted.
 const WANTED: f64 = 10.0;
+
+/// How long a plan may take, the slowest of a hundred included: in a cluster of so many nodes, so many
+/// microseconds.
+const PLAN_LIMITS: [(u32, f64); 2] = [(16, 300.0), (64, 2_000.0)];
 
 /// Microseconds by size.
 type Times = BTreeMap<String, f64>;
@@ -36,10 +41,46 @@ pub fn conf() -> Result<()> {
     cold_start(&folder.join("16x2.conf"))
 }
 
+/// Measures and prints.
+pub fn plan() -> Result<()> {
+    let text = step("planning and proving", || output(&mut core("plan")))?;
+    println!("{:>42} {:>21}", "planning, us", "proving, us");
+    println!(
+        "{:>6} {:>12} {:>7} {:>7} {:>7} {:>13} {:>7}",
+        "nodes", "change", "stages", "p50", "p99", "p50", "p99"
+    );
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [nodes, change, stages, p50, p99, proved_p50, proved_p99] = words[..] else {
+            bail!("the benchmark prints something else: {line}");
+        };
+        let (size, slowest): (u32, f64) = (nodes.parse()?, p99.parse()?);
+        let limit = PLAN_LIMITS.iter().find(|(limited, _)| *limited == size);
+        let late = limit.filter(|(_, limit)| slowest > *limit);
+        let late = late.map(|(_, limit)| format!("  ({limit} are wanted)")).unwrap_or_default();
+        println!(
+            "{nodes:>6} {change:>12} {stages:>7} {p50:>7} {p99:>7} {proved_p50:>13} {proved_p99:>7}{late}"
+        );
+    }
+    Ok(())
+}
+
+/// A benchmark of `operator/core`, built and started.
+fn core(bench: &str) -> Command {
+    cargo::command(&[
+        "bench",
+        "--quiet",
+        "--locked",
+        "--package",
+        "pvecm-core",
+        "--bench",
+        bench,
+        "--",
+    ])
+}
+
 fn ours(folder: &Path) -> Result<Times> {
-    let bench =
-        ["bench", "--quiet", "--locked", "--package", "pvecm-core", "--bench", "conf", "--"];
-    let text = output(cargo::command(&bench).arg(folder))?;
+    let text = output(core("conf").arg(folder))?;
     text.lines().map(|line| entry(line).context("the benchmark prints something else")).collect()
 }
 

@@ -83,6 +83,8 @@ enum Command {
 enum Subject {
     /// The model of corosync.conf beside pcs and crmsh, and the cold start of `conf lint`.
     Conf,
+    /// The planner and the guards, from a small cluster to a large one.
+    Plan,
 }
 
 fn main() -> Result<ExitCode> {
@@ -105,6 +107,7 @@ fn main() -> Result<ExitCode> {
             fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS)
         }
         Command::Bench { what: Subject::Conf } => bench::conf().map(|()| ExitCode::SUCCESS),
+        Command::Bench { what: Subject::Plan } => bench::plan().map(|()| ExitCode::SUCCESS),
         Command::Sim { planted: true, arguments: _ } => {
             packages::ensure()?;
             planted::run()

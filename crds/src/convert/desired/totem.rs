@@ -3,16 +3,16 @@
 use pvecm_core::conf::{self, TotemOptions};
 
 use super::{InvalidSpec, optional};
-use crate::cluster::{Cipher, Compression, CompressionModel, Crypto, Hash, Totem};
+use crate::cluster::{Cipher, Compression, CompressionModel, Crypto, Hash, LinkMode, Totem};
 
-/// The keys that a running cluster takes.
+/// The keys that a cluster takes without an outage.
 pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
     let Totem {
         transport: _,
         token_millis,
         token_coefficient_millis,
         consensus_millis,
-        link_mode: _,
+        link_mode,
         ip_version: _,
         mtu_bytes,
         crypto,
@@ -31,6 +31,7 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
             *token_coefficient_millis,
         )?,
         consensus_millis: optional("spec.totem.consensusMillis", *consensus_millis)?,
+        link_mode: link_mode.map(link_mode_word),
         mtu_bytes: optional("spec.totem.mtuBytes", *mtu_bytes)?,
         cipher: crypto.map(|Crypto { cipher, hash: _ }| cipher_word(cipher)),
         hash: crypto.map(|Crypto { cipher: _, hash }| hash_word(hash)),
@@ -41,6 +42,14 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
         )?,
         compression_level: level,
     })
+}
+
+const fn link_mode_word(mode: LinkMode) -> conf::LinkMode {
+    match mode {
+        LinkMode::Passive => conf::LinkMode::Passive,
+        LinkMode::Active => conf::LinkMode::Active,
+        LinkMode::RoundRobin => conf::LinkMode::RoundRobin,
+    }
 }
 
 const fn cipher_word(cipher: Cipher) -> conf::Cipher {

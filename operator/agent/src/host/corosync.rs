@@ -276,6 +276,17 @@ fn configured_links(
     })
 }
 
+/// Where corosync says which process it is.
+const PID_FILE: &str = "/run/corosync.pid";
+
+/// When the process of the daemon was started, as the kernel counts it. Behind the name, which may hold
+/// anything, it is the twentieth figure of proc's line.
+fn started() -> Option<u64> {
+    let pid: u32 = std::fs::read_to_string(PID_FILE).ok()?.trim().parse().ok()?;
+    let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    line.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
 fn local_node(values: &BTreeMap<String, String>) -> Option<NodeId> {
     let position = values.get("nodelist.local_node_pos")?;
     let id = values.get(&format!("nodelist.node.{position}.nodeid"))?;
@@ -321,7 +332,8 @@ impl Corosync for RealCorosync {
             let links = reader.links(&values);
             let votes = reader.votes(&members);
             let local = local_node(&values);
-            Some(CorosyncView { values, links, quorate, ring, members, local, votes })
+            let started = started();
+            Some(CorosyncView { values, links, quorate, ring, members, local, votes, started })
         })
     }
 

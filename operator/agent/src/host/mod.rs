@@ -2,6 +2,7 @@
 
 mod corosync;
 mod disk;
+mod ha;
 mod machine;
 mod network;
 mod pmxcfs;
@@ -9,6 +10,7 @@ mod services;
 
 pub use corosync::{RealCorosync, watch};
 pub use disk::{FileStore, RealDisk, replace_file};
+pub use ha::HaManager;
 pub use machine::{RealClock, RealMachine, Threads};
 pub use network::Cards;
 pub use pmxcfs::RealPmxcfs;

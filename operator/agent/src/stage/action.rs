@@ -8,9 +8,9 @@ use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
 use pvecm_core::protocol::Attempt;
 
-use super::Undone;
 use super::probe::{in_force, parent_in_force};
 use super::refresh::{refresh_stale_config, reload};
+use super::{Undone, ha};
 use crate::host_ports::Host;
 use crate::ledger::Pending;
 use crate::observe::Observation;
@@ -51,6 +51,9 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::Join {} => join(host, task).await.map_err(Undone::Stuck)?,
             Action::RefreshStaleConfig {} => refresh_stale_config(host, task).await?,
             Action::Reload {} => reload(host, task).await?,
+            Action::DisarmHa {} => ha::disarm(host, task.deadline_ms).await?,
+            Action::ArmHa {} => ha::arm(host, task.deadline_ms).await?,
+            Action::RestartCorosync {} => restart(host, task).await.map_err(Undone::Stuck)?,
         }
     }
     Ok(sealed)
@@ -273,4 +276,43 @@ pub async fn undo_join(host: &Host, attempt: Attempt) -> Result<(), String> {
     host.disk.remove(DiskFile::Authkey).map_err(words)?;
     host.disk.bring_database_back(attempt).map_err(words)?;
     host.services.start(Unit::PveCluster).await
+}
+
+/// Starts corosync anew on a member and waits until it is one again. A daemon that was started since the
+/// stage began is not started a second time: the agent ended in between.
+pub async fn restart(host: &Host, task: &Task<'_>) -> Result<(), String> {
+    let (config, before) = (&task.pending.stage.config, task.pending.daemon);
+    if !is_new(before, &Observation::take(host)) {
+        host.services.stop(Unit::Corosync).await?;
+        host.services.start(Unit::Corosync).await?;
+    }
+    wait(host, task.deadline_ms, |seen| {
+        if is_new(before, seen) {
+            return in_force(config, seen);
+        }
+        Err("corosync was not started anew".to_owned())
+    })
+    .await
+}
+
+fn is_new(before: Option<u64>, seen: &Observation) -> bool {
+    let started = seen.corosync.as_ref().and_then(|corosync| corosync.started);
+    started.is_some() && started != before
+}
+
+/// Puts the text that undoes the stage on the own disk and starts corosync with it: with the stage's own
+/// it did not come back. The others write the same bytes into /etc/pve. What a person put there is left
+/// alone.
+pub async fn undo_restart(host: &Host, stage: &Stage) -> Result<(), String> {
+    let Some(back) = &stage.back else {
+        return Err("the stage has no text to go back to".to_owned());
+    };
+    let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
+    let known = [&stage.config.text, &back.text];
+    if on_disk.is_some_and(|bytes| known.iter().all(|text| text.as_bytes() != bytes)) {
+        return Err("there is another corosync.conf than the stage's".to_owned());
+    }
+    host.disk.replace(DiskFile::Conf, back.text.as_bytes()).map_err(words)?;
+    host.services.stop(Unit::Corosync).await?;
+    host.services.start(Unit::Corosync).await
 }

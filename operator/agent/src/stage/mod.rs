@@ -2,6 +2,7 @@
 //! ([`action`], [`refresh`], [`write`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
+pub mod ha;
 pub mod probe;
 pub mod reach;
 pub mod refresh;

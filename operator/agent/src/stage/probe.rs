@@ -14,7 +14,18 @@ pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<()
     let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     let members = stage.group.keys().chain(stage.joining.keys());
     let others: Vec<NodeId> = members.copied().filter(|node| Some(*node) != me).collect();
-    stage.probes.iter().try_for_each(|probe| probe_holds(probe, corosync, &others))
+    let starts = me.is_some_and(|me| stage.joining.contains_key(&me));
+    stage.probes.iter().try_for_each(|probe| match probe {
+        Probe::StartedWith { key, value } if starts => {
+            let started = seen.started.get(key);
+            if started == Some(value) {
+                return Ok(());
+            }
+            let word = started.map_or("nobody knows which", String::as_str);
+            Err(format!("corosync was started with {key} {word}, not {value}"))
+        }
+        probe => probe_holds(probe, corosync, &others),
+    })
 }
 
 /// Whether a text is in force in all three places, on a host that is quorate and writable.
@@ -75,6 +86,8 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
                 |value: Option<&String>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
             Err(format!("running {key} is {}, not {}", word(running), word(value.as_ref())))
         }
+        // Only those who start can say so, and they do.
+        Probe::StartedWith { .. } => Ok(()),
         Probe::LinkConnected { link } => {
             let down = |node: &&NodeId| corosync.links.get(&(**node, *link)) != Some(&true);
             others
@@ -121,7 +134,7 @@ pub fn links_carry(stage: &Stage, corosync: Option<&CorosyncView>) -> Result<(),
     };
     let probed = stage.probes.iter().filter_map(|probe| match probe {
         Probe::LinkConnected { link } => Some(*link),
-        Probe::RunningValue { .. } | Probe::Membership { .. } => None,
+        Probe::RunningValue { .. } | Probe::StartedWith { .. } | Probe::Membership { .. } => None,
     });
     for link in probed {
         if let Some(node) = down(link) {
@@ -258,6 +271,21 @@ mod tests {
         assert!(holds(link(0)) && !holds(link(1)));
         assert!(holds(membership(&[1, 2])));
         assert!(!holds(membership(&[1])) && !holds(membership(&[1, 2, 3])));
+    }
+
+    #[test]
+    fn what_a_daemon_was_started_with_is_asked_only_of_those_that_start() {
+        let value = "rr".to_owned();
+        let probe = Probe::StartedWith { key: "totem.link_mode".to_owned(), value };
+        let mut stage = Stage { probes: vec![probe], ..stage(&[]) };
+        stage.joining = [(node(2), "n2".parse().unwrap())].into();
+        let mut seen = good();
+        assert_eq!(holds(&stage, Some(node(1)), &seen), Ok(()));
+        assert!(holds(&stage, Some(node(2)), &seen).is_err(), "nobody knows");
+        seen.started = [("totem.link_mode".to_owned(), "passive".to_owned())].into();
+        assert!(holds(&stage, Some(node(2)), &seen).is_err());
+        seen.started = [("totem.link_mode".to_owned(), "rr".to_owned())].into();
+        assert_eq!(holds(&stage, Some(node(2)), &seen), Ok(()));
     }
 
     /// A stage of nodes 1 and 2 after which these links must be connected.

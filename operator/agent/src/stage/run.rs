@@ -14,7 +14,8 @@ use pvecm_core::protocol::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::action::{Task, join, may_join, undo_join};
+use super::action::{Task, join, may_join, restart, undo_join, undo_restart};
+use super::ha::leaves_room;
 use super::probe::{holds, links_carry, parent_in_force, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
@@ -210,20 +211,28 @@ async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> 
         None
     };
     match effect {
-        Effect::RunChecks if stage.joining.contains_key(&me) => {
-            Some(Event::Checks(may_join(host, stage)))
-        }
-        Effect::RunChecks => Some(Event::Checks(checks(host, pending, me))),
+        Effect::RunChecks => Some(Event::Checks(leaves_room(host, stage).and_then(|()| {
+            let joins = stage.course == Course::Start && stage.joining.contains_key(&me);
+            if joins { may_join(host, stage) } else { checks(host, pending, me) }
+        }))),
         Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms).await)),
         Effect::WriteBack { over_parent } => {
             Some(Event::WrittenBack(write_back(host, stage, parent, over_parent).await))
+        }
+        Effect::Undo if stage.course == Course::Restart => {
+            Some(Event::Undone(undo_restart(host, stage).await))
         }
         Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt).await)),
         Effect::Act => {
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
             let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
-            Some(Event::Acted(join(host, &task).await))
+            let acted = if stage.course == Course::Restart {
+                restart(host, &task).await
+            } else {
+                join(host, &task).await
+            };
+            Some(Event::Acted(acted))
         }
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
         Effect::TakeClusterFile => silent(take_cluster_file(host)),
@@ -248,7 +257,11 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
             host.corosync.check(&stage.config.text)?;
             new_addresses_answer(host, stage, pending.parent.as_deref(), me)
         }
-        Course::Start | Course::Local => Ok(()),
+        // It will start with this text.
+        Course::Restart if stage.joining.contains_key(&me) => {
+            host.corosync.check(&stage.config.text)
+        }
+        Course::Start | Course::Restart | Course::Local => Ok(()),
     }
 }
 

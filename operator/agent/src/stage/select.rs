@@ -23,6 +23,8 @@ pub struct Released {
     pub stage: Stage,
     /// What is in force before it; `None`: no cluster yet.
     pub parent: Option<Parent>,
+    /// High availability is disarmed for this stage, or by it.
+    pub disarmed: bool,
     /// What was sealed for this host.
     pub sealed: Option<String>,
 }
@@ -116,5 +118,8 @@ fn pick(me: &HostName, plan: PlanHead, at: (u32, &[Stage]), ledger: &Ledger) -> 
     let text =
         |stage: &Stage| Parent { version: stage.config.version, digest: stage.config.digest };
     let parent = index.checked_sub(1).map(|before| text(&stages[before])).or(parent);
-    follows.then(|| Released { change, digest, number, stage: stage.clone(), parent, sealed: None })
+    let disarmed = Stage::disarmed_by(&stages[..=index]);
+    let stage = stage.clone();
+    let sealed = None;
+    follows.then_some(Released { change, digest, number, stage, parent, disarmed, sealed })
 }

@@ -11,7 +11,7 @@ use pvecm_core::protocol::{Attempt, Event, Message};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::Undone;
-use super::action::{Task, join, may_join, run as run_actions, undo_join};
+use super::action::{Task, join, may_join, restart, run as run_actions, undo_join, undo_restart};
 use super::run::{GroupRun, JobEvent, Jobs};
 use crate::fake::{FakeHost, MemoryStore, World};
 use crate::ledger::{Book, Pending};
@@ -49,11 +49,13 @@ fn stage(course: Course) -> Stage {
 
 fn pending(fake: &FakeHost, stage: Stage, expects: Option<Parent>) -> Pending {
     let had_authkey = fake.world().disk.contains_key(&DiskFile::Authkey);
+    let daemon = fake.world().started;
     Pending {
         attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
         stage,
         expects,
         parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
+        daemon,
         had_authkey,
         record: None,
         recorded_at: fake.now(),
@@ -351,4 +353,56 @@ fn a_daemon_that_does_not_take_its_file_ends_the_stage_with_the_key() {
         matches!(&ended, Err(Undone::PutBack(why)) if why.contains("config_version")),
         "{ended:?}"
     );
+}
+
+/// A member that restarts with the text in force, and goes back to another one.
+fn restarting(fake: &FakeHost) -> Pending {
+    let stage = Stage { config: conf(1), back: Some(conf(3)), ..stage(Course::Restart) };
+    pending(fake, stage, Some(parent()))
+}
+
+#[test]
+fn a_restart_starts_another_daemon_once_even_when_the_agent_ends_in_between() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    for _ in 0..2 {
+        with_task(&fake, &pending, |task| block_on(restart(&fake.host(), task)).unwrap());
+        assert_eq!(fake.world().started, Some(2));
+        assert!(fake.world().corosync_runs);
+    }
+}
+
+#[test]
+fn a_restart_that_ends_in_the_old_daemon_or_none_is_none() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    fake.world().corosync_ends = true;
+    with_task(&fake, &pending, |task| {
+        assert_eq!(
+            block_on(restart(&fake.host(), task)).unwrap_err(),
+            "corosync ended after it was started"
+        );
+    });
+}
+
+#[test]
+fn a_member_that_does_not_come_back_starts_with_the_old_text() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    fake.world().corosync_starts = false;
+    with_task(&fake, &pending, |task| block_on(restart(&fake.host(), task)).unwrap_err());
+    fake.world().corosync_starts = true;
+    block_on(undo_restart(&fake.host(), &pending.stage)).unwrap();
+    assert_eq!(fake.world().disk[&DiskFile::Conf], text(3).as_bytes());
+    assert!(fake.world().corosync_runs && fake.world().running == Some(text(3)));
+}
+
+#[test]
+fn a_file_that_a_person_put_on_the_disk_meanwhile_survives_the_undoing_of_a_restart() {
+    let fake = FakeHost::member(&text(1));
+    let pending = restarting(&fake);
+    fake.world().disk.insert(DiskFile::Conf, text(9).into());
+    assert!(block_on(undo_restart(&fake.host(), &pending.stage)).is_err());
+    assert_eq!(fake.world().disk[&DiskFile::Conf], text(9).as_bytes());
+    assert_eq!(fake.world().started, Some(1));
 }

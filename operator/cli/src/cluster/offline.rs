@@ -13,6 +13,7 @@ use kube::ResourceExt as _;
 use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Config, Document, Node};
 use pvecm_core::desired::{DesiredCluster, DesiredNode};
+use pvecm_core::ha::HaState;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
 use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
@@ -110,12 +111,15 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         pmxcfs_file: file.clone(),
         disk_file: file,
         running_version: member.map(|in_force| in_force.conf.version),
+        started_with: facts.map(|facts| facts.started_with.clone()).unwrap_or_default(),
         pmxcfs_writable: true,
         quorate: member.is_some(),
         ring: member.map(|_| "assumed".to_owned()),
         members: member.map(|in_force| in_force.members.clone()).unwrap_or_default(),
         link_faults: BTreeSet::new(),
         drift: Vec::new(),
+        ha: facts.map_or(HaState::Absent, |facts| facts.ha),
+        can_disarm: facts.is_some_and(|facts| facts.can_disarm),
         applied: None,
     }
 }

@@ -38,6 +38,8 @@ pub struct Request {
     pub witness: bool,
     /// Seconds between two heartbeats.
     pub heartbeat_secs: u32,
+    /// Seconds after which the hosts arm high availability again by themselves.
+    pub arm_after_secs: u32,
     /// The API server as the host reaches it.
     pub server: String,
     /// The name that its certificate is made out to, where `server` says another.
@@ -63,6 +65,7 @@ pub async fn enrol(client: &Client, request: &Request) -> anyhow::Result<Bootstr
         token: token(client, namespace, &account).await?,
         heartbeat_seconds: request.heartbeat_secs,
         expiration_seconds: TOKEN_SECONDS,
+        arm_after_seconds: request.arm_after_secs,
     })
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::approval::Need;
-use pvecm_core::change::{ConfText, Course, Parent, Stage, StageResult};
+use pvecm_core::change::{ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::{Claim, HostView};
 
@@ -186,6 +186,9 @@ fn unready(
     if view.paused {
         return Some(format!("{host} is paused"));
     }
+    if stage.risk > Risk::Live && view.ha.may_reset() {
+        return Some(format!("high availability is active on {host} and may reset it"));
+    }
     // Compare-and-set for the whole cluster: a stage is made for one text and no other.
     let parent = parent.filter(|_| stage.group.values().any(|member| member == host))?;
     let differs = [&view.pmxcfs_file, &view.disk_file]
@@ -202,6 +205,9 @@ fn outdated(
     parent: Option<Digest>,
 ) -> Option<&'static str> {
     let stage = next_stage(change)?;
+    if was_armed_again(change, stage, hosts) {
+        return Some("high availability, disarmed for this change, was armed again meanwhile");
+    }
     let occupied = |view: &HostView| {
         view.connected && (view.pmxcfs_file.is_some() || view.disk_file.is_some())
     };
@@ -214,6 +220,21 @@ fn outdated(
             .any(occupied)
             .then_some("a cluster was made meanwhile on a host that was to form one"),
     }
+}
+
+/// Whether the brackets around a stage are gone: the operator was away for longer than the hosts wait, or
+/// a person armed it. Only a new change disarms it again.
+fn was_armed_again(
+    change: &OpenChange,
+    stage: &Stage,
+    hosts: &BTreeMap<HostName, HostView>,
+) -> bool {
+    let released = usize::try_from(change.released).unwrap_or(usize::MAX);
+    let resets =
+        |host: &HostName| hosts.get(host).is_some_and(|view| view.connected && view.ha.may_reset());
+    stage.risk > Risk::Live
+        && Stage::disarmed_by(change.stages.iter().take(released))
+        && stage.hosts().any(resets)
 }
 
 /// Whether every member of a stage, and all in the same way, is past the text that it was made for:
@@ -338,7 +359,7 @@ fn silence(host: &HostName, view: &HostView) -> String {
 fn unseen(host: &HostName, stage: &Stage, view: &HostView) -> Option<String> {
     match stage.course {
         Course::Local => return None,
-        Course::Write | Course::Start => {}
+        Course::Write | Course::Start | Course::Restart => {}
     }
     let ConfText { version, digest, text: _ } = &stage.config;
     let files = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];

@@ -6,30 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView};
-use super::options::{Crypto, LinkOptions, TotemOptions};
+use super::effective::{TOKEN_MILLIS, default_port, token_growth_millis};
+use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, is_plain, plain_number, text,
 };
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
-
-/// corosync's default of `totem.token` since 3.1.0.
-const TOKEN_MILLIS: u32 = 3000;
-
-/// corosync's default of `totem.token_coefficient`.
-const TOKEN_COEFFICIENT_MILLIS: u32 = 650;
-
-/// The UDP port that corosync gives a link by itself.
-#[must_use]
-pub fn default_port(link: LinkNumber) -> u16 {
-    5405 + u16::from(link.get())
-}
-
-/// What this many nodes add to the token timeout, in milliseconds. Without a coefficient: corosync's.
-#[must_use]
-pub fn token_growth_millis(coefficient_millis: Option<u32>, nodes: usize) -> u32 {
-    let beyond = u32::try_from(nodes.saturating_sub(2)).unwrap_or(u32::MAX);
-    coefficient_millis.unwrap_or(TOKEN_COEFFICIENT_MILLIS).saturating_mul(beyond)
-}
 
 /// What a corosync.conf says, as far as the operator manages it. The transport is knet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,17 +147,17 @@ impl Config {
         token_growth_millis(self.totem.token_coefficient_millis, counted.count())
     }
 
-    /// The links that the nodes have addresses on.
+    /// How knet shares the traffic among links, once the daemon is started with this text.
+    #[must_use]
+    pub fn link_mode(&self) -> LinkMode {
+        self.totem.link_mode.unwrap_or(LinkMode::Passive)
+    }
+
+    /// The links that the nodes have addresses on: every node has the same.
     #[must_use]
     pub fn links(&self) -> BTreeSet<LinkNumber> {
-        links(&self.nodes).collect()
+        self.nodes.first().into_iter().flat_map(|node| node.addresses.keys().copied()).collect()
     }
-}
-
-/// The links that any of the nodes has an address on, in order.
-fn links(nodes: &[Node]) -> impl Iterator<Item = LinkNumber> {
-    let used = |link: &LinkNumber| nodes.iter().any(|node| node.addresses.contains_key(link));
-    LinkNumber::all().filter(used)
 }
 
 /// The one top-level section of this name.
@@ -254,16 +236,26 @@ fn read_nodes(nodelist: &SectionView<'_>) -> Result<Vec<Node>, ConfError> {
     if let Some(Node { line, name, .. }) = repeated(&nodes, |node| node.name.as_str()) {
         return Err(ConfError::Twice { line: *line, what: format!("node {name}") });
     }
-    let all: Vec<LinkNumber> = links(&nodes).collect();
-    if all.is_empty() {
+    if nodes.iter().all(|node| node.addresses.is_empty()) {
         return Err(ConfError::NoNodes);
     }
-    for node in &nodes {
-        if let Some(link) = all.iter().find(|link| !node.addresses.contains_key(link)) {
-            return Err(ConfError::UnevenLinks { line: node.line, node: node.id, link: *link });
+    match uneven(&nodes) {
+        Some((Node { line, id, .. }, link)) => {
+            Err(ConfError::UnevenLinks { line: *line, node: *id, link })
         }
+        None => Ok(nodes),
     }
-    Ok(nodes)
+}
+
+/// The first node without an address on a link that another one has, and that link.
+fn uneven(nodes: &[Node]) -> Option<(&Node, LinkNumber)> {
+    let is_same = |pair: &[Node]| pair[0].addresses.keys().eq(pair[1].addresses.keys());
+    if nodes.windows(2).all(is_same) {
+        return None;
+    }
+    let all: BTreeSet<_> = nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect();
+    let lacks = |node: &Node| all.iter().copied().find(|link| !node.addresses.contains_key(link));
+    nodes.iter().find_map(|node| Some((node, lacks(node)?)))
 }
 
 /// The first node with something that a node before it has as well.

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::scan::{Line, Problem, ProblemKind, is_storable, scan};
+use super::scan::{Line, Problem, ProblemKind, Rare, is_storable, scan};
 use super::values::is_plain;
 use crate::text::lines;
 
@@ -137,6 +137,7 @@ impl Document {
 /// Builds the sections line by line.
 struct Reader<'a> {
     bytes: &'a [u8],
+    rare: Rare<'a>,
     sections: Vec<Section>,
     keys: Vec<Key>,
     problems: Vec<Problem>,
@@ -165,13 +166,14 @@ impl<'a> Reader<'a> {
         let sections = vec![Section::default()];
         // A line of fewer bytes than this is rare, and most lines are keys.
         let keys = Vec::with_capacity(bytes.len() / 16);
-        Self { bytes, sections, keys, problems: Vec::new(), open: Vec::new(), lines: 0 }
+        let rare = Rare::new(bytes);
+        Self { bytes, rare, sections, keys, problems: Vec::new(), open: Vec::new(), lines: 0 }
     }
 
     fn take(&mut self, number: usize, span: &Range<usize>) {
         self.lines = number;
         let shifted = |range: Range<usize>| span.start + range.start..span.start + range.end;
-        let problem = match scan(&self.bytes[span.clone()]) {
+        let problem = match scan(&self.bytes[span.clone()], self.rare.is_before(span.end)) {
             Line::Ignored => None,
             Line::Open { name, problem } => {
                 let too_long = self.open(number, span, shifted(name));

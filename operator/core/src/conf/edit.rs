@@ -189,6 +189,18 @@ pub fn set_totem(document: &Document, options: &TotemOptions) -> Result<Document
     })
 }
 
+/// A text with the votes of another one of the same nodes.
+pub fn with_votes(document: &Document, like: &Config) -> Result<Document, EditError> {
+    let now = Config::read(document)?;
+    let moved = like
+        .nodes
+        .iter()
+        .filter(|node| now.node(node.id).is_some_and(|before| before.votes() != node.votes()));
+    moved
+        .into_iter()
+        .try_fold(document.clone(), |text, node| set_votes(&text, node.id, node.votes()))
+}
+
 /// Sets `totem.token` so that this timeout is in force, in milliseconds, whatever the number of
 /// nodes adds to it: with link 0 that addition comes and goes (corosync.md 6.2). Where the addition
 /// alone exceeds it, there is no such token and the document stays as it is.

@@ -9,7 +9,47 @@ use serde::Serialize;
 
 use super::dialect::Dialect;
 use super::settings::{NodeSettings, Settings};
+use crate::ids::LinkNumber;
 use crate::quorum::needed;
+
+/// corosync's default of `totem.token` since 3.1.0.
+pub(super) const TOKEN_MILLIS: u32 = 3000;
+
+/// corosync's default of `totem.token` before 3.1.0.
+pub(super) const OLD_TOKEN_MILLIS: u32 = 1000;
+
+/// corosync's default of `totem.token_coefficient`.
+pub(super) const TOKEN_COEFFICIENT_MILLIS: u32 = 650;
+
+/// The UDP port that corosync gives link 0 by itself, and every ring without knet.
+pub(super) const FIRST_PORT: u16 = 5405;
+
+/// `knet_pong_count` where none, or 0, is written.
+pub(super) const PONG_COUNT: u32 = 2;
+
+/// The UDP port that corosync gives a link by itself.
+#[must_use]
+pub fn default_port(link: LinkNumber) -> u16 {
+    FIRST_PORT + u16::from(link.get())
+}
+
+/// What this many nodes add to the token timeout, in milliseconds. Without a coefficient: corosync's.
+#[must_use]
+pub fn token_growth_millis(coefficient_millis: Option<u32>, nodes: usize) -> u32 {
+    let beyond = u32::try_from(nodes.saturating_sub(2)).unwrap_or(u32::MAX);
+    coefficient_millis.unwrap_or(TOKEN_COEFFICIENT_MILLIS).saturating_mul(beyond)
+}
+
+/// The interval and the timeout of knet's pings in milliseconds that follow from the token timeout and
+/// the pong count, which is at least 1 (pve.md 2.5).
+pub(super) fn pings_millis(token_millis: u32, pong_count: u32) -> (u32, u32) {
+    (token_millis / pong_count.saturating_mul(2), token_millis / pong_count)
+}
+
+/// A number of a file that corosync keeps in 32 bits.
+pub(super) fn u32_of(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
 
 /// A value, and whether the file says so or a default holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,12 +87,14 @@ impl Timers {
     pub(super) fn of(settings: &Settings) -> Self {
         let number = |key| settings.number("totem", key);
         let not_zero = |key| number(key).filter(|value| *value > 0);
-        let default = if settings.dialect == Dialect::Corosync2 { 1000 } else { 3000 };
-        let token = Valued::new(not_zero("token"), default);
-        let coefficient = Valued::new(number("token_coefficient"), 650);
+        let is_old = settings.dialect == Dialect::Corosync2;
+        let default = if is_old { OLD_TOKEN_MILLIS } else { TOKEN_MILLIS };
+        let token = Valued::new(not_zero("token"), u64::from(default));
+        let coefficient =
+            Valued::new(number("token_coefficient"), u64::from(TOKEN_COEFFICIENT_MILLIS));
         let counted = settings.nodes.iter().filter(|n| n.addresses().contains_key(&0)).count();
-        let beyond = u64::try_from(counted.saturating_sub(2)).unwrap_or(u64::MAX);
-        let effective = token.value.saturating_add(beyond.saturating_mul(coefficient.value));
+        let growth = token_growth_millis(Some(u32_of(coefficient.value)), counted);
+        let effective = token.value.saturating_add(u64::from(growth));
         Self {
             token_millis: token,
             token_coefficient_millis: coefficient,

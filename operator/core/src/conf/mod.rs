@@ -42,19 +42,19 @@ mod values;
 mod tests;
 
 pub use carried::{CarryError, carried};
-pub use config::{
-    Config, Interface, Node, Quorum, QuorumDevice, default_port, token_growth_millis,
-};
+pub use config::{Config, Interface, Node, Quorum, QuorumDevice};
 pub use convert::{ConvertError, Converted, Step, convert};
 pub use dialect::Dialect;
 pub use diff::{Change, Diff, Reload, What, diff};
 pub use document::{Document, SectionPath, SectionView, Value};
 pub use edit::EditError;
-pub use effective::{Encryption, Timers, Valued, Votes};
+pub use effective::{Encryption, Timers, Valued, Votes, default_port, token_growth_millis};
 pub use flat::{Flat, flat, flat_cmap, section_and_name};
 pub use form::{Formation, NodeEntry, form};
-pub use options::{Cipher, Compression, Crypto, Hash, LinkOptions, TotemOptions};
+pub use options::{Cipher, Compression, Crypto, Hash, LinkMode, LinkOptions, TotemOptions};
 pub use overview::Overview;
-pub use running::{ChangedValues, changed_values, derived_pings, running_values};
+pub use running::{
+    ChangedValues, LINK_MODE, changed_values, derived_pings, running_values, values_at_start,
+};
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

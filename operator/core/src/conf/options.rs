@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::document::SectionView;
-use super::values::ConfError;
+use super::values::{ConfError, bad_value};
 
 /// What can be set for one link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +73,8 @@ fn news<T: Copy + PartialEq>(wanted: Option<T>, written: Option<T>) -> Option<T>
     if wanted == written { None } else { wanted }
 }
 
-/// What can be set for totem as a whole, as far as a running cluster takes it (corosync.md 5.4, 5.5).
+/// What can be set for totem as a whole. A running cluster takes it at a reload (corosync.md 5.4, 5.5), all
+/// but the link mode: cmap shows that one at once, and the daemon takes it when it starts (5.3).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TotemOptions {
     /// `token` in milliseconds: corosync's default is 3000 since 3.1.0.
@@ -82,6 +83,8 @@ pub struct TotemOptions {
     pub token_coefficient_millis: Option<u32>,
     /// `consensus` in milliseconds: 1.2 times the token timeout in force by default.
     pub consensus_millis: Option<u32>,
+    /// `link_mode`: passive by default.
+    pub link_mode: Option<LinkMode>,
     /// `knet_mtu` in bytes: 0, the default, measures the path. (`netmtu` is another key, which no
     /// reload changes.)
     pub mtu_bytes: Option<u32>,
@@ -107,6 +110,7 @@ impl TotemOptions {
             token_millis: totem.number("token")?,
             token_coefficient_millis: totem.number("token_coefficient")?,
             consensus_millis: totem.number("consensus")?,
+            link_mode: word(totem, "link_mode", &LinkMode::ALL)?,
             mtu_bytes: totem.number("knet_mtu")?,
             cipher: word(totem, "crypto_cipher", &Cipher::ALL)?,
             hash: word(totem, "crypto_hash", &Hash::ALL)?,
@@ -127,6 +131,7 @@ impl TotemOptions {
                 old.token_coefficient_millis,
             ),
             consensus_millis: news(own.consensus_millis, old.consensus_millis),
+            link_mode: news(own.link_mode, Some(old.link_mode.unwrap_or(LinkMode::Passive))),
             mtu_bytes: news(own.mtu_bytes, old.mtu_bytes),
             cipher: news(own.cipher, old.cipher),
             hash: news(own.hash, old.hash),
@@ -142,7 +147,7 @@ impl TotemOptions {
     /// The keys to write, in Proxmox VE's order (bytewise). Without a value: the key to take out.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, Option<String>)> {
         let Self { token_millis, token_coefficient_millis, consensus_millis, mtu_bytes, .. } = self;
-        let Self { cipher, hash, .. } = self;
+        let Self { link_mode, cipher, hash, .. } = self;
         let Self { compression, compression_threshold_bytes, compression_level, .. } = self;
         let model = |model: &Compression| (*model != Compression::None).then(|| model.to_string());
         let keys = [
@@ -156,6 +161,7 @@ impl TotemOptions {
                 compression_threshold_bytes.map(|v| Some(v.to_string())),
             ),
             ("knet_mtu", mtu_bytes.map(|v| Some(v.to_string()))),
+            ("link_mode", link_mode.map(|v| Some(v.to_string()))),
             ("token", token_millis.map(|v| Some(v.to_string()))),
             ("token_coefficient", token_coefficient_millis.map(|v| Some(v.to_string()))),
         ];
@@ -206,9 +212,14 @@ fn word<T: Copy + fmt::Display>(
     key: &str,
     all: &[T],
 ) -> Result<Option<T>, ConfError> {
-    let words = all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
-    let named = |bytes: &[u8]| all.iter().copied().find(|one| one.to_string().as_bytes() == bytes);
-    totem.parsed(key, &format!("one of {words}"), named)
+    let Some(value) = totem.value(key) else {
+        return Ok(None);
+    };
+    let known = all.iter().find(|one| one.to_string().as_bytes() == value.bytes);
+    known.copied().map(Some).ok_or_else(|| {
+        let words = all.iter().map(T::to_string).collect::<Vec<_>>().join(", ");
+        bad_value(key, value, &format!("one of {words}"))
+    })
 }
 
 macro_rules! words {
@@ -261,6 +272,18 @@ words! {
         Sha384 = "sha384",
         /// SHA-512.
         Sha512 = "sha512",
+    }
+}
+
+words! {
+    /// `totem.link_mode`: how knet shares the traffic among connected links.
+    LinkMode {
+        /// The link of the highest priority carries all.
+        Passive = "passive",
+        /// Every link carries all.
+        Active = "active",
+        /// The links of the highest priority take turns.
+        RoundRobin = "rr",
     }
 }
 

@@ -9,9 +9,12 @@ use serde::Serialize;
 
 use super::dialect::Dialect;
 use super::document::Document;
-use super::effective::{Encryption, Timers, Valued, Votes};
+use super::effective::{
+    Encryption, FIRST_PORT, PONG_COUNT, Timers, Valued, Votes, default_port, pings_millis, u32_of,
+};
 use super::keys::{Kind, find, sections};
 use super::settings::{Keys, NodeSettings, Settings, read_number};
+use crate::ids::LinkNumber;
 
 /// What a corosync.conf makes of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -183,12 +186,15 @@ fn links(settings: &Settings, timers: &Timers) -> Vec<LinkView> {
         let is_on = |node: &&NodeSettings| node.addresses().contains_key(&number);
         let value = |key: &str| read_number("totem.interface", key, &keys?.get(key)?.value);
         let is_knet = settings.dialect == Dialect::Knet;
-        let port = if is_knet { 5405 + u64::from(number) } else { 5405 };
+        let port = match LinkNumber::try_from(number) {
+            Ok(link) if is_knet => default_port(link),
+            Ok(_) | Err(_) => FIRST_PORT,
+        };
         LinkView {
             number,
             nodes: settings.nodes.iter().filter(is_on).count(),
             has_interface: keys.is_some(),
-            port: Valued::new(value("mcastport"), port),
+            port: Valued::new(value("mcastport"), u64::from(port)),
             knet: is_knet.then(|| knet(&value, timers.token_effective_millis)),
         }
     };
@@ -197,13 +203,14 @@ fn links(settings: &Settings, timers: &Timers) -> Vec<LinkView> {
 
 /// pve.md 2.5: the pings are made of the token unless both are written.
 fn knet(value: &impl Fn(&str) -> Option<u64>, token_millis: u64) -> KnetView {
-    let pong_count = Valued::new(value("knet_pong_count").filter(|count| *count > 0), 2);
-    let pongs = pong_count.value;
-    let time = |key: &str, default| Valued::new(value(key).filter(|millis| *millis > 0), default);
+    let not_zero = |key: &str| value(key).filter(|number| *number > 0);
+    let pong_count = Valued::new(not_zero("knet_pong_count"), u64::from(PONG_COUNT));
+    let (interval, timeout) = pings_millis(u32_of(token_millis), u32_of(pong_count.value));
+    let time = |key: &str, default: u32| Valued::new(not_zero(key), u64::from(default));
     KnetView {
         priority: Valued::new(value("knet_link_priority"), 1),
-        ping_interval_millis: time("knet_ping_interval", token_millis / pongs.saturating_mul(2)),
-        ping_timeout_millis: time("knet_ping_timeout", token_millis / pongs),
+        ping_interval_millis: time("knet_ping_interval", interval),
+        ping_timeout_millis: time("knet_ping_timeout", timeout),
         pong_count,
     }
 }

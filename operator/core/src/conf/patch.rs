@@ -22,7 +22,7 @@ impl Patch {
     pub(super) fn replace_value(&mut self, key: &Key, value: &str) {
         // PVE needs a space behind the colon; a key without value may have none to keep.
         let space = if key.value.is_empty() { " " } else { "" };
-        self.splices.replace(key.value.clone(), format!("{space}{value}"));
+        self.splices.replace(key.value.clone(), &[space.as_bytes(), value.as_bytes()]);
     }
 
     /// Takes bytes out.
@@ -38,7 +38,7 @@ impl Patch {
         pairs: &[(S, S)],
     ) {
         let style = Style::of_line(&document.as_bytes()[key.span.clone()]);
-        self.splices.insert(key.span.end, style.pairs(pairs));
+        self.insert_pairs(key.span.end, &style, pairs);
     }
 
     /// Adds keys behind the last key of a section, or at its beginning when it has none.
@@ -46,7 +46,7 @@ impl Patch {
         if let Some(last) = view.places().last() {
             return self.insert_behind(view.document(), last, pairs);
         }
-        self.splices.insert(view.section().open.end, Style::inside(view).pairs(pairs));
+        self.insert_pairs(view.section().open.end, &Style::inside(view), pairs);
     }
 
     /// Adds sections of one name at the end of a section: behind the last one of that name and in
@@ -67,11 +67,22 @@ impl Patch {
             (parent.section().close.start, style.clone(), style.deeper(unit(document)))
         };
         for pairs in sections {
-            let mut text = style.line(&[name, " {"]);
-            text.extend(inner.pairs(pairs));
-            text.extend(style.line(&["}"]));
-            self.splices.insert(at, text);
+            self.insert_line(at, &style, [name, " {", ""]);
+            self.insert_pairs(at, &inner, pairs);
+            self.insert_line(at, &style, ["}", "", ""]);
         }
+    }
+
+    fn insert_pairs<S: AsRef<str>>(&mut self, at: usize, style: &Style<'_>, pairs: &[(S, S)]) {
+        for (key, value) in pairs {
+            self.insert_line(at, style, [key.as_ref(), ": ", value.as_ref()]);
+        }
+    }
+
+    fn insert_line(&mut self, at: usize, style: &Style<'_>, [one, two, three]: [&str; 3]) {
+        let words = [one.as_bytes(), two.as_bytes(), three.as_bytes()];
+        let parts = [&style.indentation, words[0], words[1], words[2], style.line_end];
+        self.splices.insert(at, &parts);
     }
 
     /// The document with all splices made. They must not overlap.
@@ -107,22 +118,6 @@ impl<'d> Style<'d> {
     fn deeper(&self, unit: &[u8]) -> Self {
         let indentation = Cow::Owned([&self.indentation, unit].concat());
         Self { indentation, line_end: self.line_end }
-    }
-
-    fn line(&self, words: &[&str]) -> Vec<u8> {
-        let mut line = self.indentation.to_vec();
-        for word in words {
-            line.extend_from_slice(word.as_bytes());
-        }
-        line.extend_from_slice(self.line_end);
-        line
-    }
-
-    fn pairs<S: AsRef<str>>(&self, pairs: &[(S, S)]) -> Vec<u8> {
-        pairs
-            .iter()
-            .flat_map(|(key, value)| self.line(&[key.as_ref(), ": ", value.as_ref()]))
-            .collect()
     }
 }
 

@@ -4,9 +4,12 @@
 //! `config_version` alone proves nothing: it is recorded even when other keys of the same file
 //! were refused (corosync.md 4).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::config::Config;
+use super::config::{Config, Node};
+use super::effective::{PONG_COUNT, pings_millis};
 use super::form::address_key;
 use super::options::{Compression, LinkOptions, TotemOptions};
 use crate::ids::LinkNumber;
@@ -25,20 +28,80 @@ pub struct ChangedValues {
 /// and not here.
 #[must_use]
 pub fn running_values(config: &Config) -> Vec<(String, String)> {
-    let mut values = vec![("totem.config_version".to_owned(), config.version.to_string())];
-    for (at, node) in config.nodes.iter().enumerate() {
-        let mut push = |key: &str, value: String| {
-            values.push((format!("nodelist.node.{at}.{key}"), value));
+    values(config).map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+/// The name of a cmap key. Those of the nodes are put into words only where that is asked for: a large
+/// cluster has hundreds, of which few change.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Node(usize, NodeKey),
+    Other(String),
+}
+
+/// A key of one node in the nodelist.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum NodeKey {
+    Name,
+    Id,
+    Votes,
+    Address(LinkNumber),
+}
+
+#[derive(PartialEq, Eq)]
+enum Value<'a> {
+    Number(u32),
+    Text(Cow<'a, str>),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (at, key) = match self {
+            Self::Node(at, key) => (at, key),
+            Self::Other(name) => return f.write_str(name),
         };
-        push("name", node.name.to_string());
-        push("nodeid", node.id.to_string());
-        if let Some(votes) = node.quorum_votes {
-            push("quorum_votes", votes.to_string());
-        }
-        for (link, address) in &node.addresses {
-            push(&address_key(*link), address.clone());
+        write!(f, "nodelist.node.{at}.")?;
+        match key {
+            NodeKey::Name => f.write_str("name"),
+            NodeKey::Id => f.write_str("nodeid"),
+            NodeKey::Votes => f.write_str("quorum_votes"),
+            NodeKey::Address(link) => f.write_str(&address_key(*link)),
         }
     }
+}
+
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+fn values(config: &Config) -> impl Iterator<Item = (Name, Value<'_>)> {
+    let nodes = config.nodes.iter().enumerate().flat_map(|(at, node)| {
+        node_values(node).map(move |(key, value)| (Name::Node(at, key), value))
+    });
+    let others = other_values(config).into_iter();
+    nodes.chain(others.map(|(key, value)| (Name::Other(key), Value::Text(value.into()))))
+}
+
+fn node_values(node: &Node) -> impl Iterator<Item = (NodeKey, Value<'_>)> {
+    let text = |text| Value::Text(Cow::Borrowed(text));
+    let fixed = [
+        Some((NodeKey::Name, text(node.name.as_str()))),
+        Some((NodeKey::Id, Value::Number(node.id.get()))),
+        node.quorum_votes.map(|votes| (NodeKey::Votes, Value::Number(votes))),
+    ];
+    let addresses = node.addresses.iter();
+    let addresses = addresses.map(move |(link, address)| (NodeKey::Address(*link), text(address)));
+    fixed.into_iter().flatten().chain(addresses)
+}
+
+/// All but the nodes.
+fn other_values(config: &Config) -> Vec<(String, String)> {
+    let mut values = vec![("totem.config_version".to_owned(), config.version.to_string())];
     for (link, interface) in &config.interfaces {
         let pairs = interface.options.pairs().into_iter();
         values.extend(pairs.map(|(key, value)| (format!("totem.interface.{link}.{key}"), value)));
@@ -48,6 +111,17 @@ pub fn running_values(config: &Config) -> Vec<(String, String)> {
     values.extend(effective_values(config));
     values
 }
+
+/// The keys that the daemon takes when it starts and at no reload, with the values that this text gives
+/// them. cmap shows a new value at once and the daemon goes on with the old one (corosync.md 5.3): what
+/// proves them is a start after the text was written.
+#[must_use]
+pub fn values_at_start(config: &Config) -> BTreeMap<String, String> {
+    BTreeMap::from([(LINK_MODE.to_owned(), config.link_mode().to_string())])
+}
+
+/// The key of the link mode in cmap and in [`values_at_start`].
+pub const LINK_MODE: &str = "totem.link_mode";
 
 /// Where cmap shows what the daemon works with, not what it has read.
 const EFFECTIVE: &str = "runtime.config.";
@@ -76,14 +150,14 @@ fn effective_values(config: &Config) -> impl Iterator<Item = (String, String)> +
 /// computes them anew only at the reload *after* the one that changes the timeout (corosync.md 5.4).
 #[must_use]
 pub fn derived_pings(config: &Config) -> Vec<(String, String)> {
-    const PONG_COUNT: u32 = 2;
     let token = config.token_in_force_millis();
     let derived = config.links().into_iter().flat_map(|link| {
         let options = config.link_options(link);
         let pongs = options.pong_count.filter(|count| *count > 0).unwrap_or(PONG_COUNT);
         let unset = |set: Option<u32>, derived| set.is_none().then_some(derived);
-        let interval = unset(options.ping_interval_millis, token / pongs.saturating_mul(2));
-        pings(link, (interval, unset(options.ping_timeout_millis, token / pongs)))
+        let (interval, timeout) = pings_millis(token, pongs);
+        let interval = unset(options.ping_interval_millis, interval);
+        pings(link, (interval, unset(options.ping_timeout_millis, timeout)))
     });
     derived.map(|(key, value)| (format!("{EFFECTIVE}totem.{key}"), value)).collect()
 }
@@ -106,11 +180,15 @@ pub fn changed_values(old: &Config, new: &Config) -> ChangedValues {
     let parts = |config: &Config| (config.totem.token_millis, config.token_growth_millis());
     let in_force = (format!("{EFFECTIVE}totem.token"), new.token_in_force_millis().to_string());
     let token = (parts(old) != parts(new)).then_some(in_force);
-    let old: BTreeMap<String, String> = running_values(old).into_iter().collect();
-    let new: BTreeMap<String, String> = running_values(new).into_iter().collect();
+    let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        (values(old).collect(), values(new).collect());
     // An effective number falls back to a default and never goes, not even with its link.
-    let goes = |key: &&String| !new.contains_key(*key) && !key.starts_with(EFFECTIVE);
-    let gone = old.keys().filter(goes).cloned().collect();
-    let set = new.into_iter().filter(|(key, value)| old.get(key) != Some(value)).chain(token);
-    ChangedValues { set: set.collect(), gone }
+    let is_effective = |name: &Name| match name {
+        Name::Node(..) => false,
+        Name::Other(name) => name.starts_with(EFFECTIVE),
+    };
+    let gone = old.keys().filter(|name| !new.contains_key(*name) && !is_effective(name));
+    let set = new.iter().filter(|(name, value)| old.get(*name) != Some(*value));
+    let set = set.map(|(name, value)| (name.to_string(), value.to_string()));
+    ChangedValues { set: set.chain(token).collect(), gone: gone.map(Name::to_string).collect() }
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{Memchr2, memchr, memchr2_iter};
 
 /// corosync reads lines with `fgets` into 512 bytes; a line that does not fit stops it, comments
 /// included.
@@ -56,6 +56,30 @@ pub enum ProblemKind {
     Neither,
 }
 
+/// Finds the lines with a `{` or a NUL byte, line after line: most have neither, and to look through
+/// each for them would be a fifth of the work.
+pub(super) struct Rare<'a> {
+    places: Memchr2<'a>,
+    next: Option<usize>,
+}
+
+impl<'a> Rare<'a> {
+    /// Begins with the first line of a file.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let mut places = memchr2_iter(0, b'{', bytes);
+        Self { next: places.next(), places }
+    }
+
+    /// Whether there is one in the next line, which ends here.
+    pub(super) fn is_before(&mut self, end: usize) -> bool {
+        let found = self.next.is_some_and(|at| at < end);
+        while self.next.is_some_and(|at| at < end) {
+            self.next = self.places.next();
+        }
+        found
+    }
+}
+
 /// What a line is. Ranges count bytes from the start of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Line {
@@ -71,10 +95,9 @@ pub(super) enum Line {
     Bad(ProblemKind),
 }
 
-/// Takes one line, with its terminator, as corosync 3.1 takes it.
-pub(super) fn scan(line: &[u8]) -> Line {
-    // One look for both, since most lines have neither.
-    let rare = memchr2(0, b'{', line).is_some();
+/// Takes one line, with its terminator, as corosync 3.1 takes it. `rare`: whether there is a [`Rare`]
+/// byte in it.
+pub(super) fn scan(line: &[u8], rare: bool) -> Line {
     let nul = if rare { memchr(0, line) } else { None };
     let Some(end) = c_text_end(line, nul) else {
         return Line::Bad(ProblemKind::TooLong);

@@ -141,9 +141,14 @@ impl Document {
 /// A number written in plain decimal: no sign, no leading zero. Anything else in `config_version`
 /// aborts every running corosync that reloads the file (corosync.md 1 item 10).
 pub(super) fn plain_number(bytes: &[u8]) -> Option<u64> {
-    let digits =
-        bytes.iter().all(u8::is_ascii_digit) && (bytes.len() == 1 || !bytes.starts_with(b"0"));
-    if digits { std::str::from_utf8(bytes).ok()?.parse().ok() } else { None }
+    let has_leading_zero = bytes.len() > 1 && bytes.starts_with(b"0");
+    if bytes.is_empty() || has_leading_zero {
+        return None;
+    }
+    bytes.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// Whether corosync and Proxmox VE read the same value: no white space, no `#` (corosync keeps it,

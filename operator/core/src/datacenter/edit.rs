@@ -124,14 +124,14 @@ fn put(document: &Document, key: &str, value: &str) -> Document {
         document.lines().iter().rev().find_map(|line| value_of(document, line, key))
     {
         let space = if bytes[place.start - 1] == b':' && place.is_empty() { " " } else { "" };
-        splices.replace(place, format!("{space}{value}"));
+        splices.replace(place, &[space.as_bytes(), value.as_bytes()]);
     } else {
         let (at, neighbour) = behind_the_keys(document);
         let ended = neighbour.ends_with(b"\n");
         // The last line of a file may lack its end.
         let (before, after): (&[u8], &[u8]) =
             if ended { (b"", line_end(neighbour)) } else { (b"\n", b"") };
-        splices.insert(at, [before, format!("{key}: {value}").as_bytes(), after].concat());
+        splices.insert(at, &[before, key.as_bytes(), b": ", value.as_bytes(), after]);
     }
     Document::parse(&splices.apply(bytes))
 }

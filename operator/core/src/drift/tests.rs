@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Difference, HostDrift, Places, differences, of_host};
+use crate::conf::LinkMode;
 use crate::plan::tests::world::{World, host};
 
 const TEXT: &str = "\
@@ -141,6 +142,7 @@ fn a_status_names_a_few_keys_with_short_values_whatever_a_file_holds() {
 fn settled() -> World {
     let mut world = World::running(3, &[0, 1]);
     world.desired.totem.token_coefficient_millis = Some(125);
+    world.desired.totem.link_mode = Some(LinkMode::Passive);
     world.node(2).votes = Some(1);
     world.desired.links[0].options.priority = Some(5);
     let text = world.rewrite(|text| {
@@ -185,6 +187,7 @@ fn each_kind_of_managed_key_is_named() {
     assert_eq!(keys("knet_link_priority: 5", "knet_link_priority: 9"), [key]);
     let (from, to) = ("nodeid: 2\n    quorum_votes: 1", "nodeid: 2\n    quorum_votes: 3");
     assert_eq!(keys(from, to), ["nodelist.node[n2].quorum_votes"]);
+    assert_eq!(keys("link_mode: passive", "link_mode: active"), ["totem.link_mode"]);
     assert_eq!(keys("10.0.1.3", "10.9.1.3"), ["nodelist.node[n3].ring1_addr"]);
     let rows = edited("    ring1_addr", "    ring2_addr");
     let of = |key: &str| rows.iter().find(|row| row.key == key).map(values);

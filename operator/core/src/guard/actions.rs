@@ -1,9 +1,12 @@
 //! Guards on what single hosts do, and on what proves a stage.
 
+use std::collections::BTreeSet;
+
 use super::case::{Case, Step};
 use super::refusal::Refusal;
-use crate::change::{Action, Course, Probe};
-use crate::conf::changed_values;
+use crate::change::{Action, Course, MOST_RESTARTS, Probe, Risk};
+use crate::conf::{changed_values, values_at_start};
+use crate::desired::HighAvailability;
 use crate::ids::{HostName, NodeId};
 
 /// Forming and joining set a host's own configuration database aside: on a member, or on the wrong
@@ -38,14 +41,24 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         (Action::Join {}, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }
+        (Action::DisarmHa {} | Action::ArmHa {}, Course::Local) => {
+            case.desired.rollout.high_availability == HighAvailability::Disarm
+                && is_member(case, host)
+        }
+        (Action::RestartCorosync {}, Course::Restart) => {
+            step.stage.joining.values().any(|joiner| joiner == host)
+        }
         (
             Action::FormCluster {}
             | Action::SealAuthkey { .. }
             | Action::ReceiveAuthkey {}
             | Action::Join {}
             | Action::RefreshStaleConfig {}
-            | Action::Reload {},
-            Course::Local | Course::Write | Course::Start,
+            | Action::Reload {}
+            | Action::DisarmHa {}
+            | Action::ArmHa {}
+            | Action::RestartCorosync {},
+            Course::Local | Course::Write | Course::Start | Course::Restart,
         ) => false,
     }
 }
@@ -93,13 +106,15 @@ pub(super) fn changes_are_proven(case: &Case<'_>) -> Result<(), Refusal> {
         if let Some(key) = unproven_value(step) {
             return unproven(key);
         }
+        if let Some(key) = unproven_start(step) {
+            return unproven(key);
+        }
         if let Some(link) = unproven_link(step) {
             return unproven(link);
         }
         let joining = step.stage.joining.keys().copied();
-        let mut members: Vec<NodeId> = step.running.iter().copied().chain(joining).collect();
-        members.sort_unstable();
-        let membership = Probe::Membership { nodes: members };
+        let members: BTreeSet<NodeId> = step.running.iter().copied().chain(joining).collect();
+        let membership = Probe::Membership { nodes: members.into_iter().collect() };
         if step.stage.course != Course::Local && !step.stage.probes.contains(&membership) {
             return unproven("membership".to_owned());
         }
@@ -115,8 +130,19 @@ fn unproven_value(step: &Step<'_>) -> Option<String> {
     let mut probes = all.map(|(key, value)| Probe::RunningValue { key, value });
     match probes.find(|probe| !step.stage.probes.contains(probe))? {
         Probe::RunningValue { key, .. } => Some(key),
-        Probe::LinkConnected { .. } | Probe::Membership { .. } => None,
+        Probe::LinkConnected { .. } | Probe::StartedWith { .. } | Probe::Membership { .. } => None,
     }
+}
+
+/// What a restart is for has to be seen on the host that restarts: cmap showed it before as well.
+fn unproven_start(step: &Step<'_>) -> Option<String> {
+    let values = values_at_start(&step.config.config).into_iter();
+    let mut values = values.filter(|_| step.stage.course == Course::Restart);
+    let probed = |key: &String, value: &String| {
+        let probe = Probe::StartedWith { key: key.clone(), value: value.clone() };
+        step.stage.probes.contains(&probe)
+    };
+    values.find(|(key, value)| !probed(key, value)).map(|(key, _)| key)
 }
 
 /// A link that is new, and every link of a node that is new, has to be seen connected.
@@ -124,10 +150,49 @@ fn unproven_link(step: &Step<'_>) -> Option<String> {
     let after = step.config.config.links();
     let before = step.before.as_ref()?.config.links();
     let new = match step.stage.course {
-        Course::Local => return None,
+        Course::Local | Course::Restart => return None,
         Course::Write => after.difference(&before).copied().collect(),
         Course::Start => after,
     };
     let probed = |link: &_| step.stage.probes.contains(&Probe::LinkConnected { link: *link });
     new.iter().find(|link| !probed(link)).map(|link| format!("link {link}"))
+}
+
+/// A reload drops some keys without a word (corosync.md 5.3). With a host that is not restarted after
+/// such a write, the next boot of that one, months later, would change its traffic by itself. A host that
+/// is alone is left to its next start; more than a plan has room for are the next plan's.
+pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
+    let restarted = |from: usize| -> BTreeSet<NodeId> {
+        let later = case.steps[from..].iter().filter(|s| s.stage.course == Course::Restart);
+        later.flat_map(|step| step.stage.joining.keys().copied()).collect()
+    };
+    for (at, step) in case.steps.iter().enumerate() {
+        let Some(before) = step.before.as_ref().filter(|_| step.writes()) else { continue };
+        let values = values_at_start(&step.config.config);
+        let (later, alone) = (restarted(at), step.running.len() == 1);
+        if values == values_at_start(&before.config) || alone || later.len() >= MOST_RESTARTS {
+            continue;
+        }
+        let runs = |id: &NodeId| {
+            let node = step.config.config.node(*id).and_then(|node| case.node(&node.name));
+            node.and_then(|node| case.view(node)).is_some_and(|view| view.started_with == values)
+        };
+        if let Some(node) = step.running.iter().find(|id| !later.contains(id) && !runs(id)) {
+            return Err(Refusal::RestartMissing { stage: step.number, node: *node });
+        }
+    }
+    Ok(())
+}
+
+/// Who reads "Live" lets a change begin by itself. A restart that is called so would come over
+/// people who were to be asked.
+pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
+    let hidden = |step: &&Step<'_>| match step.stage.course {
+        Course::Restart => step.stage.risk < Risk::NodeRestart,
+        Course::Local | Course::Write | Course::Start => false,
+    };
+    match case.steps.iter().find(hidden) {
+        Some(step) => Err(Refusal::RiskHidden { stage: step.number }),
+        None => Ok(()),
+    }
 }

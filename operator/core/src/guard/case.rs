@@ -33,7 +33,7 @@ pub(super) struct Step<'a> {
     pub before: Option<Text>,
     pub config: Text,
     pub back: Option<Text>,
-    /// The nodes that are members before the stage.
+    /// The nodes that are members before the stage, also the one that restarts in it.
     pub running: BTreeSet<NodeId>,
 }
 
@@ -118,9 +118,10 @@ impl<'a> Case<'a> {
         self.steps.iter().find(acts).map(|step| step.number)
     }
 
-    /// The nodes that start in some stage.
+    /// The nodes that become members in some stage.
     pub fn joining(&self) -> BTreeMap<NodeId, &'a HostName> {
-        let all = self.steps.iter().flat_map(|step| &step.stage.joining);
+        let starts = self.steps.iter().filter(|step| step.stage.course == Course::Start);
+        let all = starts.flat_map(|step| &step.stage.joining);
         all.map(|(id, host)| (*id, host)).collect()
     }
 }
@@ -130,8 +131,15 @@ impl Step<'_> {
     pub fn writes(&self) -> bool {
         match self.stage.course {
             Course::Write => true,
-            Course::Local | Course::Start => false,
+            Course::Local | Course::Start | Course::Restart => false,
         }
+    }
+
+    /// The nodes that are up all the time while the stage runs.
+    pub fn staying(&self) -> BTreeSet<NodeId> {
+        let mut staying = self.running.clone();
+        staying.retain(|id| !self.stage.joining.contains_key(id));
+        staying
     }
 
     /// The texts that may be in force while the stage runs: its own, and the one that undoes it.

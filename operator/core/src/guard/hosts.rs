@@ -110,10 +110,12 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
                 step.stage.group != mapping(case, step, &step.running)
                     || !step.stage.joining.is_empty()
             }
-            Course::Start => {
+            Course::Start | Course::Restart => {
                 let joining: BTreeSet<_> = step.stage.joining.keys().copied().collect();
-                step.stage.group != mapping(case, step, &step.running)
+                let member = joining.is_subset(&step.running);
+                step.stage.group != mapping(case, step, &step.staying())
                     || joining.len() != 1
+                    || member != (step.stage.course == Course::Restart)
                     || step.stage.joining != mapping(case, step, &joining)
             }
         };

@@ -8,6 +8,7 @@
 
 mod actions;
 mod case;
+mod ha;
 mod hosts;
 mod links;
 mod pages;
@@ -60,6 +61,11 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         actions::are_in_their_place,
         actions::keys_go_to_their_owners,
         actions::changes_are_proven,
+        ha::nobody_is_reset,
+        ha::disarming_is_needed,
+        ha::disarming_ends,
+        actions::restarts_follow,
+        actions::risks_are_told,
     ];
     guards.iter().try_for_each(|guard| guard(case))
 }

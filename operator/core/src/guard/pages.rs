@@ -149,9 +149,39 @@ pages! { Refusal:
         prevents: "Somebody else could read it and speak in the cluster network as a member.",
         act: "If the host was installed anew, enrol it again; else find out who changed its key."
     }
+    HaActive {
+        means: "High availability runs its watchdog on a host, and the change stops corosync there or on all.",
+        prevents: "A minute without quorum, and the watchdog resets every host that it runs on, with all their guests.",
+        act: "Take the guests out of high availability and wait about ten minutes until the LRM is idle; or set `rollout.highAvailability: Disarm`, and the change disarms it before and arms it after."
+    }
+    DisarmNotNeeded {
+        means: "A plan disarms high availability which is not active: it was disarmed by hand, or its guests are gone since the plan was made.",
+        prevents: "What a person disarmed for work of his own would be armed behind his back, and hosts be reset under his hands.",
+        act: "Nothing: a plan that leaves high availability alone follows."
+    }
+    DisarmHalf {
+        means: "A stage has some members disarm or arm high availability, and not every one.",
+        prevents: "A member that does not know would not arm it again when the others are gone.",
+        act: "Report it: this is a defect of the operator."
+    }
+    StaysDisarmed {
+        means: "A plan disarms high availability and does not arm it again.",
+        prevents: "The next host that fails takes its guests along, and nobody starts them elsewhere.",
+        act: "Report it: this is a defect of the operator."
+    }
     Unproven {
         means: "A stage changes something that no probe looks at.",
         prevents: "It would count as confirmed while a member runs on the old value.",
+        act: "Report it: this is a defect of the operator."
+    }
+    RestartMissing {
+        means: "A stage changes a key that corosync takes only when it starts, and a member is not restarted after it.",
+        prevents: "The member runs on the old value while its file and its cmap show the new one; its next boot changes the traffic by itself, on that host alone.",
+        act: "Report it: this is a defect of the operator."
+    }
+    RiskHidden {
+        means: "A stage restarts corosync and calls itself live.",
+        prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",
         act: "Report it: this is a defect of the operator."
     }
 }

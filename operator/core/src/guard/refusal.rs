@@ -230,6 +230,31 @@ pub enum Refusal {
         /// The host that shall read it.
         to: HostName,
     },
+    /// A host would be reset if the change took quorum from it for a minute.
+    #[error(
+        "high availability may reset {host} while corosync stops there: wait until no guest on it is under \
+         high availability and its LRM is idle (about 10 minutes later), or set \
+         `rollout.highAvailability: Disarm`"
+    )]
+    HaActive {
+        /// A host whose watchdog runs.
+        host: HostName,
+    },
+    /// High availability would be disarmed, and armed again, though nobody's watchdog runs.
+    #[error("stage {stage} disarms high availability, which is not active on any host")]
+    DisarmNotNeeded {
+        /// The stage.
+        stage: usize,
+    },
+    /// Not every member would know that high availability is disarmed.
+    #[error("stage {stage} disarms or arms high availability without some member's knowledge")]
+    DisarmHalf {
+        /// The stage.
+        stage: usize,
+    },
+    /// High availability would stay disarmed.
+    #[error("the plan disarms high availability and does not arm it again")]
+    StaysDisarmed,
     /// A stage would count as confirmed without proof.
     #[error("stage {stage} does not prove `{what}`")]
     Unproven {
@@ -237,6 +262,22 @@ pub enum Refusal {
         stage: usize,
         /// The cmap key, link or membership that is not probed.
         what: String,
+    },
+    /// A member would go on with the old value of a key that a reload ignores.
+    #[error(
+        "stage {stage} changes what corosync takes at its start, and node {node} is not restarted"
+    )]
+    RestartMissing {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+    },
+    /// A stage interrupts somebody and says that it does not.
+    #[error("stage {stage} restarts corosync and calls itself live")]
+    RiskHidden {
+        /// The stage.
+        stage: usize,
     },
 }
 
@@ -253,6 +294,9 @@ impl Refusal {
     /// Whether the world may become again what the plan was made for, so that waiting is enough.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::ViewNotSound { .. } | Self::NoVerifiedLink { .. })
+        matches!(
+            self,
+            Self::ViewNotSound { .. } | Self::NoVerifiedLink { .. } | Self::HaActive { .. }
+        )
     }
 }

@@ -3,7 +3,7 @@
 use super::case::{Case, Step};
 use super::refusal::Refusal;
 use crate::change::Course;
-use crate::conf::edit;
+use crate::conf::edit::{self, with_votes};
 use crate::ids::Digest;
 
 /// Hosts compare and fence by version and digest. A text under a wrong name would pass as another
@@ -44,10 +44,11 @@ pub(super) fn one_cluster(case: &Case<'_>) -> Result<(), Refusal> {
 pub(super) fn versions_ascend(case: &Case<'_>) -> Result<(), Refusal> {
     let mut highest = case.observed.highest_version();
     for step in &case.steps {
-        if carries_what_is_in_force(step)? {
+        let carried = carries_what_is_in_force(step)?;
+        if carried && step.stage.course != Course::Restart {
             continue;
         }
-        for text in step.texts() {
+        for text in step.texts().skip(usize::from(carried)) {
             let version = text.conf.version;
             if version <= highest {
                 return Err(Refusal::VersionNotAbove { stage: step.number, version });
@@ -65,8 +66,12 @@ fn carries_what_is_in_force(step: &Step<'_>) -> Result<bool, Refusal> {
     };
     match step.stage.course {
         Course::Write => Ok(false),
-        Course::Local | Course::Start if step.config.conf == before.conf => Ok(true),
-        Course::Local | Course::Start => Err(Refusal::OtherText { stage: step.number }),
+        Course::Local | Course::Start | Course::Restart if step.config.conf == before.conf => {
+            Ok(true)
+        }
+        Course::Local | Course::Start | Course::Restart => {
+            Err(Refusal::OtherText { stage: step.number })
+        }
     }
 }
 
@@ -78,6 +83,10 @@ pub(super) fn ways_back(case: &Case<'_>) -> Result<(), Refusal> {
         let stage = step.number;
         match step.stage.course {
             Course::Local => continue,
+            Course::Restart => {
+                leads_before_the_plan(case, step)?;
+                continue;
+            }
             Course::Write => written = Some(step),
             // The start is undone together with the listing, under the number reserved there.
             Course::Start => {
@@ -96,4 +105,19 @@ pub(super) fn ways_back(case: &Case<'_>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// A restart is undone to what was in force before the plan, but for the votes: one that is lent to a
+/// host that stays is what keeps it quorate while the restarted one is away.
+fn leads_before_the_plan(case: &Case<'_>, step: &Step<'_>) -> Result<(), Refusal> {
+    let stage = step.number;
+    let back = step.back.as_ref().ok_or(Refusal::NoWayBack { stage })?;
+    let parent = case.parent.as_ref().ok_or(Refusal::NoWayBack { stage })?;
+    let text = with_votes(&parent.document, &step.config.config)
+        .and_then(|text| edit::set_version(&text, back.conf.version));
+    if text.is_ok_and(|text| text.as_bytes() == back.document.as_bytes()) {
+        Ok(())
+    } else {
+        Err(Refusal::WrongWayBack { stage })
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::case::{Case, Step, Text};
 use super::refusal::Refusal;
+use crate::change::Course;
 use crate::conf::SectionPath;
 use crate::ids::NodeId;
 use crate::quorum::{expected, is_quorate, majorities_meet};
@@ -14,7 +15,8 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
         let known = is_plain(before) && is_plain(&step.config);
         let moves = before.votes() != step.config.votes();
         let redefined = before.config.quorum != step.config.config.quorum;
-        if redefined || moves && !known {
+        let goes = step.stage.course == Course::Restart;
+        if redefined || (moves || goes) && !known {
             return Err(Refusal::ArithmeticUnknown { stage: step.number });
         }
     }
@@ -22,8 +24,8 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// From the write that lists a joiner until it is up, its votes count and are missing: a founder
-/// with one of two votes is read-only, and with the watchdog armed it is reset (pmxcfs.md 4). Those
-/// that run have to hold the majority under the text of the stage and under the one that undoes it.
+/// with one of two votes is read-only, and with the watchdog armed it is reset (pmxcfs.md 4). So is the
+/// other one of two while corosync restarts on one. Those that run have to hold the majority under the text of the stage and under the one that undoes it.
 pub(super) fn margin_is_kept(case: &Case<'_>) -> Result<(), Refusal> {
     for step in &case.steps {
         for text in step.texts() {
@@ -43,7 +45,7 @@ pub(super) fn margin_is_kept(case: &Case<'_>) -> Result<(), Refusal> {
 /// Whether a node is up while the stage runs. A first node is up as soon as there is a cluster.
 fn runs(step: &Step<'_>, text: &Text, id: NodeId) -> bool {
     match step.before {
-        Some(_) => step.running.contains(&id),
+        Some(_) => step.staying().contains(&id),
         None => text.config.nodes.len() == 1,
     }
 }

@@ -10,7 +10,9 @@ use super::ground::{InForce, Member};
 use super::links;
 use super::report::{Blocker, Obstacle};
 use crate::change::{Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage};
-use crate::conf::{Config, Document, EditError, changed_values, derived_pings, edit};
+use crate::conf::{
+    Config, Document, EditError, changed_values, derived_pings, edit, values_at_start,
+};
 use crate::desired::DesiredCluster;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::ObservedCluster;
@@ -152,6 +154,31 @@ impl<'a> Draft<'a> {
         };
         self.stages.push(stage);
         self.group.insert(id, host);
+    }
+
+    /// A stage in which a member starts corosync anew while the others watch. Undone with what was in
+    /// force before the plan, under the votes that are in force now: whoever is lent one keeps it.
+    pub fn restart(&mut self, id: NodeId, origin: &Document) -> Result<(), Obstacle> {
+        let Some(host) = self.group.get(&id).cloned() else { return Ok(()) };
+        let back = edit::with_votes(origin, &self.config);
+        let back = back.and_then(|text| edit::set_version(&text, self.next));
+        let back = text(self.next, &back.map_err(|error| not_editable(&error))?)?;
+        let started = values_at_start(&self.config).into_iter();
+        let started = started.map(|(key, value)| Probe::StartedWith { key, value });
+        let connected = self.connected.iter().map(|link| Probe::LinkConnected { link: *link });
+        let membership = Probe::Membership { nodes: self.group.keys().copied().collect() };
+        let mut stage = Stage {
+            risk: Risk::NodeRestart,
+            joining: BTreeMap::from([(id, host.clone())]),
+            back: Some(back),
+            probes: started.chain(connected).chain([membership]).collect(),
+            ..self.stage(format!("Restart corosync on {host}"), Course::Restart)
+        };
+        stage.group.remove(&id);
+        stage.actions.insert(host, vec![Action::RestartCorosync {}]);
+        self.stages.push(stage);
+        self.next = self.next.next();
+        Ok(())
     }
 
     /// The finished plan.

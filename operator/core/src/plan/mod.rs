@@ -5,21 +5,25 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, in
-//! this order; what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground`
-//! (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `join`, `votes`, `draft`
-//! (how stages are numbered).
+//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, or what
+//! takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
+//! in [`Report::waiting_for`]. Where to read next: `ground` (may anything be planned at all), `refresh`
+//! (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `join`, `votes`,
+//! `restarts`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall the
+//! cluster).
 
 mod addresses;
 mod draft;
 mod form;
 mod ground;
+mod ha;
 mod join;
 mod links;
 mod moves;
 mod pages;
 mod refresh;
 mod report;
+mod restarts;
 mod totem;
 mod votes;
 mod wishes;
@@ -108,7 +112,12 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             let plan = refresh::plan(desired, observed, &ground)?;
             Some(Next { plan, later: Vec::new(), puts_back: true })
         }
-        Ground::Cluster(ground) => change(desired, observed, &ground)?,
+        Ground::Cluster(ground) => {
+            let next = change(desired, observed, &ground)?;
+            let bracketed =
+                |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, &ground)?, ..next });
+            next.map(bracketed).transpose()?
+        }
     };
     if let Some(next) = &next {
         refuse_paused(observed, &next.plan)?;
@@ -131,29 +140,34 @@ fn change(
     // Texts are read for it, and only with `Report` does it matter.
     let reports = desired.rollout.drift == Drift::Report;
     let puts_back = reports && only_edited(desired, observed, &ground.conf);
+    let restarts = restarts::goal(desired, ground);
+    let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
+    let at_last = || later_votes.clone().into_iter().chain(later_restarts.clone());
 
     if !links.is_empty() {
         let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
         let later_totem = totem::summary(&totem);
-        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(later_votes);
+        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(at_last());
         return Ok(Some(Next { plan, later: later.collect(), puts_back }));
     }
     if totem != TotemOptions::default() {
         let plan = totem::plan(desired, observed, (ground, totem))?;
-        let later = joins(joiners).into_iter().chain(later_votes).collect();
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
         return Ok(Some(Next { plan, later, puts_back }));
     }
     if let Some(node) = joiners.next() {
         let plan = join::plan(desired, observed, (ground, node))?;
-        let later = joins(joiners).into_iter().chain(later_votes).collect();
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
         return Ok(Some(Next { plan, later, puts_back }));
     }
     if !votes.is_empty() {
         let plan = votes::plan(desired, observed, (ground, &votes))?;
-        return Ok(Some(Next { plan, later: Vec::new(), puts_back }));
+        return Ok(Some(Next { plan, later: later_restarts.into_iter().collect(), puts_back }));
     }
-    Ok(None)
+    let Some(goal) = restarts else { return Ok(None) };
+    let plan = restarts::plan(desired, observed, (ground, &goal))?;
+    Ok(Some(Next { plan, later: Vec::new(), puts_back }))
 }
 
 /// A paused host does nothing: a stage that needs it would time out and be undone.

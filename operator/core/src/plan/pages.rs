@@ -139,6 +139,11 @@ pages! { Blocker:
         prevents: "Under a new id the member is a new node to all others: it drops out until it restarts, and its old vote is counted for nobody.",
         act: "Set `nodeId` to what it is, or leave it out."
     }
+    HaCannotDisarm {
+        means: "High availability is active and to be disarmed for the change, and a host has no `ha-manager` that can.",
+        prevents: "The watchdogs would run while corosync stops, and reset hosts with their guests.",
+        act: "Upgrade pve-ha-manager to 5.1.3 or newer on the host that is named and restart its agent, or set `rollout.highAvailability: RequireIdle` and take the guests out of high availability for the change."
+    }
     QuorumOptionsNotSupported {
         means: "The file's quorum section has options besides the provider, and the change touches votes or members.",
         prevents: "With two_node, a device or expected_votes the majority is another one than the one that was proved.",

@@ -91,6 +91,8 @@ pub enum Blocker {
     NoSpareLink,
     /// The spec wants another id for a member.
     NodeIdChangeNotSupported,
+    /// High availability has to be disarmed, and a host's `ha-manager` cannot.
+    HaCannotDisarm,
     /// The file's `quorum` section says more than the vote arithmetic here covers.
     QuorumOptionsNotSupported,
 }
@@ -139,6 +141,7 @@ impl Blocker {
             | Self::AddressAmbiguous
             | Self::AddressNotOnHost
             | Self::VersionExhausted
+            | Self::HaCannotDisarm
             | Self::QuorumOptionsNotSupported => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken

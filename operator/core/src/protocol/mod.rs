@@ -43,6 +43,14 @@
 //! well: an error says nothing of the rename, and "parent" may be a host's old view. The higher number
 //! then fences a late rename: inside the lock a writer compares the file with its parent.
 //!
+//! # Who is away on purpose
+//!
+//! In a `Start` stage a joining host comes, in a `Restart` stage a member goes and comes again. Neither
+//! votes: the group has to be able to decide without it. A joiner acts by itself. A member that restarts
+//! prepares with the group, which does not begin without it, and goes only when the vote to begin is
+//! won: it hears nothing while it is away, and a group that gave up would be one host short for nothing.
+//! Its leaving is no loss; when it does not hold in time, both sides go back to the same text.
+//!
 //! # Without quorum
 //!
 //! Ten seconds after the deadline a host without quorum votes to undo and puts the back text on its
@@ -71,11 +79,11 @@ pub struct Setup {
     pub me: NodeId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// `Write` or `Start`; a `Local` stage has no use for a machine.
+    /// `Write`, `Start` or `Restart`; a `Local` stage has no use for a machine.
     pub course: Course,
     /// The members that prepare, vote and confirm. Never empty.
     pub group: BTreeSet<NodeId>,
-    /// Hosts that become members in this stage and confirm, but do not vote.
+    /// Hosts that start corosync in this stage and confirm, but do not vote.
     pub joining: BTreeSet<NodeId>,
     /// What people call the hosts; one without a name is `host` and its number.
     pub names: BTreeMap<NodeId, HostName>,

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Setup;
 use super::message::{Message, Phase};
+use crate::change::Course;
 use crate::ids::NodeId;
 
 /// What one host said last.
@@ -20,12 +22,17 @@ struct Standing {
 pub(super) struct Tally {
     group: BTreeSet<NodeId>,
     joining: BTreeSet<NodeId>,
+    /// The hosts of `joining` that are members, and prepare with the group.
+    restarting: BTreeSet<NodeId>,
     heard: BTreeMap<NodeId, Standing>,
 }
 
 impl Tally {
-    pub(super) fn new(group: BTreeSet<NodeId>, joining: BTreeSet<NodeId>) -> Self {
-        Self { group, joining, heard: BTreeMap::new() }
+    pub(super) fn new(setup: &Setup) -> Self {
+        let (group, joining) = (setup.group.clone(), setup.joining.clone());
+        let restarts = setup.course == Course::Restart;
+        let restarting = if restarts { joining.clone() } else { BTreeSet::new() };
+        Self { group, joining, restarting, heard: BTreeMap::new() }
     }
 
     /// Takes a message in; strangers are not counted.
@@ -71,7 +78,16 @@ impl Tally {
     /// The stage never begins.
     pub(super) fn never_begins(&self) -> bool {
         let gave_up = self.votes(|phase| matches!(phase, Phase::GaveUp { .. }));
-        2 * gave_up >= self.group.len() || self.any(|p| matches!(p, Phase::Unwritten { .. }))
+        2 * gave_up >= self.group.len()
+            || self.any(|p| matches!(p, Phase::Unwritten { .. }))
+            || self.stays_up().is_some()
+    }
+
+    /// Why a host that was to restart does not, in its own words. Nobody has gone then, since all
+    /// wait until it is prepared.
+    pub(super) fn stays_up(&self) -> Option<&str> {
+        let phases = self.restarting.iter().filter_map(|id| self.heard.get(id)).map(|s| &s.phase);
+        phases.into_iter().find(|p| matches!(p, Phase::Unwritten { .. })).map(Phase::sentence)
     }
 
     /// The stage stays.
@@ -98,11 +114,11 @@ impl Tally {
         self.group.iter().chain(&self.joining).all(held)
     }
 
-    /// The first voter not heard to be prepared.
+    /// The first host not heard to be prepared, of those that all wait for.
     pub(super) fn unprepared(&self) -> Option<NodeId> {
         let prepared =
             |id: &NodeId| self.heard.get(id).is_some_and(|s| s.prepared_writable.is_some());
-        self.group.iter().copied().find(|id| !prepared(id))
+        self.group.iter().chain(&self.restarting).copied().find(|id| !prepared(id))
     }
 
     /// The lowest id that was writable when it prepared. Means something once all are prepared.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::storage::{File, Text};
 use super::world::{id, kind};
 use pvecm_core::ids::NodeId;
-use pvecm_core::protocol::{Message, Outcome, Record};
+use pvecm_core::protocol::{Message, Outcome, Phase, Record};
 
 use crate::votes::Votes;
 
@@ -13,6 +13,8 @@ use crate::votes::Votes;
 #[derive(Debug)]
 pub(super) struct Checks {
     voters: usize,
+    /// The host beyond the voters is a member that all wait for.
+    restarts: bool,
     pub(super) broken: Option<String>,
     pub(super) outcomes: BTreeMap<NodeId, Outcome>,
     votes: Votes,
@@ -21,9 +23,10 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(voters: usize) -> Self {
+    pub(super) fn new(voters: usize, restarts: bool) -> Self {
         Self {
             voters,
+            restarts,
             broken: None,
             outcomes: BTreeMap::new(),
             votes: Votes::new(voters),
@@ -49,6 +52,9 @@ impl Checks {
             if let Err(why) = self.votes.cast(at, before, &now.phase) {
                 self.fail(why.to_owned());
             }
+        } else if self.restarts && before.is_none() && matches!(now.phase, Phase::Unwritten { .. })
+        {
+            self.votes.refuse();
         }
     }
 

@@ -57,7 +57,23 @@ impl World {
         self.checks.done(at, outcome);
     }
 
+    /// Out of its ring and, unless it is broken, a member again as soon as the others hear it.
+    pub(super) fn restart(&mut self, at: usize) {
+        let ring = self.hosts[at].ring;
+        self.hosts[at].restarted = true;
+        self.hosts[at].member = !self.traits.joiner_broken;
+        self.hosts[at].inbox.clear();
+        self.leave(at, ring);
+        self.reform();
+    }
+
     pub(super) fn undo(&mut self, at: usize) {
+        if self.traits.course == Course::Restart {
+            self.traits.joiner_broken = false;
+            self.hosts[at].disk = File::BACK;
+            self.restart(at);
+            return self.event(at, Event::Undone(Ok(())));
+        }
         let ring = self.hosts[at].ring;
         self.hosts[at].member = false;
         self.hosts[at].inbox.clear();
@@ -80,10 +96,12 @@ impl World {
         let text = self.hosts[at].disk == File::NEW;
         let ring = self.hosts[at].ring;
         let all = self.hosts.iter().all(|host| host.up && host.member && host.ring == ring);
-        let start = self.traits.course == Course::Start;
+        let start = self.traits.course != Course::Write;
         // A text that cuts its hosts off is never seen to hold: the probes ask for every link.
         let lies = self.traits.cuts_off || self.traits.never_holds;
-        let holds = (text || start) && all && !lies;
+        let joiner = at >= self.traits.voters;
+        let late = joiner && self.traits.course == Course::Restart && !self.hosts[at].restarted;
+        let holds = (text || start) && all && !lies && !late;
         let flaky = !self.calm && self.dice.chance(200);
         let result = if holds && !flaky { Ok(()) } else { Err("not connected".to_owned()) };
         self.event(at, Event::Probes(result));

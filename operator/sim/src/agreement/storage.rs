@@ -45,7 +45,8 @@ impl World {
     pub(super) fn cut_off(&self, at: usize) -> bool {
         let disk = self.hosts[at].disk.text;
         let joiner = at >= self.traits.voters;
-        (self.traits.cuts_off && disk == Text::New) || (joiner && self.file.text == Text::Back)
+        let unlisted = self.traits.course == Course::Start && self.file.text == Text::Back;
+        (self.traits.cuts_off && disk == Text::New) || (joiner && unlisted)
     }
 
     pub(super) fn can_write(&self, at: usize) -> bool {
@@ -115,6 +116,7 @@ impl World {
             }
             Work::Write => self.start_write(job.host),
             Work::WriteBack { over_parent } => self.start_write_back(job.host, over_parent),
+            Work::Act if self.traits.course == Course::Restart => self.restart(job.host),
             Work::Act => {
                 self.hosts[job.host].member = !self.traits.joiner_broken;
                 self.reform();
@@ -125,7 +127,7 @@ impl World {
     }
 
     fn run_checks(&mut self, at: usize) {
-        let start = self.traits.course == Course::Start;
+        let start = self.traits.course != Course::Write;
         let expected = if start { Text::New } else { Text::Parent };
         let result = if self.traits.checks_fail == Some(at) {
             Err("no such address".to_owned())

@@ -33,6 +33,7 @@ pub(super) struct Agent {
 
 /// One machine with its disk, which outlives the agent.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what happened to it, each by itself")]
 pub(super) struct Host {
     pub(super) up: bool,
     /// corosync runs and the node list names it.
@@ -52,6 +53,8 @@ pub(super) struct Host {
     /// On the own disk and in the own corosync.
     pub(super) disk: File,
     pub(super) read_only: bool,
+    /// It was started anew in this attempt.
+    pub(super) restarted: bool,
 }
 
 /// What goes on beside the agents and ends later.
@@ -169,11 +172,16 @@ impl World {
         let mut dice = Dice::new(seed);
         let voters = 1 + dice.index(5);
         let start = dice.chance(250);
+        let restart = start && dice.chance(400);
         let file = if start { File::NEW } else { File::PARENT };
         let traits = Traits {
-            course: if start { Course::Start } else { Course::Write },
+            course: match (start, restart) {
+                (true, true) => Course::Restart,
+                (true, false) => Course::Start,
+                (false, _) => Course::Write,
+            },
             voters,
-            has_back: !start || dice.chance(700),
+            has_back: !start || restart || dice.chance(700),
             timeout: [2_000, 10_000][dice.index(2)],
             device: dice.chance(500),
             cuts_off: !start && dice.chance(150),
@@ -186,10 +194,11 @@ impl World {
             hurried: dice.chance(400),
             person: dice.chance(150),
         };
-        let hosts = (0..voters + usize::from(start)).map(|at| Host::new(at < voters, file));
+        let hosts =
+            (0..voters + usize::from(start)).map(|at| Host::new(restart || at < voters, file));
         Self {
             hosts: hosts.collect(),
-            checks: Checks::new(voters),
+            checks: Checks::new(voters, restart),
             dice,
             now: 1_000,
             jobs: Vec::new(),
@@ -315,7 +324,7 @@ impl World {
         }
         let texts: BTreeSet<Text> =
             self.hosts[..self.traits.voters].iter().map(|host| host.disk.text).collect();
-        let start = self.traits.course == Course::Start;
+        let start = self.traits.course != Course::Write;
         let back = |at| self.checks.outcomes.get(&id(at)).is_some_and(|o| kind(o) == "rolled back");
         let to_undo = !start || (self.traits.has_back && (0..self.traits.voters).any(back));
         let fits = |text: &Text| match kinds.first() {
@@ -363,6 +372,7 @@ impl Host {
             sees: file,
             disk: file,
             read_only: false,
+            restarted: false,
         }
     }
 }

@@ -14,10 +14,12 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pvecm_agent::host_ports::Host;
+use pvecm_agent::ledger::Ledger;
 use pvecm_agent::ports::{
     BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
-    LedgerStore, Machine, Network, Services, Unit, Workers,
+    HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
+use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
 use tokio::sync::oneshot;
@@ -48,6 +50,7 @@ impl Port {
         Host {
             corosync: own.clone(),
             cluster_files: own.clone(),
+            ha: own.clone(),
             disk: own.clone(),
             services: own.clone(),
             machine: own.clone(),
@@ -213,6 +216,19 @@ impl Services for Port {
     }
 }
 
+/// The simulated hosts are without high availability, as a host is whose LRM never ran.
+impl HighAvailability for Port {
+    fn files(&self) -> HaFiles {
+        HaFiles::default()
+    }
+    fn disarm(&self) -> BoxFuture<'_, Result<(), String>> {
+        async { Err("there is no ha-manager on this host".to_owned()) }.boxed()
+    }
+    fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.disarm()
+    }
+}
+
 impl Machine for Port {
     fn addresses(&self) -> Vec<CardAddress> {
         self.look(|world| {
@@ -280,8 +296,22 @@ impl LedgerStore for Port {
             world.note("ledger", self.at, String::new);
             let before = world.hosts[self.at].ledger.replace(bytes.to_vec());
             world.watch_ledger(self.at, before.as_deref(), bytes);
-            world.checks.host_wrote(self.at);
+            if !notes_a_start(before.as_deref(), bytes) {
+                world.checks.host_wrote(self.at);
+            }
         });
         Ok(())
     }
+}
+
+/// Whether a ledger differs by the daemon that was seen last alone: that is written once for each start,
+/// by an agent that was only just installed as well.
+fn notes_a_start(before: Option<&[u8]>, now: &[u8]) -> bool {
+    let read = |bytes: &[u8]| serde_json::from_slice::<Ledger>(bytes).ok();
+    let before = before.map_or_else(|| Some(Ledger::default()), read);
+    let (Some(mut before), Some(now)) = (before, read(now)) else { return false };
+    let start = |ledger: &Ledger| ledger.started.as_ref().map(|s| (s.boot_id.clone(), s.ticks));
+    let another = start(&before) != start(&now);
+    before.started.clone_from(&now.started);
+    another && before == now
 }

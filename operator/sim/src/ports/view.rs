@@ -46,6 +46,7 @@ impl World {
             members: daemon.members.iter().filter_map(member).collect(),
             local: Some(daemon.id),
             votes: Some(Votes { expected, total, needed }),
+            started: Some(daemon.started),
         })
     }
 }

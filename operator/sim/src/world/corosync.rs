@@ -41,6 +41,8 @@ pub struct Daemon {
     pub peers: BTreeMap<NodeId, (bool, u64)>,
     /// It is in the quorate part.
     pub quorate: bool,
+    /// Which daemon of the world it is.
+    pub started: u64,
     /// It was in a ring with others before: versions are compared once only (9.2).
     pub joined: bool,
     /// What it has yet to deliver, in order.
@@ -93,6 +95,7 @@ impl World {
             members: BTreeSet::from([at]),
             peers: BTreeMap::from([(id, (true, parsed.version))]),
             quorate: false,
+            started: self.rings,
             joined: false,
             inbox: VecDeque::new(),
             delivered: self.counter,

@@ -81,7 +81,8 @@ impl Parsed {
 /// cmap's names: nodes are counted, interfaces go by their link number.
 fn flatten(section: &SectionView<'_>, path: &str, values: &mut BTreeMap<String, String>) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    for (key, value) in section.keys() {
+    // The number of a link is in cmap's name for its interface, and nowhere else.
+    for (key, value) in section.keys().filter(|(key, _)| *key != b"linknumber") {
         values.insert(format!("{path}{}", text(key)), text(value.bytes));
     }
     let mut nodes = 0;

@@ -61,7 +61,7 @@ pub const BUGS: &[Bug] = &[
         name: "begins before all are prepared",
         edits: &[(
             TALLY,
-            "self.group.iter().copied().find(|id| !prepared(id))",
+            "self.group.iter().chain(&self.restarting).copied().find(|id| !prepared(id))",
             "{ let _ = prepared; None::<NodeId> }",
         )],
     },

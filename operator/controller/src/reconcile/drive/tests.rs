@@ -1,4 +1,5 @@
-use pvecm_core::change::Risk;
+use pvecm_core::change::Action;
+use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ConfigVersion, NodeId};
 use pvecm_core::observed::{AppliedStage, FileView};
 
@@ -61,12 +62,15 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
         running_version: Some(ConfigVersion(version)),
+        started_with: BTreeMap::new(),
         pmxcfs_writable: true,
         quorate: true,
         ring: Some("1.8".to_owned()),
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
         drift: Vec::new(),
+        ha: HaState::Absent,
+        can_disarm: false,
         applied,
     }
 }
@@ -272,4 +276,33 @@ fn a_change_from_a_restored_backup_ends_where_the_hosts_have_obeyed_a_newer_one(
     waits_for(&at(&change(1), &busy), "n2");
     let older = AppliedStage { change: ChangeNumber(8), ..applied(1, StageResult::Confirmed) };
     waits_for(&at(&change(1), &hosts(4, older)), "n1");
+}
+
+/// A change whose second stage restarts something, and hosts at the boundary before it; n2's watchdog is
+/// so.
+fn restarting(action: Option<Action>, ha: HaState) -> Next {
+    let mut change = change(1);
+    change.stages[1].risk = Risk::NodeRestart;
+    if let Some(action) = action {
+        let all = ["n1", "n2", "n3"].map(|name| (host(name), vec![action.clone()]));
+        change.stages[0] =
+            Stage { group: BTreeMap::new(), actions: all.into(), ..stage(4, Course::Local) };
+    }
+    let version = change.stages[0].config.version.0;
+    let mut hosts = hosts(version, Some(applied(1, StageResult::Confirmed)));
+    hosts.get_mut(&host("n2")).unwrap().ha = ha;
+    at(&change, &hosts)
+}
+
+#[test]
+fn a_stage_that_stalls_a_host_whose_watchdog_runs_waits_and_names_it() {
+    waits_for(&restarting(None, HaState::Active), "high availability is active on n2");
+    assert_eq!(restarting(None, HaState::Idle), Next::Release(2));
+}
+
+#[test]
+fn a_change_whose_disarming_was_undone_meanwhile_ends_and_is_planned_anew() {
+    let disarmed = |ha| restarting(Some(Action::DisarmHa {}), ha);
+    assert_eq!(disarmed(HaState::Disarmed), Next::Release(2));
+    ends(&disarmed(HaState::Active), Ending::Superseded);
 }

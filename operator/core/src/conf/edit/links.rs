@@ -25,10 +25,14 @@ pub fn add_link(
     if config.links().contains(&link) || config.interfaces.contains_key(&link) {
         return Err(EditError::LinkExists(link));
     }
-    if let Some(id) = addresses.keys().find(|id| config.node(**id).is_none()) {
+    check_addresses(&config, link, addresses)?;
+    // Every node has one: the others are nobody's.
+    let stranger = || addresses.keys().find(|id| config.node(**id).is_none());
+    if addresses.len() > config.nodes.len()
+        && let Some(id) = stranger()
+    {
         return Err(EditError::NoNode(*id));
     }
-    check_addresses(&config, link, addresses)?;
     let mut splices = Patch::default();
     let key = address_key(link);
     for (node, view) in node_views(document, &config)? {

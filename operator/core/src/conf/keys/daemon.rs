@@ -35,6 +35,10 @@ const TARGETS: &[Key] = &[
     Key::new("to_syslog", YES_NO, "yes", live("corosync.md 5.6")),
     Key::new("to_stderr", YES_NO, "yes", live("corosync.md 5.6")),
     Key::new("to_logfile", YES_NO, "no", live("corosync.md 5.6")),
+    // The old names of to_logfile and syslog_priority: in no manual page, checked and obeyed by 3.1.7,
+    // which only logs that they are obsolete.
+    Key::new("to_file", YES_NO, "what to_logfile says", live("corosync.md 5.6")),
+    Key::new("syslog_level", PRIORITY, "what syslog_priority says", live("corosync.md 5.6")),
     // A file that cannot be opened stops a start, to_logfile or not.
     Key::new("logfile", Kind::Text("a path"), "none", live("corosync.md 5.6")),
     Key::new("logfile_priority", PRIORITY, "info", live("corosync.md 5.6")),

@@ -59,7 +59,7 @@ static RRP_MODE_NEEDED: Code = Code {
     title: "Two rings without `rrp_mode`",
     explanation: "corosync 2 says `2 is too many configured interfaces for the rrp_mode setting \
                   none.` Two rings need `rrp_mode: passive`; `active` is experimental.",
-    source: "exec/totemconfig.c of 2.4.6, read, not measured; pve.md 10.10 G56",
+    source: "exec/totemconfig.c of 2.4.6, read, not measured",
 };
 static RRP_MODE_UNKNOWN: Code = Code {
     name: "rrp-mode-unknown",
@@ -71,7 +71,7 @@ static RRP_ACTIVE: Code = Code {
     name: "rrp-active",
     title: "`rrp_mode: active` is experimental",
     explanation: "The guides call it highly experimental and unsupported; passive is preferred.",
-    source: "pve.md 10.10 G58",
+    source: "corosync.conf(5) of 2.4.6",
 };
 static RING_OPTION: Code = Code {
     name: "ring-option",
@@ -104,7 +104,7 @@ static SECAUTH_OFF: Code = Code {
     title: "The cluster's traffic is in the clear",
     explanation: "corosync 2 encrypts with aes256 and sha1 unless the file says `secauth: off` or \
                   `crypto_cipher: none`.",
-    source: "exec/totemconfig.c of 2.4.6, read, not measured; pve.md 2.4",
+    source: "exec/totemconfig.c of 2.4.6, read, not measured",
 };
 
 /// The codes that only this reader has.

@@ -7,7 +7,7 @@ use super::report::{Report, quoted};
 use crate::conf::{Document, Problem, ProblemKind};
 use crate::text::lines;
 
-const MEASURED: &str = "measured on corosync 3.1.7; exec/coroparse.c:parse_section (pve.md 2.2)";
+const MEASURED: &str = "measured on corosync 3.1.7; exec/coroparse.c:parse_section";
 
 static LINE_TOO_LONG: Code = Code {
     name: "line-too-long",

@@ -1,7 +1,9 @@
 //! The text of new clusters, and what it must read back as.
 
 use super::{as_text, entry, formed, link, three_nodes};
-use crate::conf::{Cipher, ConfError, Config, Formation, Hash, LinkOptions, TotemOptions, form};
+use crate::conf::{
+    Cipher, ConfError, Config, Formation, Hash, LinkMode, LinkOptions, TotemOptions, form,
+};
 
 #[test]
 fn a_new_cluster_looks_as_proxmox_ve_writes_it() {
@@ -90,6 +92,7 @@ fn keys_of_totem_stand_where_proxmox_ve_sorts_them() {
     let totem = TotemOptions {
         token_millis: Some(2000),
         token_coefficient_millis: Some(300),
+        link_mode: Some(LinkMode::Active),
         mtu_bytes: Some(1400),
         cipher: Some(Cipher::Aes128),
         hash: Some(Hash::Sha256),

@@ -67,6 +67,7 @@ macro_rules! refuses {
     };
 }
 
+mod ha;
 // Below the macro that it uses.
 mod reloads;
 

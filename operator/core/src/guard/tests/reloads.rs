@@ -1,11 +1,11 @@
 //! Guards on what a reload does with links that move and with the keys of totem.
 
 use super::{adding, edited, rewrite, verdict};
-use crate::change::Probe;
-use crate::conf::{Cipher, Hash, edit};
+use crate::change::{Action, Probe, Risk, Stage};
+use crate::conf::{Cipher, Hash, LinkMode, edit};
 use crate::guard::Refusal;
 use crate::ids::NodeId;
-use crate::plan::tests::world::{World, id, link, moved};
+use crate::plan::tests::world::{World, host, id, link, moved};
 
 /// Three nodes whose only link goes to another network, by way of link 1.
 fn moving() -> World {
@@ -34,9 +34,16 @@ fn timing() -> World {
     world
 }
 
+/// Two nodes that get another link mode: the text, then for each a vote for the other, restart, back.
+fn restarting() -> World {
+    let mut world = World::running(2, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    world
+}
+
 #[test]
 fn moves_and_keys_as_the_planner_plans_them_are_proven() {
-    for world in [moving(), losing_zero(), encrypting(), timing()] {
+    for world in [moving(), losing_zero(), encrypting(), timing(), restarting()] {
         assert_eq!(verdict(&world, |_| ()), Ok(()));
     }
 }
@@ -106,7 +113,7 @@ fn encryption_that_vanishes_or_is_another_one_than_wanted_is_refused() {
 #[test]
 fn a_token_timeout_that_shrinks_with_link_0_or_unasked_is_refused() {
     let refusal = Refusal::TokenShrinks { stage: 1, from_millis: 3125, to_millis: 3000 };
-    let with_zero = |stages: &mut Vec<crate::change::Stage>| {
+    let with_zero = |stages: &mut Vec<Stage>| {
         rewrite(&mut stages[0].config, |text| text.replace("  token: 3125\n", ""));
     };
     assert_eq!(verdict(&losing_zero(), with_zero), Err(refusal.clone()));
@@ -136,5 +143,92 @@ fn a_token_timeout_that_is_held_is_proven_by_what_is_in_force() {
     refuses!(losing_zero(), Refusal::Unproven { stage: 1, .. }, |stages| {
         let token = |probe: &Probe| matches!(probe, Probe::RunningValue { key, .. } if key == "runtime.config.totem.token");
         stages[0].probes.retain(|probe| !token(probe));
+    });
+}
+
+#[test]
+fn a_restart_that_leaves_the_others_with_half_the_votes_is_refused() {
+    refuses!(restarting(), Refusal::NotQuorate { stage: 2, present: 1, expected: 2 }, |stages| {
+        stages.remove(1);
+        stages.truncate(2);
+        let text = stages[0].config.clone();
+        stages[1].config = text;
+        edited(stages[1].back.as_mut().unwrap(), |text| edit::set_votes(text, id(2), 1).unwrap());
+    });
+}
+
+#[test]
+fn a_restart_whose_undoing_takes_the_lent_vote_away_is_refused() {
+    refuses!(restarting(), Refusal::WrongWayBack { stage: 3 }, |stages| {
+        edited(stages[2].back.as_mut().unwrap(), |text| edit::set_votes(text, id(2), 1).unwrap());
+    });
+    refuses!(restarting(), Refusal::NoWayBack { stage: 3 }, |stages| stages[2].back = None);
+}
+
+#[test]
+fn restarts_where_the_file_changes_what_a_majority_is_are_refused() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    let plan = crate::plan::plan(&world.desired, &world.observed).plan.unwrap();
+    world.rewrite(|text| text.replace("votequorum\n", "votequorum\n  two_node: 1\n"));
+    assert!(crate::plan::plan(&world.desired, &world.observed).plan.is_none());
+    let mut plan = plan;
+    let file = world.host(1).pmxcfs_file.clone().unwrap();
+    plan.parent.as_mut().unwrap().digest = file.digest;
+    for text in
+        plan.stages.iter_mut().flat_map(|s| [Some(&mut s.config), s.back.as_mut()]).flatten()
+    {
+        rewrite(text, |text| text.replace("votequorum\n", "votequorum\n  two_node: 1\n"));
+    }
+    let verdict = crate::guard::guard(plan, &world.desired, &world.observed).map(drop);
+    assert_eq!(verdict, Err(Refusal::ArithmeticUnknown { stage: 2 }));
+}
+
+#[test]
+fn a_member_that_would_keep_the_old_value_of_a_key_that_reloads_ignore_is_refused() {
+    let missing = Refusal::RestartMissing { stage: 1, node: id(2) };
+    assert_eq!(verdict(&restarting(), |stages| stages.truncate(4)), Err(missing));
+}
+
+#[test]
+fn a_restart_that_calls_itself_live_is_refused() {
+    refuses!(restarting(), Refusal::RiskHidden { stage: 3 }, |stages| {
+        stages[2].risk = Risk::Live;
+    });
+}
+
+#[test]
+fn a_restart_that_is_not_seen_to_have_happened_is_refused() {
+    let started = |probe: &Probe| matches!(probe, Probe::StartedWith { .. });
+    refuses!(restarting(), Refusal::Unproven { stage: 3, .. }, |stages| {
+        stages[2].probes.retain(|probe| !started(probe));
+    });
+}
+
+#[test]
+fn a_restart_beside_its_stage_or_of_more_than_one_host_is_refused() {
+    let restart = || vec![Action::RestartCorosync {}];
+    let misplaced = |stage: usize, spoil: fn(&mut Stage)| {
+        let seen = verdict(&restarting(), |stages| spoil(&mut stages[stage - 1]));
+        assert!(
+            matches!(seen, Err(Refusal::ActionMisplaced { .. } | Refusal::WrongGroup { .. })),
+            "{seen:?}"
+        );
+    };
+    misplaced(3, |stage| _ = stage.actions.insert(host(2), vec![Action::RestartCorosync {}]));
+    misplaced(3, |stage| _ = stage.joining.insert(id(2), host(2)));
+    let seen = verdict(&restarting(), |stages| {
+        stages[1].actions.insert(host(1), restart());
+    });
+    assert_eq!(seen, Err(Refusal::ActionMisplaced { stage: 2, host: host(1) }));
+}
+
+#[test]
+fn a_restart_whose_way_back_has_a_number_that_was_used_is_refused() {
+    refuses!(restarting(), Refusal::VersionNotAbove { stage: 3, .. }, |stages| {
+        let version = stages[2].config.version;
+        let back = stages[2].back.as_mut().unwrap();
+        edited(back, |text| edit::set_version(text, version).unwrap());
+        back.version = version;
     });
 }

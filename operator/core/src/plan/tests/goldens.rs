@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::world::{World, id, link, moved, read, wanted_link};
 use crate::change::Plan;
-use crate::conf::{Cipher, Compression, Hash, TotemOptions};
+use crate::conf::{Cipher, Compression, Hash, LINK_MODE, LinkMode, TotemOptions};
 use crate::guard::guard;
 use crate::plan::{Blocker, State, plan};
 
@@ -318,4 +318,55 @@ fn a_paused_member_blocks_changes_but_not_rest() {
     world.desired.links.push(wanted_link(1, None));
     let planned = plan(&world.desired, &world.observed);
     assert_eq!(planned.report.state, State::Blocked(Blocker::HostPaused));
+}
+
+#[test]
+fn a_link_mode_is_written_and_then_taken_by_restarts_host_by_host() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::RoundRobin);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn in_a_cluster_of_two_each_restart_lends_the_other_one_a_vote() {
+    let mut world = World::running(2, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn only_hosts_whose_daemon_was_started_with_another_link_mode_restart() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::Passive);
+    settles(&world);
+    let started = [(LINK_MODE.to_owned(), "active".to_owned())].into();
+    world.host(2).started_with = started;
+    let shown = round(&mut world);
+    assert!(shown.contains("in one stage") && shown.contains("Restart corosync on n2"), "{shown}");
+    settles(&world);
+}
+
+#[test]
+fn a_node_that_is_alone_is_not_restarted_before_another_one_joins() {
+    let mut world = World::running(1, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    let shown = round(&mut world);
+    assert!(shown.contains("in one stage") && !shown.contains("Restart"), "{shown}");
+    settles(&world);
+}
+
+#[test]
+fn what_restarts_comes_last_and_more_hosts_than_a_plan_holds_are_the_next_ones() {
+    let mut world = World::running(20, &[0]);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    world.node(1).votes = Some(2);
+    let votes = round(&mut world);
+    assert!(votes.contains("later: [\"set link_mode active and restart corosync\"]"), "{votes}");
+    let first = round(&mut world);
+    assert!(first.contains("in 17 stages"), "{first}");
+    let second = round(&mut world);
+    assert!(second.contains("in 4 stages"), "{second}");
+    settles(&world);
 }

@@ -3,5 +3,6 @@
 mod blockers;
 mod drift;
 mod goldens;
+mod ha;
 mod properties;
 pub(crate) mod world;

@@ -3,8 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Action, ConfText, Course, Plan, Stage};
-use crate::conf::{Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form};
-use crate::desired::{Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, MaxRisk, Rollout};
+use crate::conf::{
+    Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form, values_at_start,
+};
+use crate::desired::{
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+};
+use crate::ha::HaState;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 use crate::quorum::{expected, is_quorate};
@@ -50,6 +55,7 @@ impl World {
             rollout: Rollout {
                 approval: Approval::Automatic,
                 max_risk: MaxRisk::Live,
+                high_availability: HighAvailability::RequireIdle,
                 confirm_timeout_secs: 30,
                 drift: Drift::Correct,
                 paused: false,
@@ -124,9 +130,18 @@ impl World {
             Course::Local => return,
             Course::Write => self.reload(&stage.config),
             Course::Start => {}
+            Course::Restart => self.restart(stage),
         }
         stays_quorate(&stage.config, &up);
         self.in_force(&stage.config, &up);
+    }
+
+    /// The host that restarts takes the keys that a reload does not change.
+    fn restart(&mut self, stage: &Stage) {
+        let started = values_at_start(&read(&stage.config));
+        for host in stage.joining.values() {
+            self.observed.hosts.get_mut(host).unwrap().started_with.clone_from(&started);
+        }
     }
 
     /// What corosync makes of a text over the one that runs: it refuses another address of a link that
@@ -191,6 +206,9 @@ impl World {
             let file = Some(FileView::from(conf));
             (host.pmxcfs_file, host.disk_file) = (file.clone(), file);
             host.running_version = Some(conf.version);
+            if host.started_with.is_empty() {
+                host.started_with = values_at_start(&read(conf));
+            }
             (host.quorate, host.pmxcfs_writable) = (true, true);
             host.members.clone_from(up);
             host.ring = Some(format!("1.{}", up.len()));
@@ -227,12 +245,15 @@ fn empty_host(number: u32) -> HostView {
         pmxcfs_file: None,
         disk_file: None,
         running_version: None,
+        started_with: BTreeMap::new(),
         pmxcfs_writable: true,
         quorate: false,
         ring: None,
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
         drift: Vec::new(),
+        ha: HaState::Absent,
+        can_disarm: false,
         applied: None,
     }
 }

@@ -3,6 +3,7 @@
 use super::message::{Message, Phase, Record};
 use super::tally::{Tally, has_gone};
 use super::{Effect, Event, InForce, Outcome, Setup, View};
+use crate::change::Course;
 use crate::ids::NodeId;
 
 mod steps;
@@ -60,7 +61,7 @@ impl Machine {
         let recovered = setup.recovered.clone();
         let mut machine = Self {
             phase: recovered.as_ref().map(|record| record.phase.clone()),
-            tally: Tally::new(setup.group.clone(), setup.joining.clone()),
+            tally: Tally::new(&setup),
             view: View::default(),
             now: now_ms,
             prepared_at: now_ms,
@@ -191,7 +192,8 @@ impl Machine {
                 let sentence = format!("{}: {why}", self.me());
                 self.finish(&Phase::Unwritten { sentence });
             }
-            Ok(()) if self.votes() => {
+            // A member that restarts goes when the group has: until then it can still stay up.
+            Ok(()) if self.votes() || self.setup.course == Course::Restart => {
                 self.prepared_at = self.now;
                 self.enter(Phase::Prepared { writable: self.view.writable });
             }

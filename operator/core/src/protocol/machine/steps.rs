@@ -41,7 +41,8 @@ impl Machine {
     fn adopt(&mut self) -> bool {
         if self.tally.never_begins() {
             let no = |p: &Phase| matches!(p, Phase::GaveUp { .. } | Phase::Unwritten { .. });
-            let sentence = self.tally.reason(no).unwrap_or_default().to_owned();
+            let reason = self.tally.reason(no).or(self.tally.stays_up());
+            let sentence = reason.unwrap_or_default().to_owned();
             self.finish(&Phase::Unwritten { sentence });
         } else if self.tally.stays() {
             self.finish(&Phase::Confirmed);

@@ -87,6 +87,9 @@ impl Machine {
         let no = self.tally.undone() || self.tally.never_begins();
         let member = self.view.quorate && self.view.members.contains(&self.setup.me);
         let undoing = self.phase.as_ref().is_some_and(is_against);
+        if matches!(self.phase, Some(Phase::Prepared { .. })) {
+            return self.step_restarting();
+        }
         if self.tally.stays() && !undoing {
             self.finish(&Phase::Confirmed);
         } else if undoing || self.phase.is_none() {
@@ -97,6 +100,21 @@ impl Machine {
             let sentence = "not a quorate member in time".to_owned();
             self.enter(Phase::RollingBack { sentence });
             self.undo();
+        }
+    }
+
+    /// A member that is to restart and has not: it goes only when the group is sure to be prepared,
+    /// because nobody can tell it anything while it is away.
+    fn step_restarting(&mut self) {
+        let no = |p: &Phase| matches!(p, Phase::GaveUp { .. } | Phase::Unwritten { .. });
+        if self.tally.never_begins() {
+            let sentence = self.tally.reason(no).unwrap_or_default().to_owned();
+            self.finish(&Phase::Unwritten { sentence });
+        } else if self.tally.undone() {
+            let sentence = self.tally.reason(is_against).unwrap_or_default().to_owned();
+            self.finish(&Phase::RolledBack { sentence });
+        } else if self.tally.begins() && self.view.quorate && !self.tally.any(is_against) {
+            self.go();
         }
     }
 

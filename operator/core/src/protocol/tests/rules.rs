@@ -271,6 +271,69 @@ fn a_joiner_that_holds_is_confirmed_by_the_votes_of_the_group() {
     assert!(!bench.did(&Effect::Undo));
 }
 
+fn restart_stage(me: u32) -> Setup {
+    Setup { course: Course::Restart, ..start_stage(me) }
+}
+
+#[test]
+fn a_member_restarts_only_when_the_group_has_voted_to_be_without_it() {
+    let mut bench = Bench::start(restart_stage(3));
+    bench.on(Event::View(view(1..=3, true)));
+    bench.on(Event::Checks(Ok(())));
+    assert_eq!(bench.phase(), Phase::Prepared { writable: true });
+    (1..=2).for_each(|from| bench.hear(from, Phase::Prepared { writable: true }));
+    bench.hear(1, Phase::Going);
+    assert!(!bench.did(&Effect::Act), "one vote of two decides nothing");
+    bench.hear(2, Phase::Going);
+    assert!(bench.did(&Effect::Act));
+    assert_eq!(bench.phase(), Phase::Going);
+}
+
+#[test]
+fn the_group_does_not_begin_before_the_member_that_restarts_is_prepared() {
+    let mut bench = Bench::start(restart_stage(1));
+    bench.on(Event::Checks(Ok(())));
+    (1..=2).for_each(|from| bench.hear(from, Phase::Prepared { writable: true }));
+    assert_eq!(bench.phase(), Phase::Prepared { writable: true });
+    bench.hear(3, Phase::Prepared { writable: true });
+    assert_eq!(bench.phase(), Phase::Going);
+}
+
+#[test]
+fn a_member_that_cannot_restart_ends_the_stage_before_anybody_begins() {
+    let mut bench = Bench::start(restart_stage(1));
+    bench.on(Event::Checks(Ok(())));
+    (1..=2).for_each(|from| bench.hear(from, Phase::Prepared { writable: true }));
+    let sentence = "host 3: another file".to_owned();
+    bench.hear(3, Phase::Unwritten { sentence: sentence.clone() });
+    assert_eq!(bench.outcome(), Some(Outcome::Refused(sentence)));
+}
+
+#[test]
+fn a_member_that_restarts_is_no_loss_and_another_one_that_goes_is() {
+    let mut bench = Bench::start(restart_stage(1));
+    bench.on(Event::View(view(1..=3, true)));
+    bench.on(Event::Checks(Ok(())));
+    (1..=3).for_each(|from| bench.hear(from, Phase::Prepared { writable: true }));
+    bench.on(Event::View(view(1..=2, true)));
+    assert_eq!(bench.phase(), Phase::Going);
+    bench.on(Event::View(view([1, 3], true)));
+    assert!(matches!(bench.phase(), Phase::RollingBack { .. }));
+}
+
+#[test]
+fn a_member_whose_group_gave_up_or_went_back_does_not_restart() {
+    for no in [Phase::GaveUp { sentence: "late".to_owned() }, undo()] {
+        let mut bench = Bench::start(restart_stage(3));
+        bench.on(Event::View(view(1..=3, true)));
+        bench.on(Event::Checks(Ok(())));
+        bench.hear(1, no.clone());
+        bench.hear(2, no);
+        assert!(bench.outcome().is_some());
+        assert!(!bench.did(&Effect::Act) && !bench.did(&Effect::Undo));
+    }
+}
+
 #[test]
 fn words_of_a_stranger_and_of_another_attempt_count_for_nothing() {
     let mut bench = Bench::start(Setup { group: BTreeSet::from([id(1), id(2)]), ..setup(1, 2) });

@@ -9,7 +9,7 @@ static CIPHER_WITHOUT_HASH: Code = Code {
     title: "A cipher without a hash",
     explanation: "corosync says `crypto_cipher requires crypto_hash with value other than none` \
                   and does not start.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static CRYPTO_NEEDS_KNET: Code = Code {
     name: "crypto-needs-knet",
@@ -17,7 +17,7 @@ static CRYPTO_NEEDS_KNET: Code = Code {
     explanation: "corosync says `crypto_cipher & crypto_hash are only valid for the Knet \
                   transport.` and does not start. udp and udpu are always in the clear; `secauth: \
                   on` of a corosync 2 file counts as well.",
-    source: "measured on corosync 3.1.7 (corosync.md 11)",
+    source: "measured on corosync 3.1.7",
 };
 static KEY_TOO_SHORT: Code = Code {
     name: "key-too-short",
@@ -34,7 +34,7 @@ static UNENCRYPTED: Code = Code {
                   `crypto_hash` say so; corosync 2 did by default. Anybody in the network can then \
                   take part in the cluster and write /etc/pve. The next corosync refuses such a \
                   file.",
-    source: "corosync.md 5.6, pve.md 2.4",
+    source: "corosync.conf(5); measured on corosync 3.1.7",
 };
 
 pub(super) static CODES: &[&Code] =

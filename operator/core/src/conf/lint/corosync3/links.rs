@@ -16,7 +16,7 @@ static ONE_LINK_ONLY: Code = Code {
     title: "udp and udpu have one link",
     explanation: "corosync says `N is too many configured interfaces for non-Knet transport.` The \
                   redundant rings of corosync 2 are gone: several links need knet.",
-    source: "measured on corosync 3.1.7 (corosync.md 11)",
+    source: "measured on corosync 3.1.7",
 };
 static KNET_ONLY_OPTION: Code = Code {
     name: "knet-only-option",
@@ -63,7 +63,7 @@ static ZERO_PRIORITY: Code = Code {
     explanation: "The link with the higher number is preferred; corosync makes 1 of 0, so 0 does \
                   not put a link behind one of priority 1, nor behind one without. Proxmox VE \
                   drops it.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.3; pve.md 0.4)",
+    source: "measured on corosync 3.1.7; src/PVE/Corosync.pm of pve-cluster 9.1.6",
 };
 
 pub(super) static CODES: &[&Code] = &[

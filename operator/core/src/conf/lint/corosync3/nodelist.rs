@@ -16,7 +16,7 @@ static NODELIST_EMPTY: Code = Code {
                   host`. A reload takes such a file with success: it removes every link, 7 s later \
                   all nodes are alone and no reload can repair that. `bindnetaddr` without a \
                   nodelist worked in corosync 2 alone.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.1, 11)",
+    source: "measured on corosync 3.1.7",
 };
 static NO_LINKS: Code = Code {
     name: "no-links",
@@ -37,7 +37,7 @@ static NODE_UNFINDABLE: Code = Code {
     title: "A node cannot find itself in the list",
     explanation: "corosync finds its own entry by `name` (the host name) or by `ring0_addr`. A \
                   node with neither says `No valid name found for local host` and does not start.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1); exec/totemconfig.c:find_local_node",
+    source: "measured on corosync 3.1.7; exec/totemconfig.c:find_local_node",
 };
 static NODEID_MISSING: Code = Code {
     name: "nodeid-missing",
@@ -46,14 +46,14 @@ static NODEID_MISSING: Code = Code {
                   'A'`, or `... for the local node`. With udp and udpu an id is made of an IPv4 \
                   address; for IPv6 it says `An IPV6 network requires that a node ID be \
                   specified`.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static NODEID_TOO_LARGE: Code = Code {
     name: "nodeid-too-large",
     title: "A `nodeid` is above 65535",
     explanation: "corosync says `Knet requires nodeid to be less than 65536 for address 'A'`. Only \
                   udp and udpu, and corosync 2, take 32 bits.",
-    source: "measured on corosync 3.1.7 (pve.md 2.8)",
+    source: "measured on corosync 3.1.7",
 };
 static NODEID_TWICE: Code = Code {
     name: "nodeid-twice",
@@ -62,7 +62,7 @@ static NODEID_TWICE: Code = Code {
                   reload does not look. With more than ten nodes the check at start stops early, \
                   because it walks the places as text (0, 1, 10, 2, ...): some pairs pass, and the \
                   second node's packets are rejected.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.1, 9.1); \
+    source: "measured on corosync 3.1.7; \
              exec/totemconfig.c:check_for_duplicate_nodeids",
 };
 static NAMES_NEEDED: Code = Code {
@@ -70,7 +70,7 @@ static NAMES_NEEDED: Code = Code {
     title: "A node has no `name`, and there is more than one link",
     explanation: "corosync says `for a multi-link configuration, all nodes must have a 'name' \
                   attribute`.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static NAME_TWICE: Code = Code {
     name: "name-twice",
@@ -78,7 +78,7 @@ static NAME_TWICE: Code = Code {
     explanation: "corosync takes the file; a host of that name takes the first entry for its own, \
                   so the second machine runs under the first one's id and is rejected. Proxmox VE \
                   keeps only the last of them.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1); pve.md 2.1",
+    source: "measured on corosync 3.1.7; src/PVE/Corosync.pm of pve-cluster 9.1.6",
 };
 static LINKS_UNEVEN: Code = Code {
     name: "links-uneven",
@@ -86,21 +86,21 @@ static LINKS_UNEVEN: Code = Code {
     explanation: "corosync says `Not all nodes have the same number of links` at start and at \
                   reload. An `interface` section of a link without addresses counts as a link as \
                   well.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.2, 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static NODE_WITHOUT_ADDRESS: Code = Code {
     name: "node-without-address",
     title: "A node has no address at all",
     explanation: "With one link corosync takes such a list. The others count the node's vote but \
                   never reach it, and the node itself does not start.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static LINK_TOO_HIGH: Code = Code {
     name: "link-too-high",
     title: "A link's number is above 7",
     explanation: "corosync says `interface ring number N is bigger than allowed maximum 7`. It has \
                   links 0 to 7.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static ADDRESS_UNUSABLE: Code = Code {
     name: "address-unusable",
@@ -108,7 +108,7 @@ static ADDRESS_UNUSABLE: Code = Code {
     explanation: "corosync says `failed to parse node address 'A'` (or `bindnet address`) and \
                   refuses the file. That holds for an address of the family that `ip_version` \
                   excludes, and for a value with a comment behind it.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static FAMILIES_MIXED: Code = Code {
     name: "families-mixed",
@@ -122,14 +122,14 @@ static ADDRESS_TWICE: Code = Code {
     title: "Two nodes have the same address",
     explanation: "corosync takes the file; one of the two is isolated without an error. `corosync \
                   -t` does not notice, and pvecm compares the texts alone.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.1, 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static LINKS_SHARE_ADDRESS: Code = Code {
     name: "links-share-address",
     title: "A node has the same address on two links",
     explanation: "It works, on two ports, but one broken network takes both links: there is no \
                   redundancy. While a cluster moves to other addresses that is intended.",
-    source: "measured on corosync 3.1.7 (corosync.md 6.1)",
+    source: "measured on corosync 3.1.7",
 };
 static ADDRESS_IS_NAME: Code = Code {
     name: "address-is-name",
@@ -137,7 +137,7 @@ static ADDRESS_IS_NAME: Code = Code {
     explanation: "corosync resolves it at start and at reload: a name that does not resolve on one \
                   host refuses the file there, and one that resolves elsewhere than before is an \
                   address change, which every node refuses. Write addresses.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.1, 5.2); pve.md 8, 9",
+    source: "measured on corosync 3.1.7; pve8to9 of pve-manager",
 };
 
 pub(super) static CODES: &[&Code] = &[

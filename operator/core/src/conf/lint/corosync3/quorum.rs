@@ -17,14 +17,14 @@ static NO_QUORUM_PROVIDER: Code = Code {
                   Proxmox VE cannot work. A reload of such a file takes the service away from a \
                   running node, and no reload brings it back: corosync on that node must be \
                   restarted.",
-    source: "measured on corosync 3.1.7 (corosync.md 1 item 11)",
+    source: "measured on corosync 3.1.7",
 };
 static PROVIDER_UNKNOWN: Code = Code {
     name: "provider-unknown",
     title: "The quorum provider does not exist",
     explanation: "corosync says `Invalid quorum provider` and does not start; `corosync -t` takes \
                   the file. A reload logs that the key cannot be changed and takes the rest.",
-    source: "measured on a real start of corosync 3.1.7; corosync.md 5.6, 9.1",
+    source: "measured on a real start of corosync 3.1.7",
 };
 static PRIORITY_INVALID: Code = Code {
     name: "system-priority",
@@ -50,7 +50,7 @@ static TWO_NODE_IGNORED: Code = Code {
     explanation: "The quorum stays that of all nodes, but `wait_for_all` comes along: after a cold \
                   start no guest starts before every node has been seen once. Beside \
                   `auto_tie_breaker` corosync turns it off.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.7); exec/votequorum.c",
+    source: "measured on corosync 3.1.7; exec/votequorum.c",
 };
 static TIE_BREAKER_OFF: Code = Code {
     name: "tie-breaker-off",
@@ -65,7 +65,7 @@ static EXPECTED_TOO_HIGH: Code = Code {
     explanation: "`expected_votes` overrides the sum of the nodelist. A reload that raises it \
                   above twice the votes that are there takes the quorum away at once, on every \
                   node, and reports success.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.7)",
+    source: "measured on corosync 3.1.7",
 };
 static EXPECTED_WRITTEN: Code = Code {
     name: "expected-votes-written",
@@ -73,14 +73,14 @@ static EXPECTED_WRITTEN: Code = Code {
     explanation: "corosync adds up the nodelist by itself. A number beside it goes stale when a \
                   node comes or goes. `pvecm expected` does not write it: what that sets is gone \
                   at the next reload.",
-    source: "pve.md 2.5, 5.3",
+    source: "votequorum(5); pvecm(1) of pve-cluster 9.1.6",
 };
 static VOTES_ALL_ZERO: Code = Code {
     name: "votes-zero",
     title: "A node has no vote",
     explanation: "corosync takes `quorum_votes: 0`; the node then counts for nothing when a \
                   majority is sought. pve8to9 warns about votes other than 1.",
-    source: "measured on corosync 3.1.7 (corosync.md 5.7); pve.md 8",
+    source: "measured on corosync 3.1.7; pve8to9 of pve-manager",
 };
 static FFSPLIT_VOTES: Code = Code {
     name: "ffsplit-votes",
@@ -90,21 +90,21 @@ static FFSPLIT_VOTES: Code = Code {
                   `50:50 split algorithm works only if quorum.device.votes configuration key is \
                   set to 1!`. The device's votes are expected and never cast: two nodes lose \
                   quorum when one stops. Neither a reload nor `corosync -t` notices.",
-    source: "measured with corosync 3.1.7 and corosync-qdevice 3.0.3 (corosync.md 8.2)",
+    source: "measured with corosync 3.1.7 and corosync-qdevice 3.0.3",
 };
 static FFSPLIT_NODE_VOTES: Code = Code {
     name: "ffsplit-node-votes",
     title: "ffsplit with a node whose votes are not 1",
     explanation: "corosync-qdevice ends with `50:50 split algorithm works only if ... Node N has M \
                   votes!` on every node; the device's vote is expected and never cast.",
-    source: "measured with corosync-qdevice 3.0.3 (corosync.md 5.8); pve.md 5.3",
+    source: "measured with corosync-qdevice 3.0.3; corosync-qdevice(8)",
 };
 static DEVICE_WITHOUT_MODEL: Code = Code {
     name: "device-without-model",
     title: "A device without a model is none",
     explanation: "corosync looks at `quorum.device` only when it has a `model`; corosync-qdevice \
                   says `Can't read quorum.device.model cmap key.` and ends.",
-    source: "corosync.md 8.1; exec/votequorum.c:votequorum_qdevice_is_configured",
+    source: "exec/votequorum.c:votequorum_qdevice_is_configured",
 };
 static DEVICE_WITHOUT_HOST: Code = Code {
     name: "device-without-host",
@@ -119,7 +119,7 @@ static DEVICE_ON_ODD: Code = Code {
     explanation: "With an even number a device can only help. With an odd one and `lms` it has one \
                   vote less than the nodes, and its host becomes a single point of failure: while \
                   it is down, no node may stop.",
-    source: "pve.md 10.11 G61",
+    source: "corosync-qdevice(8); the chapter on the external vote in Proxmox VE's administration guide",
 };
 
 pub(in super::super) static CODES: &[&Code] = &[

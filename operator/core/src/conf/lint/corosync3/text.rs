@@ -12,7 +12,7 @@ use crate::conf::keys::{self, Kind, Standing};
 use crate::conf::lint::Code;
 use crate::conf::lint::report::Report;
 
-const PARSER: &str = "measured on corosync 3.1.7 (pve.md 2.2)";
+const PARSER: &str = "measured on corosync 3.1.7";
 
 static COMMENT_IN_VALUE: Code = Code {
     name: "comment-in-value",
@@ -21,7 +21,7 @@ static COMMENT_IN_VALUE: Code = Code {
                   the value `on # x`, which is not `on`: the cluster runs unencrypted, while \
                   Proxmox VE, which strips the comment, shows it encrypted. Put comments on lines \
                   of their own.",
-    source: "measured on corosync 3.1.7 (pve.md 0.6, 2.2)",
+    source: "measured on corosync 3.1.7",
 };
 static KEY_TWICE: Code = Code {
     name: "key-twice",
@@ -43,20 +43,20 @@ static NODELIST_TWICE: Code = Code {
     explanation: "corosync numbers the nodes of a second `nodelist` from 0 again: its first node \
                   takes the place, and the keys, of the first list's first node. Nodes are lost or \
                   mixed without a message.",
-    source: "measured on corosync 3.1.7 (pve.md 2.2)",
+    source: "measured on corosync 3.1.7",
 };
 static INTERFACE_TWICE: Code = Code {
     name: "interface-twice",
     title: "Two interface sections speak of one link",
     explanation: "Their keys are merged, the last wins. Sections with a `ringnumber`, or without \
                   `linknumber`, all speak of link 0.",
-    source: "measured on corosync 3.1.7 (corosync.md 11)",
+    source: "measured on corosync 3.1.7",
 };
 static INTERFACE_WITHOUT_LINK: Code = Code {
     name: "interface-without-link",
     title: "An interface section does not say for which link it is",
     explanation: "corosync 3 takes it for link 0. Proxmox VE keeps it under an empty name.",
-    source: "measured on corosync 3.1.7 (pve.md 2.1, 2.2)",
+    source: "measured on corosync 3.1.7; src/PVE/Corosync.pm (parse_conf)",
 };
 static RINGNUMBER_IGNORED: Code = Code {
     name: "ringnumber-ignored",
@@ -64,35 +64,35 @@ static RINGNUMBER_IGNORED: Code = Code {
     explanation: "corosync 3 does not know `ringnumber`: every such interface section is one of \
                   link 0, and what was meant for ring 1 lands there. Proxmox VE shows it under \
                   ring 1.",
-    source: "measured on corosync 3.1.7 (corosync.md 11)",
+    source: "measured on corosync 3.1.7",
 };
 static LINK_ADDR_IGNORED: Code = Code {
     name: "link-addr-ignored",
     title: "`linkN_addr` is no address to corosync",
     explanation: "Proxmox VE takes `linkN_addr` for `ringN_addr`; corosync stores it and does not \
                   look at it.",
-    source: "pve.md 1.1; exec/totemconfig.c of 3.1.7",
+    source: "src/PVE/Corosync.pm of pve-cluster 9.1.6; exec/totemconfig.c of 3.1.7",
 };
 static UNKNOWN_KEY: Code = Code {
     name: "unknown-key",
     title: "A key that corosync does not know",
     explanation: "corosync stores any key and says nothing. A misspelt one leaves the default in \
                   force: `tokn: 10000` changes nothing.",
-    source: "measured on corosync 3.1.7 (corosync.md 4)",
+    source: "measured on corosync 3.1.7",
 };
 static UNKNOWN_SECTION: Code = Code {
     name: "unknown-section",
     title: "A section that corosync does not know",
     explanation: "corosync stores what is in it, looks at none of it and says nothing. A misspelt \
                   name leaves the defaults in force.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static STRAY_KEY: Code = Code {
     name: "stray-key",
     title: "A key outside of every section",
     explanation: "corosync stores it under its bare name, where nobody looks. Perhaps a brace \
                   closed the section too early.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static LEFTOVER: Code = Code {
     name: "leftover",
@@ -101,28 +101,28 @@ static LEFTOVER: Code = Code {
                   knet it takes the nodelist's address in place of `bindnetaddr` and ignores \
                   `mcastaddr` and `broadcast`. It logs `Please migrate config file to nodelist.` \
                   for some of them.",
-    source: "measured on corosync 3.1.7 (corosync.md 11)",
+    source: "measured on corosync 3.1.7",
 };
 static NOT_IN_COROSYNC_2: Code = Code {
     name: "not-in-corosync-2",
     title: "A key that corosync 2 does not know",
     explanation: "corosync 2 stores it and nobody reads it: `linknumber` leaves a section on ring \
                   0, the knet keys have no effect.",
-    source: "exec/coroparse.c of 2.4.6, read, not measured; pve.md 2.4",
+    source: "exec/coroparse.c of 2.4.6, read, not measured",
 };
 static VERSION_UNCHECKED: Code = Code {
     name: "version-unchecked",
     title: "No `config_version`, or 0",
     explanation: "0 turns off the check that keeps a node with a stale file out of the cluster, \
                   and pmxcfs spreads no file without a version.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.2); pve.md 3.3",
+    source: "measured on corosync 3.1.7; pmxcfs (dcdb.c) of pve-cluster 9.1.6",
 };
 static CLUSTER_NAMELESS: Code = Code {
     name: "cluster-nameless",
     title: "No `cluster_name`",
     explanation: "corosync 3 with knet takes that. Proxmox VE, corosync-qdevice and multicast need \
                   the name.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 
 pub(in super::super) static CODES: &[&Code] = &[

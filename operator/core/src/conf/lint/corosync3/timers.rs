@@ -2,6 +2,7 @@
 
 use super::Facts;
 use super::dialect::Dialect;
+use crate::conf::effective::{OLD_TOKEN_MILLIS, TOKEN_COEFFICIENT_MILLIS, TOKEN_MILLIS};
 use crate::conf::lint::Code;
 use crate::conf::lint::report::Report;
 
@@ -28,14 +29,14 @@ static TOKEN_SHORT: Code = Code {
     explanation: "corosync checks no more than 30 ms. With a short token every pause of a host (a \
                   backup, a migration, a busy switch) costs a membership change, and with HA a \
                   reset. 3000 ms is the default since 3.1.0, 1000 ms before.",
-    source: "measured on corosync 3.1.7 (corosync.md 4); pve.md 2.4",
+    source: "measured on corosync 3.1.7; corosync.conf(5)",
 };
 static TOKEN_WITHOUT_LINK_0: Code = Code {
     name: "token-without-link-0",
     title: "The token does not grow with the nodes",
     explanation: "`token_coefficient` counts the nodes that have a `ring0_addr`. Without link 0 it \
                   counts none: the token of 32 nodes is 3000 ms, not 22500 ms, without a message.",
-    source: "measured on corosync 3.1.7 (corosync.md 6.2, pve.md 2.6)",
+    source: "measured on corosync 3.1.7",
 };
 
 pub(in super::super) static CODES: &[&Code] =
@@ -100,7 +101,7 @@ fn judge_token(facts: &Facts<'_, '_>, (token, on_link_0): (u32, u32), report: &m
         );
         report.advises(&TOKEN_SHORT, line(facts, &["token", "token_coefficient"]), message);
     }
-    let coefficient = facts.stored.number("totem.token_coefficient").unwrap_or(650);
+    let coefficient = coefficient(facts);
     let nodes = facts.nodes.all.len();
     if on_link_0 == 0 && nodes > 2 && coefficient > 0 {
         let message = format!(
@@ -114,11 +115,16 @@ fn judge_token(facts: &Facts<'_, '_>, (token, on_link_0): (u32, u32), report: &m
 
 /// The token in ms that corosync works with.
 fn token(facts: &Facts<'_, '_>, nodes: u32) -> u32 {
-    let default = if facts.dialect == Dialect::Two { 1000 } else { 3000 };
+    let is_old = facts.dialect == Dialect::Two;
+    let default = if is_old { OLD_TOKEN_MILLIS } else { TOKEN_MILLIS };
     let token = set(facts, "token").unwrap_or(default);
-    let coefficient = facts.stored.number("totem.token_coefficient").unwrap_or(650);
-    let coefficient = u32::try_from(coefficient).unwrap_or(0);
+    let coefficient = u32::try_from(coefficient(facts)).unwrap_or(0);
     token.wrapping_add(nodes.saturating_sub(2).wrapping_mul(coefficient))
+}
+
+fn coefficient(facts: &Facts<'_, '_>) -> i128 {
+    let written = facts.stored.number("totem.token_coefficient");
+    written.unwrap_or(i128::from(TOKEN_COEFFICIENT_MILLIS))
 }
 
 /// A number of `totem` that is written and is not 0, which stands for the default.

@@ -15,7 +15,7 @@ static NOT_A_NUMBER: Code = Code {
                   \"V\" was given`. It takes decimal digits with an optional sign and nothing \
                   behind them: no unit, no `0x`, no comment. No node starts with such a file; a \
                   running one keeps its old configuration, and only its own log says so.",
-    source: "measured on corosync 3.1.7 (corosync.md 4); pve.md 2.2",
+    source: "measured on corosync 3.1.7; exec/coroparse.c",
 };
 static NUMBER_ABORTS: Code = Code {
     name: "number-aborts-corosync",
@@ -25,7 +25,7 @@ static NUMBER_ABORTS: Code = Code {
                   reloads the file dies with SIGABRT, and none starts. pmxcfs reads \
                   `config_version: 4a` as 4 and hands the file to all nodes, so one typo ends the \
                   whole cluster. corosync 3.1.10 refuses the file instead. Write plain digits.",
-    source: "measured on corosync 3.1.7 (corosync.md 1 item 10); exec/coroparse.c of 3.1.10",
+    source: "measured on corosync 3.1.7; exec/coroparse.c of 3.1.10",
 };
 static WORD_REFUSED: Code = Code {
     name: "word-refused",
@@ -36,7 +36,7 @@ static WORD_REFUSED: Code = Code {
                   `unknown value for debug` and so on. The words are compared letter by letter, a \
                   comment behind one is part of it. A reload takes a wrong `link_mode` without a \
                   word; the next start does not.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1); exec/coroparse.c, totemconfig.c, \
+    source: "measured on corosync 3.1.7; exec/coroparse.c, totemconfig.c, \
              logconfig.c",
 };
 static OUT_OF_RANGE: Code = Code {
@@ -54,7 +54,7 @@ static NOT_VERSION_2: Code = Code {
     explanation: "corosync says `This totem parser can only parse version 2 configurations.` and \
                   does not start. The key names the format of the file, not the version of the \
                   content, which is `config_version`.",
-    source: "measured on corosync 3.1.7 (corosync.md 9.1)",
+    source: "measured on corosync 3.1.7",
 };
 static WORD_IGNORED: Code = Code {
     name: "word-ignored",
@@ -62,7 +62,7 @@ static WORD_IGNORED: Code = Code {
     explanation: "Some keys know a few words and take every other for a default, without a \
                   message: `secauth: yes` leaves a cluster unencrypted, because only `on` turns \
                   encryption on.",
-    source: "pve.md 2.4; exec/totemconfig.c of 3.1.7",
+    source: "exec/totemconfig.c of 3.1.7",
 };
 static NUMBER_DROPPED: Code = Code {
     name: "number-dropped",
