@@ -85,25 +85,34 @@ pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Docume
         return Err(EditError::NoKey(totem, "config_version".to_owned()));
     }
     let edited = set(document, &totem, "config_version", &version.to_string())?;
-    if edited.version() == Some(version) {
-        return Ok(edited);
-    }
-    let pmxcfs = super::first_version_for_pmxcfs(edited.as_bytes());
-    let pmxcfs = pmxcfs.map_or_else(|| "nothing".to_owned(), |other| other.to_string());
-    Err(ConfError::VersionsDisagree { corosync: version, pmxcfs }.into())
+    check_agreed(&edited, version)?;
+    Ok(edited)
 }
 
-/// Raises `totem.config_version` by one. Refused as [`set_version`] is, and where what stands there
-/// is not a plain number or has no successor.
+/// Raises `totem.config_version` by one. Refused as [`set_version`] is, where pmxcfs compares another
+/// number before, and where what stands there is not a plain number or has no successor.
 pub fn bump(document: &Document) -> Result<Document, EditError> {
     const KEY: &str = "config_version";
     let totem = SectionPath::top("totem");
     let value = document.value(&totem, KEY);
     let value = value.ok_or_else(|| EditError::NoKey(totem, KEY.to_owned()))?;
-    let next = plain_number(value.bytes).and_then(|version| version.checked_add(1));
-    let next =
-        next.ok_or_else(|| bad_value(KEY, value, "a plain number of 64 bits, to be raised"))?;
+    let bad = || bad_value(KEY, value, "a plain number of 64 bits, to be raised");
+    let version = plain_number(value.bytes).ok_or_else(bad)?;
+    let next = version.checked_add(1).ok_or_else(bad)?;
+    // Else the next number may be the one that pmxcfs has compared all along: the file would look
+    // right afterwards, and pmxcfs would not spread it.
+    check_agreed(document, ConfigVersion(version))?;
     set_version(document, ConfigVersion(next))
+}
+
+/// Refuses a text of this `totem.config_version` where pmxcfs compares another number.
+fn check_agreed(document: &Document, version: ConfigVersion) -> Result<(), EditError> {
+    if document.version() == Some(version) {
+        return Ok(());
+    }
+    let pmxcfs = super::first_version_for_pmxcfs(document.as_bytes());
+    let pmxcfs = pmxcfs.map_or_else(|| "nothing".to_owned(), |other| other.to_string());
+    Err(ConfError::VersionsDisagree { corosync: version, pmxcfs }.into())
 }
 
 /// Sets a key in the section at a path: the value of the last line that has it, else a new line

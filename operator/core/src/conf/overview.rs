@@ -12,7 +12,7 @@ use super::document::Document;
 use super::effective::{
     Encryption, FIRST_PORT, PONG_COUNT, Timers, Valued, Votes, default_port, pings_millis, u32_of,
 };
-use super::keys::{Kind, find, sections};
+use super::keys::{Key, Kind, Standing, find, sections};
 use super::settings::{Keys, NodeSettings, Settings, read_number};
 use crate::ids::LinkNumber;
 
@@ -242,16 +242,20 @@ fn quorum(settings: &Settings) -> QuorumView {
     }
 }
 
-/// The known keys of a section with their values or defaults.
+/// The known keys of a section with their values or defaults; an old name only where it is written.
 fn rows(settings: &Settings, section: &str) -> Vec<Row> {
     let known = sections().filter(|known| known.path == section).flat_map(|known| known.keys);
-    let row = |key: &super::keys::Key| {
+    let row = |key: &Key| {
         let written = settings.written(section, key.name);
         let value = written.map_or(key.default, |written| &written.value).to_owned();
         let key = format!("{section}.{}", key.name);
         Row { key, value, line: written.map(|written| written.line), is_known: true }
     };
-    known.filter(|key| !key.name.ends_with('*')).map(row).collect()
+    let is_told = |key: &&Key| {
+        let is_old = key.standing == Standing::OldName;
+        !key.name.ends_with('*') && (!is_old || settings.written(section, key.name).is_some())
+    };
+    known.filter(is_told).map(row).collect()
 }
 
 /// What has its own place in the overview.

@@ -272,7 +272,7 @@ fn options(chance: &mut Chance, section: &str, text: &mut String) {
     let keys: Vec<&Key> = keys.filter(|key| !LEFT_OUT.contains(&key.name)).collect();
     for _ in 0..chance.below(4) {
         let key = chance.one(&keys);
-        if key.standing == Standing::InUse {
+        if matches!(key.standing, Standing::InUse | Standing::OldName) {
             writeln!(text, "{}: {}", key.name, fitting(chance, &key.kind)).unwrap();
         }
     }

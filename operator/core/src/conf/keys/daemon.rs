@@ -1,7 +1,7 @@
 //! What concerns the daemon itself: `logging`, `system`, `resources`, `uidgid` and `nozzle`.
 
 use super::number::{Number, Unit, Width};
-use super::{Key, Kind, Section, live, logged, silent};
+use super::{Key, Kind, Section, Standing, live, logged, silent};
 
 pub(super) const SECTIONS: &[Section] = &[
     Section { path: "logging", keys: LOGGING },
@@ -35,10 +35,11 @@ const TARGETS: &[Key] = &[
     Key::new("to_syslog", YES_NO, "yes", live("corosync.md 5.6")),
     Key::new("to_stderr", YES_NO, "yes", live("corosync.md 5.6")),
     Key::new("to_logfile", YES_NO, "no", live("corosync.md 5.6")),
-    // The old names of to_logfile and syslog_priority: in no manual page, checked and obeyed by 3.1.7,
-    // which only logs that they are obsolete.
-    Key::new("to_file", YES_NO, "what to_logfile says", live("corosync.md 5.6")),
-    Key::new("syslog_level", PRIORITY, "what syslog_priority says", live("corosync.md 5.6")),
+    // 3.1.7 checks and obeys both, and logs that they are obsolete (measured).
+    Key::new("to_file", YES_NO, "what to_logfile says", live("corosync.md 5.6"))
+        .standing(Standing::OldName),
+    Key::new("syslog_level", PRIORITY, "what syslog_priority says", live("corosync.md 5.6"))
+        .standing(Standing::OldName),
     // A file that cannot be opened stops a start, to_logfile or not.
     Key::new("logfile", Kind::Text("a path"), "none", live("corosync.md 5.6")),
     Key::new("logfile_priority", PRIORITY, "info", live("corosync.md 5.6")),

@@ -193,6 +193,8 @@ impl fmt::Display for TakesEffect {
 pub enum Standing {
     /// In use.
     InUse,
+    /// In no manual page, and obeyed: what another key was called before.
+    OldName,
     /// Still read, but no file should have it any more.
     Deprecated,
     /// Means something with the udp transport, where corosync 3 still has it; knet ignores it.

@@ -49,6 +49,15 @@ fn a_version_that_is_missing_or_hidden_from_pmxcfs_is_not_set() {
 }
 
 #[test]
+fn a_version_that_only_the_raised_one_would_agree_with_pmxcfs_on_is_not_raised() {
+    let ahead = Document::parse(b"node {\nconfig_version: 1\n}\ntotem {\nconfig_version: 0\n}\n");
+    assert_refused(
+        bump(&ahead),
+        "corosync takes config_version 0, but pmxcfs compares 1, the first in the text",
+    );
+}
+
+#[test]
 fn votes_are_replaced_where_written_and_added_below_the_nodeid_where_not() {
     let old = by_hand();
     let lines = ["-16:\"     quorum_votes:   2\\t\\n\"", "+16:\"     quorum_votes:   0\\t\\n\""];

@@ -150,3 +150,13 @@ fn the_overview_of_a_new_cluster_in_json() {
     let overview = Overview::of(&formed(&three_nodes()));
     insta::assert_snapshot!(serde_json::to_string_pretty(&overview).unwrap());
 }
+
+#[test]
+fn an_old_name_of_a_key_is_shown_only_where_it_is_written() {
+    let told = |text: &str| {
+        let rows = Overview::of(&Document::parse(text.as_bytes())).logging.into_iter();
+        rows.filter(|row| row.key == "logging.to_file").map(|row| row.value).collect::<Vec<_>>()
+    };
+    assert!(told("logging {\n debug: off\n}\n").is_empty());
+    assert_eq!(told("logging {\n to_file: yes\n}\n"), ["yes"]);
+}

@@ -275,7 +275,7 @@ impl Walk<'_, '_, '_, '_> {
         }
         self.comment(path, name, (key, value));
         let is_left = match key.standing {
-            Standing::InUse => false,
+            Standing::InUse | Standing::OldName => false,
             Standing::Deprecated => true,
             Standing::Corosync2Only => self.facts.dialect == Dialect::Three,
             Standing::UdpOnly => self.facts.transport == Transport::Knet,
