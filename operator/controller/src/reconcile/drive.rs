@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::approval::Need;
 use pvecm_core::change::{ConfText, Course, Parent, Risk, Stage, StageResult};
+use pvecm_core::guard::Refusal;
+use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::{Claim, HostView};
 
@@ -156,15 +158,28 @@ fn step(change: &OpenChange, standing: Standing<'_>, parent: Option<Digest>) -> 
     if standing.paused {
         return Next::Wait(format!("stage {} waits: paused", change.released + 1));
     }
-    let unready = stage
-        .hosts()
-        .collect::<BTreeSet<_>>()
+    let hosts: BTreeSet<_> = stage.hosts().collect();
+    let unready = hosts
         .into_iter()
-        .find_map(|host| unready(host, stage, standing.hosts.get(host), parent));
+        .find_map(|host| unready(host, stage, standing.hosts.get(host), parent))
+        .or_else(|| may_reset(change, stage, standing.hosts));
     match unready {
         Some(why) => Next::Wait(format!("stage {} waits: {why}", change.released + 1)),
         None => Next::Release(change.released + 1),
     }
+}
+
+/// That a watchdog runs on a host which a later stage may stall: guests came under high availability since
+/// the change began. The first stage is held back by the guards, which look at the whole plan.
+fn may_reset(
+    change: &OpenChange,
+    stage: &Stage,
+    hosts: &BTreeMap<HostName, HostView>,
+) -> Option<String> {
+    let exposed = change.released > 0 && stage.risk > Risk::Live;
+    let resets = |host: &&HostName| hosts.get(*host).is_some_and(|view| view.ha.may_reset());
+    let host = stage.hosts().filter(|_| exposed).find(resets)?;
+    Some(Refusal::HaActive { host: host.clone() }.to_string())
 }
 
 /// Why a host cannot take part in a stage now.
@@ -185,9 +200,6 @@ fn unready(
     }
     if view.paused {
         return Some(format!("{host} is paused"));
-    }
-    if stage.risk > Risk::Live && view.ha.may_reset() {
-        return Some(format!("high availability is active on {host} and may reset it"));
     }
     // Compare-and-set for the whole cluster: a stage is made for one text and no other.
     let parent = parent.filter(|_| stage.group.values().any(|member| member == host))?;
@@ -223,18 +235,20 @@ fn outdated(
 }
 
 /// Whether the brackets around a stage are gone: the operator was away for longer than the hosts wait, or
-/// a person armed it. Only a new change disarms it again.
+/// a person armed it. Only a new change disarms it again. A host whose files cannot be read for a moment is
+/// waited for instead.
 fn was_armed_again(
     change: &OpenChange,
     stage: &Stage,
     hosts: &BTreeMap<HostName, HostView>,
 ) -> bool {
     let released = usize::try_from(change.released).unwrap_or(usize::MAX);
-    let resets =
-        |host: &HostName| hosts.get(host).is_some_and(|view| view.connected && view.ha.may_reset());
+    let is_active = |host: &HostName| {
+        hosts.get(host).is_some_and(|view| view.connected && view.ha == HaState::Active)
+    };
     stage.risk > Risk::Live
         && Stage::disarmed_by(change.stages.iter().take(released))
-        && stage.hosts().any(resets)
+        && stage.hosts().any(is_active)
 }
 
 /// Whether every member of a stage, and all in the same way, is past the text that it was made for:

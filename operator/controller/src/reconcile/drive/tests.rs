@@ -1,5 +1,4 @@
 use pvecm_core::change::Action;
-use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ConfigVersion, NodeId};
 use pvecm_core::observed::{AppliedStage, FileView};
 
@@ -296,7 +295,7 @@ fn restarting(action: Option<Action>, ha: HaState) -> Next {
 
 #[test]
 fn a_stage_that_stalls_a_host_whose_watchdog_runs_waits_and_names_it() {
-    waits_for(&restarting(None, HaState::Active), "high availability is active on n2");
+    waits_for(&restarting(None, HaState::Active), "high availability may reset n2");
     assert_eq!(restarting(None, HaState::Idle), Next::Release(2));
 }
 
@@ -305,4 +304,5 @@ fn a_change_whose_disarming_was_undone_meanwhile_ends_and_is_planned_anew() {
     let disarmed = |ha| restarting(Some(Action::DisarmHa {}), ha);
     assert_eq!(disarmed(HaState::Disarmed), Next::Release(2));
     ends(&disarmed(HaState::Active), Ending::Superseded);
+    waits_for(&disarmed(HaState::Unknown), "n2");
 }
