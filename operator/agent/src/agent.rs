@@ -2,6 +2,7 @@
 //! stands in for what sends none (FUSE, links).
 
 mod armed;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,13 +10,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::FutureExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ha::Ha;
-use pvecm_core::ids::{Digest, HostName, NodeId};
+use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
-use pvecm_crds::condition::{kind, reason};
-use pvecm_crds::host::{AppliedStage, Ledger as LedgerStatus, PveHostStatus, SealedSecret};
+use pvecm_crds::host::PveHostStatus;
 use pvecm_crds::{PveChange, PveHost};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -24,16 +23,13 @@ use crate::api::Wanted;
 use crate::drifting::Drifting;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending, Started};
-use crate::observe::{
-    Conditions, Fact, Identity, Observation, drift, drift_status, facts, number, started_with,
-    status,
-};
+use crate::observe::{Conditions, Identity, Observation, drift, started_with};
 use crate::ports::{CorosyncEvent, DiskFile};
 use crate::rearm::GRACE;
 use crate::seal::SealingKey;
 use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
-use crate::stage::run::{GroupRun, JobEvent, Jobs, progress};
+use crate::stage::run::{GroupRun, JobEvent, Jobs};
 use crate::stage::select::{Choice, Released, select};
 use crate::watchdog::Beat;
 
@@ -502,104 +498,12 @@ impl Agent {
             tracing::warn!(%error, "cannot have corosync read its file again");
         }
     }
-
-    fn publish(
-        &mut self,
-        out: &watch::Sender<Option<PveHostStatus>>,
-        expiry: Option<jiff::Timestamp>,
-    ) {
-        // Before the own object is known the transition times of its conditions are not either.
-        let Some(host) = &self.wanted_host else { return };
-        let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
-        let known = claim.and_then(|cluster| cluster.config_digest.as_deref());
-        let generation = host.metadata.generation;
-        let now = Time(jiff::Timestamp::now());
-        let mut status = status(&self.seen, &self.identity, known);
-        let mut all = facts(&self.seen, self.drift.shown());
-        status.drift = drift_status(self.drift.shown());
-        let applied = self.applied();
-        all.push(applied_fact(applied.as_ref(), self.refusal.as_deref()));
-        status.observed_generation = generation;
-        status.conditions = self.conditions.update(all, generation, &now);
-        status.applied = applied;
-        status.ledger = Some(LedgerStatus { highest_change: number(self.book.ledger().highest.0) });
-        status.sealed = self.sealed();
-        status.token_expiry = expiry.map(Time);
-        out.send_if_modified(|current| {
-            let differs = current.as_ref() != Some(&status);
-            *current = Some(status);
-            differs
-        });
-    }
-
-    fn applied(&self) -> Option<AppliedStage> {
-        let ledger = self.book.ledger();
-        let stage_number = |stage: u32| i32::try_from(stage).unwrap_or(i32::MAX);
-        let entry =
-            |change: u64, digest: Digest, stage: u32, (result, message): (StageResult, String)| {
-                AppliedStage {
-                    change: number(change),
-                    change_digest: digest.to_string(),
-                    stage: stage_number(stage),
-                    result: result.into(),
-                    message: message.chars().take(1024).collect(),
-                }
-            };
-        if let Some(pending) = &ledger.pending {
-            let at = pending.attempt;
-            let so_far = if pending.stage.course == Course::Local {
-                (StageResult::Acting, String::new())
-            } else {
-                progress(pending.record.as_ref())
-            };
-            return Some(entry(at.change.0, ledger.digest?, at.stage, so_far));
-        }
-        let last = ledger.last.clone()?;
-        Some(entry(last.change.0, last.digest, last.stage, (last.result, last.message)))
-    }
-
-    /// What was sealed in the newest change, until that change has ended.
-    fn sealed(&self) -> Vec<SealedSecret> {
-        let ledger = self.book.ledger();
-        let change = number(ledger.highest.0);
-        let open = |c: &Arc<PveChange>| {
-            c.spec.number == change && c.status.as_ref().is_none_or(|s| s.outcome.is_none())
-        };
-        if !self.changes.values().any(open) {
-            return Vec::new();
-        }
-        let secret = |(to, data): (&HostName, &String)| SealedSecret {
-            change,
-            to: to.to_string(),
-            data: data.clone(),
-        };
-        ledger.sealed.iter().map(secret).collect()
-    }
 }
 
 /// Whether a stage asks this host to open something that has not come yet.
 fn waits_for_secret(stage: &pvecm_core::change::Stage, name: &HostName) -> bool {
     let receives = |action: &_| matches!(action, pvecm_core::change::Action::ReceiveAuthkey {});
     stage.actions.get(name).is_some_and(|actions| actions.iter().any(receives))
-}
-
-fn applied_fact(applied: Option<&AppliedStage>, refusal: Option<&str>) -> Fact {
-    if let Some(refusal) = refusal {
-        return (kind::APPLIED, false, "ChangeRefused", refusal.to_owned());
-    }
-    let Some(applied) = applied else {
-        return (kind::APPLIED, true, reason::AS_WANTED, String::new());
-    };
-    let message = applied.message.clone();
-    match StageResult::from(applied.result) {
-        StageResult::Confirmed => (kind::APPLIED, true, reason::AS_WANTED, message),
-        StageResult::Prepared | StageResult::Acting => {
-            (kind::APPLIED, false, reason::CHANGE_IN_PROGRESS, message)
-        }
-        StageResult::RolledBack => (kind::APPLIED, false, reason::ROLLED_BACK, message),
-        StageResult::Refused => (kind::APPLIED, false, "Refused", message),
-        StageResult::Failed => (kind::APPLIED, false, reason::FAILED, message),
-    }
 }
 
 #[cfg(test)]

@@ -94,18 +94,7 @@ impl FakeHost {
     }
 
     pub fn host(&self) -> Host {
-        let own = Arc::new(self.clone());
-        Host {
-            corosync: own.clone(),
-            cluster_files: own.clone(),
-            ha: own.clone(),
-            disk: own.clone(),
-            services: own.clone(),
-            machine: own.clone(),
-            network: own.clone(),
-            clock: own.clone(),
-            workers: own,
-        }
+        Host::of(&Arc::new(self.clone()))
     }
 }
 

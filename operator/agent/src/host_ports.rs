@@ -39,6 +39,26 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
+    /// A host whose ports are all one value: a simulated one, or a test's.
+    #[must_use]
+    pub fn of<P>(own: &Arc<P>) -> Self
+    where
+        P: Corosync + ClusterFiles + HighAvailability + Disk + Services,
+        P: Machine + Network + Clock + Workers + 'static,
+    {
+        Self {
+            corosync: own.clone(),
+            cluster_files: own.clone(),
+            ha: own.clone(),
+            disk: own.clone(),
+            services: own.clone(),
+            machine: own.clone(),
+            network: own.clone(),
+            clock: own.clone(),
+            workers: own.clone(),
+        }
+    }
+
     /// This machine.
     pub fn real() -> std::io::Result<Self> {
         let hostname = RealMachine.hostname();

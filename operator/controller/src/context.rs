@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, Recorder};
+use kube::Client;
+use kube::runtime::events::{Event, Recorder, Reporter};
 use tokio::time::{Instant, timeout};
 
 use crate::access::{Access, PATIENCE};
 use crate::backoff::Backoff;
 use crate::heartbeat::Heartbeats;
 use crate::keys::{ClusterKey, HostKey};
+use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Triggers;
 use crate::stores::Stores;
@@ -45,6 +47,27 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
+    /// What passes begin with, in a process that has counted nothing yet.
+    #[must_use]
+    pub fn new(
+        (client, leadership): (Client, Leadership),
+        reporter: Reporter,
+        stores: Arc<Stores>,
+        (beats, clusters): (Arc<Heartbeats>, Triggers<ClusterKey>),
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            access: Access::new(client.clone(), leadership),
+            stores,
+            beats,
+            clusters,
+            cluster_backoff: Backoff::default(),
+            host_backoff: Backoff::default(),
+            outcomes: Outcomes::default(),
+            metrics: Arc::default(),
+            recorder: Recorder::new(client, reporter),
+        })
+    }
+
     /// Publishes an event, under a timeout, without waiting for a second try.
     pub async fn tell(&self, event: &Event, about: &ObjectReference) {
         if !self.access.leads() {

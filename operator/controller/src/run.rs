@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::access::{Access, MANAGER};
-use crate::backoff::Backoff;
-use crate::context::{Context, Outcomes};
+use crate::access::MANAGER;
+use crate::context::Context;
 use crate::flags::Flags;
 use crate::heartbeat::Heartbeats;
 use crate::leader::{Claim, Leadership};
@@ -42,17 +41,8 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
     let (warm, is_warm) = watch::channel(false);
     let (stores, _watches) = watch_all(&client, &flags.namespaces, &news, warm);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
-    let context = Arc::new(Context {
-        access: Access::new(client.clone(), leadership.clone()),
-        stores,
-        beats,
-        clusters,
-        cluster_backoff: Backoff::default(),
-        host_backoff: Backoff::default(),
-        outcomes: Outcomes::default(),
-        metrics: Arc::default(),
-        recorder: Recorder::new(client, reporter),
-    });
+    let context =
+        Context::new((client.clone(), leadership.clone()), reporter, stores, (beats, clusters));
     let metrics: Arc<Metrics> = context.metrics.clone();
     let serving = tokio::spawn(http::serve(listener, metrics, is_warm.clone(), told(stop.clone())));
     tokio::spawn(start_over(leadership, news, context.clone()));

@@ -10,7 +10,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use pvecm_core::change::ConfText;
-use pvecm_core::conf::{Formation, LinkOptions, NodeEntry, TotemOptions, form};
+use pvecm_core::conf::{
+    Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form, values_at_start,
+};
 use pvecm_core::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
 };
@@ -177,6 +179,9 @@ fn member(n: u32, text: &ConfText, members: &BTreeSet<NodeId>) -> HostView {
         pmxcfs_file: Some(FileView::from(text)),
         disk_file: Some(FileView::from(text)),
         running_version: Some(text.version),
+        started_with: values_at_start(
+            &Config::read(&Document::parse(text.text.as_bytes())).unwrap(),
+        ),
         quorate: true,
         ring: Some("1.1".to_owned()),
         members: members.clone(),

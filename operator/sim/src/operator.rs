@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::watcher::Event;
-use pvecm_operator::access::{Access, MANAGER};
-use pvecm_operator::backoff::Backoff;
-use pvecm_operator::context::{Context, Outcomes};
+use pvecm_operator::access::MANAGER;
+use pvecm_operator::context::Context;
 use pvecm_operator::heartbeat::Heartbeats;
 use pvecm_operator::keys::ClusterKey;
 use pvecm_operator::leader::{Claim, LEASE, LeaseTimes};
@@ -98,17 +97,7 @@ fn start(shared: &Shared, index: usize) {
     let news = News { clusters: clusters.clone(), hosts: host_triggers, beats: beats.clone() };
     let (stores, intakes) = intakes(1, &news);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
-    let context = Arc::new(Context {
-        access: Access::new(client.clone(), leadership.clone()),
-        stores,
-        beats,
-        clusters,
-        cluster_backoff: Backoff::default(),
-        host_backoff: Backoff::default(),
-        outcomes: Outcomes::default(),
-        metrics: Arc::default(),
-        recorder: Recorder::new(client, reporter),
-    });
+    let context = Context::new((client, leadership.clone()), reporter, stores, (beats, clusters));
     let (of_clusters, of_hosts) = (context.clone(), context.clone());
     let own = || (shared.clone(), index);
     let passes = cluster_passes(own(), cluster_queue, of_clusters);

@@ -7,15 +7,12 @@ use std::sync::{Arc, Mutex};
 use http::{Method, Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use pvecm_crds::change::Outcome;
 use pvecm_crds::{PveChange, PveCluster, PveHost};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::access::Access;
-use crate::backoff::Backoff;
-use crate::context::Outcomes;
 use crate::heartbeat::Heartbeats;
 use crate::keys::HostKey;
 use crate::leader::Leadership;
@@ -148,17 +145,12 @@ fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<C
     );
     let client = client(server);
     let reporter = Reporter { controller: "test".to_owned(), instance: None };
-    Arc::new(Context {
-        access: Access::new(client.clone(), leadership),
-        stores: Arc::new(stores),
-        beats: Arc::new(beats),
-        clusters: Queue::new().1,
-        cluster_backoff: Backoff::default(),
-        host_backoff: Backoff::default(),
-        outcomes: Outcomes::default(),
-        metrics: Arc::default(),
-        recorder: Recorder::new(client, reporter),
-    })
+    Context::new(
+        (client, leadership),
+        reporter,
+        Arc::new(stores),
+        (Arc::new(beats), Queue::new().1),
+    )
 }
 
 /// One pass with fresh copies; the writes that it made.

@@ -46,18 +46,7 @@ impl Port {
     /// All of them, as the agent takes them.
     #[must_use]
     pub fn host(&self) -> Host {
-        let own = Arc::new(self.clone());
-        Host {
-            corosync: own.clone(),
-            cluster_files: own.clone(),
-            ha: own.clone(),
-            disk: own.clone(),
-            services: own.clone(),
-            machine: own.clone(),
-            network: own.clone(),
-            clock: own.clone(),
-            workers: own,
-        }
+        Host::of(&Arc::new(self.clone()))
     }
 
     fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
