@@ -116,7 +116,7 @@ impl Supervisor {
         let _already_gone = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
         let proc = Path::new("/proc").join(self.pid.to_string());
         wait_until(Duration::from_secs(30), "the lab's processes to end", || {
-            if proc.exists() && !is_zombie(&proc) { Err("still there".to_owned()) } else { Ok(()) }
+            if has_ended(&proc) { Ok(()) } else { Err("still there".to_owned()) }
         })
     }
 
@@ -188,7 +188,12 @@ fn inner_pid(pid: i32) -> Option<i32> {
     line.split_whitespace().last()?.parse().ok()
 }
 
-fn is_zombie(proc: &Path) -> bool {
-    let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
-    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+/// Whether every thread is dead. The first one is a zombie as soon as it has ended itself, while another
+/// still holds the lab's lock, or waits for the last of the lab's processes.
+fn has_ended(proc: &Path) -> bool {
+    let Ok(threads) = fs::read_dir(proc.join("task")) else { return true };
+    threads.flatten().all(|thread| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().all(|line| !line.starts_with("State:") || line.contains('Z'))
+    })
 }
