@@ -125,8 +125,23 @@ pub fn wait_ready(lab: &Lab, deadline: Duration) -> Result<Duration> {
 /// What a person would look at when a cluster does not become ready.
 fn explain(lab: &Lab) -> Result<String> {
     let clusters = kubectl(lab, &["get", "pvecluster", CLUSTER, "-o", "yaml"])?;
-    let rest = kubectl(lab, &["get", "pve", "-o", "wide"])?;
-    Ok(format!("{clusters}\n{rest}"))
+    let mut text = format!("{clusters}\n{}", kubectl(lab, &["get", "pve", "-o", "wide"])?);
+    for host in HOSTS {
+        let journal = [
+            "journalctl",
+            "-u",
+            "pvecm-agent",
+            "-u",
+            "corosync",
+            "-n",
+            "40",
+            "-o",
+            "short-precise",
+        ];
+        let last = lab.host(host)?.run(&journal)?;
+        text.push_str(&format!("\n{host}, at its end:\n{last}"));
+    }
+    Ok(text)
 }
 
 /// A condition of the cluster: status, reason, message.
