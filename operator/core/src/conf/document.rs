@@ -44,15 +44,40 @@ pub(super) struct Section {
     children: Vec<usize>,
 }
 
-/// A key's place in the bytes.
+/// A key's place in the bytes. Most of a document is keys, and a line of one is short: what is in it is
+/// counted from its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Key {
-    /// The whole line with its terminator.
-    pub(super) span: Range<usize>,
-    pub(super) name: Range<usize>,
-    pub(super) value: Range<usize>,
+    start: usize,
+    length: u16,
+    name: Range<u16>,
+    value: Range<u16>,
     line: usize,
     section: usize,
+}
+
+impl Key {
+    /// The whole line with its terminator.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.start..self.start + usize::from(self.length)
+    }
+
+    pub(super) fn name(&self) -> Range<usize> {
+        self.place(&self.name)
+    }
+
+    pub(super) fn value(&self) -> Range<usize> {
+        self.place(&self.value)
+    }
+
+    fn place(&self, within: &Range<u16>) -> Range<usize> {
+        self.start + usize::from(within.start)..self.start + usize::from(within.end)
+    }
+}
+
+/// A place in a line that corosync takes.
+fn in_line(at: usize) -> u16 {
+    u16::try_from(at).expect("the lines that corosync takes have at most 511 bytes")
 }
 
 impl Document {
@@ -89,25 +114,35 @@ impl Document {
     /// for a fraction of the time. `None` where more than that value would change: it was empty, the
     /// line gets too long, or the document has problems.
     pub(super) fn with_value(&self, key: &Key, value: &str) -> Option<Self> {
-        let (old, new) = (key.value.clone(), value.len());
-        let long = key.span.len() - old.len() + new > SAFE_LINE;
-        if old.is_empty() || long || !is_plain(value.as_bytes()) || !self.problems.is_empty() {
+        let (old, new) = (key.value(), value.len());
+        let length = usize::from(key.length) - old.len() + new;
+        if old.is_empty()
+            || length > SAFE_LINE
+            || !is_plain(value.as_bytes())
+            || !self.problems.is_empty()
+        {
             return None;
         }
         let mut edited = self.clone();
         edited.bytes.splice(old.clone(), value.bytes());
+        if new == old.len() {
+            return Some(edited);
+        }
         // Bounds up to the value's first byte stay; those behind it move along.
         let moved =
             |at: &mut usize| *at = if *at > old.start { *at - old.len() + new } else { *at };
-        if new != old.len() {
-            let sections = edited.sections.iter_mut();
-            let sections = sections.flat_map(|it| [&mut it.name, &mut it.open, &mut it.close]);
-            let keys = edited.keys.iter_mut();
-            let keys = keys.flat_map(|it| [&mut it.span, &mut it.name, &mut it.value]);
-            for range in sections.chain(keys) {
+        for section in &mut edited.sections {
+            for range in [&mut section.name, &mut section.open, &mut section.close] {
                 moved(&mut range.start);
                 moved(&mut range.end);
             }
+        }
+        for other in &mut edited.keys {
+            if other.start == key.start {
+                other.value.end = other.value.start + in_line(new);
+                other.length = in_line(length);
+            }
+            moved(&mut other.start);
         }
         Some(edited)
     }
@@ -165,7 +200,7 @@ impl<'a> Reader<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         let sections = vec![Section::default()];
         // A line of fewer bytes than this is rare, and most lines are keys.
-        let keys = Vec::with_capacity(bytes.len() / 16);
+        let keys = Vec::with_capacity(bytes.len() / 20);
         let rare = Rare::new(bytes);
         Self { bytes, rare, sections, keys, problems: Vec::new(), open: Vec::new(), lines: 0 }
     }
@@ -181,10 +216,16 @@ impl<'a> Reader<'a> {
             }
             Line::Close { problem } => problem.or(self.close(span)),
             Line::Key { name, value } => {
-                let (name, value) = (shifted(name), shifted(value));
                 let current = self.current();
-                let key =
-                    Key { span: span.clone(), name, value, line: number, section: current.at };
+                let within = |range: Range<usize>| in_line(range.start)..in_line(range.end);
+                let key = Key {
+                    start: span.start,
+                    length: in_line(span.len()),
+                    name: within(name),
+                    value: within(value),
+                    line: number,
+                    section: current.at,
+                };
                 self.key(key, current)
             }
             Line::Bad(kind) => Some(kind),
@@ -223,9 +264,10 @@ impl<'a> Reader<'a> {
     }
 
     fn key(&mut self, key: Key, current: Open) -> Option<ProblemKind> {
-        let length = current.path_length(&key.name);
+        let name = key.name();
+        let length = current.path_length(&name);
         let fits = length >= SHORTEST_PATH && length + usize::from(current.at == 0) <= LONGEST_PATH;
-        let storable = current.storable && is_storable(&self.bytes[key.name.clone()]);
+        let storable = current.storable && is_storable(&self.bytes[name]);
         self.keys.push(key);
         (!fits || !storable).then_some(ProblemKind::BadKey)
     }
@@ -367,8 +409,8 @@ impl<'a> SectionView<'a> {
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
         let bytes = &self.document.bytes;
         self.places().iter().map(move |key| {
-            let value = Value { bytes: &bytes[key.value.clone()], line: key.line };
-            (&bytes[key.name.clone()], value)
+            let value = Value { bytes: &bytes[key.value()], line: key.line };
+            (&bytes[key.name()], value)
         })
     }
 }

@@ -305,7 +305,7 @@ fn node_view<'c, 'd>(
 /// The line of a key that is in force.
 fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
     let bytes = view.document().as_bytes();
-    let matches = |place: &&Key| &bytes[place.name.clone()] == key.as_bytes();
+    let matches = |place: &&Key| &bytes[place.name()] == key.as_bytes();
     view.places().iter().rfind(matches)
 }
 
@@ -314,8 +314,8 @@ fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
     for place in view.places() {
-        if &bytes[place.name.clone()] == key.as_bytes() {
-            splices.remove(place.span.clone());
+        if &bytes[place.name()] == key.as_bytes() {
+            splices.remove(place.span());
             found = true;
         }
     }

@@ -21,8 +21,8 @@ impl Patch {
     /// Puts a value in the place of a key's value; spacing around it stays.
     pub(super) fn replace_value(&mut self, key: &Key, value: &str) {
         // PVE needs a space behind the colon; a key without value may have none to keep.
-        let space = if key.value.is_empty() { " " } else { "" };
-        self.splices.replace(key.value.clone(), &[space.as_bytes(), value.as_bytes()]);
+        let space = if key.value().is_empty() { " " } else { "" };
+        self.splices.replace(key.value(), &[space.as_bytes(), value.as_bytes()]);
     }
 
     /// Takes bytes out.
@@ -37,8 +37,8 @@ impl Patch {
         key: &Key,
         pairs: &[(S, S)],
     ) {
-        let style = Style::of_line(&document.as_bytes()[key.span.clone()]);
-        self.insert_pairs(key.span.end, &style, pairs);
+        let style = Style::of_line(&document.as_bytes()[key.span()]);
+        self.insert_pairs(key.span().end, &style, pairs);
     }
 
     /// Adds keys behind the last key of a section, or at its beginning when it has none.
@@ -110,7 +110,7 @@ impl<'d> Style<'d> {
         let document = view.document();
         let line = |span: &Range<usize>| Self::of_line(&document.as_bytes()[span.clone()]);
         match view.places().last() {
-            Some(key) => line(&key.span),
+            Some(key) => line(&key.span()),
             None => line(&view.section().open).deeper(unit(document)),
         }
     }
@@ -127,8 +127,7 @@ fn unit(document: &Document) -> &[u8] {
     let bytes = document.as_bytes();
     let first = document.root().all_sections().find_map(|view| view.places().first());
     let blank = |line: &[u8]| line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    match first.map(|key| &bytes[key.span.start..key.span.start + blank(&bytes[key.span.clone()])])
-    {
+    match first.map(|key| &bytes[key.span()][..blank(&bytes[key.span()])]) {
         Some(indentation) if !indentation.is_empty() => indentation,
         _ => b"  ",
     }

@@ -66,7 +66,7 @@ impl<'a> Steps<'a> {
                 let why = "corosync 3 does not have 3des any more";
                 self.say(Some(line), format!("crypto_cipher 3des becomes aes256: {why}"));
             } else if is_obsolete("totem", &name) {
-                self.patch.remove(place.span.clone());
+                self.patch.remove(place.span());
                 self.say(Some(line), format!("{name} is taken out: {}", why_obsolete(&name)));
             }
         }
@@ -79,7 +79,7 @@ impl<'a> Steps<'a> {
         let mut renamed = false;
         for (place, name, value, line) in keys(section) {
             if name == "ringnumber" {
-                self.patch.remove(place.span.clone());
+                self.patch.remove(place.span());
                 if numbered || renamed {
                     self.say(Some(line), format!("ringnumber {value} is taken out"));
                 } else {
@@ -89,7 +89,7 @@ impl<'a> Steps<'a> {
                     renamed = true;
                 }
             } else if is_obsolete("totem.interface", &name) || self.is_default_port(&name, &value) {
-                self.patch.remove(place.span.clone());
+                self.patch.remove(place.span());
                 self.say(Some(line), format!("{name} is taken out: {}", why_obsolete(&name)));
             }
         }

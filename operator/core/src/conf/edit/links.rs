@@ -185,7 +185,7 @@ fn interface_view(
 fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
     let bytes = view.document().as_bytes();
     let is_address = |key: &&Key| {
-        let name = &bytes[key.name.clone()];
+        let name = &bytes[key.name()];
         name.starts_with(b"ring") && name.ends_with(b"_addr")
     };
     view.places().iter().rfind(is_address)
