@@ -10,11 +10,12 @@ mod links;
 pub use links::{add_link, remove_link, set_addresses, set_link_options, set_priority};
 
 use super::config::{Config, Node};
-use super::document::{Document, Key, SectionPath, SectionView};
+use super::document::{Document, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key};
 use super::options::TotemOptions;
 use super::owners::{taken, twice};
 use super::patch::{Pair, Patch};
+use super::reader::Mark;
 use super::values::{ConfError, bad_value, check_writable, plain_number};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
@@ -126,24 +127,20 @@ pub fn set(
     check_key(key)?;
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
-    let place = key_in(&view, key);
-    if let Some(edited) = place.and_then(|place| document.with_value(place, value)) {
-        return Ok(edited);
-    }
-    let mut splices = Patch::default();
-    match place {
+    let mut splices = Patch::of(document);
+    match key_in(&view, key) {
         Some(place) => splices.replace_value(place, value),
         None => splices.insert_keys(&view, &[(key, value)]),
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes a key out of the section at a path, with every line that has it.
 pub fn unset(document: &Document, path: &SectionPath, key: &str) -> Result<Document, EditError> {
     let view = section(document, path)?;
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     if remove_key(&mut splices, &view, key) {
-        return applied(splices, document);
+        return applied(splices);
     }
     Err(EditError::NoKey(path.clone(), key.to_owned()))
 }
@@ -160,32 +157,32 @@ pub fn append_section(
         check_key(key)?;
         check_writable(key, value).map_err(EditError::from)?;
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     splices.append_sections(&section(document, path)?, name, &[keys.to_vec()]);
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes the section at a path out, with everything inside.
 pub fn remove_section(document: &Document, path: &SectionPath) -> Result<Document, EditError> {
     let view = section(document, path)?;
-    let mut splices = Patch::default();
-    splices.remove(whole(&view));
-    applied(splices, document)
+    let mut splices = Patch::of(document);
+    splices.remove_section(&view);
+    applied(splices)
 }
 
 /// Sets the votes of a node.
 pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document, EditError> {
     let config = Config::read(document)?;
     let (_, view) = node_view(document, &config, id)?;
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     let value = votes.to_string();
     let pairs = [("quorum_votes", value.as_str())];
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
-        (None, Some(id)) => splices.insert_behind(document, id, &pairs),
+        (None, Some(id)) => splices.insert_behind(id, &pairs),
         (None, None) => splices.insert_keys(&view, &pairs),
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Sets the keys of `totem` that the options name.
@@ -245,9 +242,9 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
     if let Some(address) = twice(entry.addresses.values().map(String::as_str)) {
         return Err(EditError::AddressInUse { address: address.to_owned(), node: entry.id });
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes a node out. The last one stays.
@@ -257,14 +254,14 @@ pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditErro
     if config.nodes.len() == 1 {
         return Err(EditError::LastNode(id));
     }
-    let mut splices = Patch::default();
-    splices.remove(whole(&view));
-    applied(splices, document)
+    let mut splices = Patch::of(document);
+    splices.remove_section(&view);
+    applied(splices)
 }
 
 /// Makes the splices. A line that corosync would refuse (too long) never leaves this module.
-fn applied(splices: Patch, document: &Document) -> Result<Document, EditError> {
-    let edited = splices.apply(document);
+fn applied(splices: Patch<'_>) -> Result<Document, EditError> {
+    let edited = splices.apply();
     match edited.problems().first() {
         Some(problem) => Err(ConfError::from(problem.clone()).into()),
         None => Ok(edited),
@@ -303,27 +300,23 @@ fn node_view<'c, 'd>(
 }
 
 /// The line of a key that is in force.
-fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
+fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Mark> {
     let bytes = view.document().as_bytes();
-    let matches = |place: &&Key| &bytes[place.name()] == key.as_bytes();
-    view.places().iter().rfind(matches)
+    let matches = |place: &&Mark| &bytes[place.name()] == key.as_bytes();
+    view.places().rfind(matches)
 }
 
 /// Takes every line of a key out; whether there was one.
-fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
+fn remove_key(splices: &mut Patch<'_>, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
     for place in view.places() {
         if &bytes[place.name()] == key.as_bytes() {
-            splices.remove(place.span());
+            splices.remove(place);
             found = true;
         }
     }
     found
-}
-
-fn whole(view: &SectionView<'_>) -> std::ops::Range<usize> {
-    view.section().open.start..view.section().close.end
 }
 
 fn check_key(key: &str) -> Result<(), EditError> {
