@@ -172,7 +172,7 @@ pub fn remove_section(document: &Document, path: &SectionPath) -> Result<Documen
 
 /// Sets the votes of a node.
 pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     let (_, view) = node_view(document, &config, id)?;
     let mut splices = Patch::of(document);
     let value = votes.to_string();
@@ -197,7 +197,7 @@ pub fn set_totem(document: &Document, options: &TotemOptions) -> Result<Document
 
 /// A text with the votes of another one of the same nodes.
 pub fn with_votes(document: &Document, like: &Config) -> Result<Document, EditError> {
-    let now = Config::read(document)?;
+    let now = Config::borrow(document)?;
     let moved = like
         .nodes
         .iter()
@@ -213,7 +213,7 @@ pub fn with_votes(document: &Document, like: &Config) -> Result<Document, EditEr
 pub fn hold_token(document: &Document, millis: u32) -> Result<Document, EditError> {
     /// The shortest that corosync takes (pve.md 2.5).
     const SHORTEST_MILLIS: u32 = 30;
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     let base = millis.saturating_sub(config.token_growth_millis());
     if config.token_in_force_millis() == millis || base < SHORTEST_MILLIS {
         return Ok(document.clone());
@@ -223,8 +223,8 @@ pub fn hold_token(document: &Document, millis: u32) -> Result<Document, EditErro
 
 /// Adds a node behind the last one. It needs an address on every link, and on no other.
 pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
-    let same = |node: &&Node| node.id == entry.id || node.name == entry.name;
+    let config = Config::borrow(document)?;
+    let same = |node: &&Node<_>| node.id == entry.id || node.name == entry.name;
     if let Some(Node { id, name, .. }) = config.nodes.iter().find(same) {
         return Err(EditError::NodeExists { id: *id, name: name.to_string() });
     }
@@ -249,7 +249,7 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
 
 /// Takes a node out. The last one stays.
 pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     let (_, view) = node_view(document, &config, id)?;
     if config.nodes.len() == 1 {
         return Err(EditError::LastNode(id));
@@ -284,17 +284,17 @@ fn nodelist() -> SectionPath {
 /// The nodes with their sections; both are in file order.
 fn node_views<'c, 'd>(
     document: &'d Document,
-    config: &'c Config,
-) -> Result<Vec<(&'c Node, SectionView<'d>)>, EditError> {
+    config: &'c Config<&'d str>,
+) -> Result<Vec<(&'c Node<&'d str>, SectionView<'d>)>, EditError> {
     let nodelist = section(document, &nodelist())?;
     Ok(config.nodes.iter().zip(nodelist.sections("node")).collect())
 }
 
 fn node_view<'c, 'd>(
     document: &'d Document,
-    config: &'c Config,
+    config: &'c Config<&'d str>,
     id: NodeId,
-) -> Result<(&'c Node, SectionView<'d>), EditError> {
+) -> Result<(&'c Node<&'d str>, SectionView<'d>), EditError> {
     let mut views = node_views(document, config)?.into_iter();
     views.find(|(node, _)| node.id == id).ok_or(EditError::NoNode(id))
 }
@@ -329,7 +329,7 @@ fn check_key(key: &str) -> Result<(), EditError> {
 
 /// Refuses new addresses that a node has already, or that two of them share.
 fn check_free<'a>(
-    config: &'a Config,
+    config: &Config<&'a str>,
     new: impl Iterator<Item = (&'a str, NodeId)>,
 ) -> Result<(), EditError> {
     match taken(config, new) {

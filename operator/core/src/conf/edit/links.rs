@@ -22,7 +22,7 @@ pub fn add_link(
     addresses: &BTreeMap<NodeId, String>,
     options: &LinkOptions,
 ) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if config.links().contains(&link) || config.interfaces.contains_key(&link) {
         return Err(EditError::LinkExists(link));
     }
@@ -51,7 +51,7 @@ pub fn add_link(
 
 /// Takes a link out: its address of every node and its interface section. The last one stays.
 pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if !config.links().contains(&link) {
         return Err(EditError::NoLink(link));
     }
@@ -74,7 +74,7 @@ pub fn set_link_options(
     link: LinkNumber,
     options: &LinkOptions,
 ) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if !config.links().contains(&link) {
         return Err(EditError::NoLink(link));
     }
@@ -124,7 +124,7 @@ pub fn set_addresses(
     link: LinkNumber,
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if !config.links().contains(&link) {
         return Err(EditError::NoLink(link));
     }
@@ -141,7 +141,7 @@ pub fn set_addresses(
 
 /// Every node is given one address that nobody else has.
 fn check_addresses(
-    config: &Config,
+    config: &Config<&str>,
     link: LinkNumber,
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<(), EditError> {
@@ -158,7 +158,7 @@ fn check_addresses(
 fn append_interfaces<'d>(
     splices: &mut Patch<'d>,
     document: &'d Document,
-    config: &Config,
+    config: &Config<&str>,
     (link, options): (LinkNumber, &LinkOptions),
 ) -> Result<(), EditError> {
     let mut wanted = BTreeMap::from([(link, interface_pairs(link, options))]);
