@@ -9,7 +9,7 @@ use memchr::memrchr;
 
 use super::document::{Document, SectionView};
 use super::reader::{Mark, Moved, Place, Reader};
-use crate::text::{Spliced, Splices, line_end, lines};
+use crate::text::{Spliced, Splices, line_end};
 
 /// Changes of a document, collected first and made in one pass.
 #[derive(Debug)]
@@ -124,14 +124,15 @@ impl<'d> Patch<'d> {
             };
             let kept = at..up_to(gone.start, at);
             at = up_to(gone.end, kept.end);
-            let known = old[kept.clone()].last().map_or(moved.from, Mark::place);
+            let known = old[kept.clone()].last().map_or(moved.from, Mark::next);
             reader.keep(old, kept, moved);
 
             let from = known.behind(&document.as_bytes()[known.start..gone.start]);
             let mut to = moved.place(from);
-            for line in lines(&bytes[come]) {
-                reader.take(to, line.len(), true);
-                to = to.next(line.len());
+            // What comes is one line, or nothing.
+            if !come.is_empty() {
+                reader.take(to, come.len(), true);
+                to = to.next(come.len());
             }
             moved = Moved { from: from.behind(&document.as_bytes()[gone]), to };
         }

@@ -68,6 +68,11 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// The line behind it.
+    pub(super) fn next(&self) -> Place {
+        self.place.next(usize::from(self.length))
+    }
+
     /// The whole line with its terminator.
     pub(super) fn span(&self) -> Range<usize> {
         self.place.start..self.place.start + usize::from(self.length)
@@ -118,12 +123,12 @@ impl Open {
     /// A section inside.
     fn inner(self, at: usize, name: &[u8]) -> Self {
         let storable = self.storable && is_storable(name);
-        Self { at, path_length: self.path_length(name), storable }
+        Self { at, path_length: self.path_length(name.len()), storable }
     }
 
-    /// The length of the cmap name of something inside.
-    fn path_length(self, name: &[u8]) -> usize {
-        if self.at == Self::ROOT.at { name.len() } else { self.path_length + 1 + name.len() }
+    /// The length of the cmap name of something inside with a name of so many bytes.
+    fn path_length(self, name: usize) -> usize {
+        if self.at == Self::ROOT.at { name } else { self.path_length + 1 + name }
     }
 
     /// Whether corosync cannot store so long a name. It adds 1 for the dot at the top as well.
@@ -173,7 +178,7 @@ impl<'a> Reader<'a> {
             Line::Ignored => None,
             Line::Open { name, problem } => problem.or(self.open(mark(name, 0..0))),
             Line::Close { problem } => problem.or(self.close(mark(0..0, 0..0))),
-            Line::Key { name, value } => self.key(mark(name, value)),
+            Line::Key { name, value, storable } => self.key(mark(name, value), storable),
             Line::Bad(kind) => Some(kind),
         };
         self.note(place.line, problem);
@@ -225,13 +230,11 @@ impl<'a> Reader<'a> {
         self.read.marks.push(Mark { partner, ..mark });
     }
 
-    fn key(&mut self, mark: Mark) -> Option<ProblemKind> {
-        let name = &self.bytes[mark.name()];
-        let length = self.current.path_length(name);
+    fn key(&mut self, mark: Mark, storable: bool) -> Option<ProblemKind> {
+        let length = self.current.path_length(mark.name.len());
         let fits = length >= SHORTEST_PATH && !self.current.is_too_long(length);
-        let storable = self.current.storable && is_storable(name);
         self.read.marks.push(mark);
-        (!fits || !storable).then_some(ProblemKind::BadKey)
+        (!fits || !storable || !self.current.storable).then_some(ProblemKind::BadKey)
     }
 
     /// Ends the text, behind the last line.
