@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::Wanted;
+use crate::conf_file::ConfFile;
 use crate::drifting::Drifting;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending, Started};
@@ -88,6 +89,8 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    /// Something came that a stage may be found in.
+    news: bool,
     drift: Drifting,
     arm_after: Duration,
     asked_to_arm: Option<Instant>,
@@ -126,6 +129,7 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            news: true,
             drift: Drifting::default(),
             arm_after: GRACE,
             asked_to_arm: None,
@@ -197,7 +201,7 @@ impl Agent {
     }
 
     fn look(&mut self) -> anyhow::Result<()> {
-        self.seen = Observation::take(&self.host);
+        self.seen = Observation::take(&self.host).after(&self.seen);
         // While a stage runs the places differ because it makes them differ.
         if self.busy() || self.book.ledger().pending.is_some() {
             self.drift.pause();
@@ -239,7 +243,8 @@ impl Agent {
         self.stamp = stamp;
         // Nothing tells of a write to the disk, whoever made it.
         let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
-        let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
+        let disk_moved = disk.as_deref() != self.seen.disk_conf.as_deref();
+        let moved = moved || disk_moved || self.drift.is_open();
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
         let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
@@ -285,6 +290,7 @@ impl Agent {
     }
 
     fn wanted(&mut self, wanted: Wanted) {
+        self.news = true;
         match wanted {
             Wanted::Host(host) => {
                 let known = host.status.as_ref().map(|status| status.conditions.as_slice());
@@ -334,6 +340,9 @@ impl Agent {
         }
         self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
+        if !std::mem::take(&mut self.news) {
+            return Ok(());
+        }
         match select(&self.name, host, &self.changes, self.book.ledger()) {
             Choice::Nothing => self.refusal = None,
             Choice::Refuse(why) => self.refusal = Some(why),
@@ -353,7 +362,8 @@ impl Agent {
             return Ok(());
         }
         tracing::info!(change = change.0, stage = stage_number, stage.summary, "a stage begins");
-        let text = self.seen.pmxcfs_conf.clone().and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = self.seen.pmxcfs_conf.as_ref();
+        let text = text.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let pending = Pending {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
@@ -474,6 +484,7 @@ impl Agent {
             ledger.pending = None;
             ledger.last = Some(last);
         })?;
+        self.news = true;
         Ok(())
     }
 
@@ -482,8 +493,7 @@ impl Agent {
     fn reload_if_stale(&mut self) {
         let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused);
         let same = self.seen.pmxcfs_conf.is_some() && self.seen.pmxcfs_conf == self.seen.disk_conf;
-        let disk = self.seen.disk_conf.as_deref();
-        let version = disk.and_then(|b| pvecm_core::conf::Document::parse(b).version());
+        let version = self.seen.disk_conf.as_ref().and_then(ConfFile::version);
         let behind = version.is_some() && self.seen.running_version() < version;
         if paused || !same || !behind || !self.seen.quorate() {
             self.stale_since = None;
