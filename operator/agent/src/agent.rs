@@ -201,13 +201,14 @@ impl Agent {
     }
 
     fn look(&mut self) -> anyhow::Result<()> {
-        self.seen = Observation::take(&self.host).after(&self.seen);
+        let seen = Observation::take(&self.host).after(&self.seen);
         // While a stage runs the places differ because it makes them differ.
         if self.busy() || self.book.ledger().pending.is_some() {
             self.drift.pause();
-        } else {
-            self.drift.look(drift(&self.seen));
+        } else if !(self.drift.is_level() && seen.has_places_of(&self.seen)) {
+            self.drift.look(drift(&seen));
         }
+        self.seen = seen;
         self.note_start()
     }
 

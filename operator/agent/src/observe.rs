@@ -71,6 +71,17 @@ impl Observation {
         self
     }
 
+    /// Whether the places that may differ are those of another look, each as it was.
+    #[must_use]
+    pub fn has_places_of(&self, other: &Self) -> bool {
+        fn cmap(seen: &Observation) -> Option<&BTreeMap<String, String>> {
+            seen.corosync.as_ref().map(|corosync| &corosync.values)
+        }
+        self.pmxcfs_conf == other.pmxcfs_conf
+            && self.disk_conf == other.disk_conf
+            && cmap(self) == cmap(other)
+    }
+
     /// Whether the quorum service says yes.
     #[must_use]
     pub fn quorate(&self) -> bool {

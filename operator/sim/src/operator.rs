@@ -253,6 +253,6 @@ fn lease(shared: &Shared, name: &str) -> Option<Lease> {
     }
     shared.with(|world| {
         let object = world.api.get(Kind::Lease, name)?;
-        Lease::deserialize(&object.value).ok()
+        Lease::deserialize(&*object.value).ok()
     })
 }

@@ -78,11 +78,16 @@ impl KnownStage {
 }
 
 impl Stages {
-    /// A change was planned.
-    pub fn planned(&mut self, change: u64, stages: &[Value]) {
-        for (number, stage) in (1..).zip(stages) {
-            self.0.entry((change, number)).or_insert_with(|| KnownStage::read(stage));
+    /// A change was planned; false: that was known. A number is given once more when the first change
+    /// that had it was lost before any host took it up.
+    pub fn planned(&mut self, change: u64, stages: &[Value]) -> bool {
+        let first = stages.first().map(|stage| digest_of(&stage["config"]));
+        if self.0.get(&(change, 1)).map(|stage| stage.digest) == first {
+            return false;
         }
+        let read = |(number, stage)| ((change, number), KnownStage::read(stage));
+        self.0.extend((1..).zip(stages).map(read));
+        true
     }
 
     /// A text of ours lands in /etc/pve: votes must have allowed it, and one host alone may write.
