@@ -1,5 +1,6 @@
 //! The production agent on a simulated host: its process, its way to the API server, its heartbeat.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use pvecm_agent::ledger::Book;
 use pvecm_agent::observe::Identity;
 use pvecm_agent::ports::LedgerStore;
 use pvecm_agent::seal::SealingKey;
+use pvecm_crds::PveChange;
 use pvecm_crds::host::PveHostStatus;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -170,7 +172,7 @@ async fn listen(
     (at, wanted): (usize, mpsc::UnboundedSender<Wanted>),
 ) {
     let news = shared.with(|world| world.api.news());
-    let (mut host_known, mut changes_known) = (None, None);
+    let (mut host_known, mut changes_known): (_, Option<Changes>) = (None, None);
     loop {
         let (wait, arrives) = shared.with(|world| way(world, at));
         tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -179,17 +181,27 @@ async fn listen(
             continue;
         }
         let (host, changes) = shared.with(|world| (world.api.host(&name), world.api.changes()));
-        if let Some(host) = host.filter(|host| host_known.as_ref() != Some(host)) {
+        if let Some(host) = host.filter(|host| !host_known.iter().any(|h| Arc::ptr_eq(h, host))) {
             let _ = wanted.send(Wanted::Host(Box::new((*host).clone())));
             host_known = Some(host);
         }
-        if changes_known.as_ref() != Some(&changes) {
+        if !changes_known.as_ref().is_some_and(|known| are_same(known, &changes)) {
             let _ = wanted.send(Wanted::Changes(changes.clone()));
             changes_known = Some(changes);
         }
         news.notified().await;
     }
 }
+
+/// Whether nothing moved: an object is read once per version.
+fn are_same(known: &Changes, now: &Changes) -> bool {
+    let same = |((name, one), (other_name, other)): ((&String, &_), (&String, &_))| {
+        name == other_name && Arc::ptr_eq(one, other)
+    };
+    known.len() == now.len() && known.iter().zip(now).all(same)
+}
+
+type Changes = BTreeMap<String, Arc<PveChange>>;
 
 async fn beat(shared: Shared, name: String, at: usize) {
     loop {

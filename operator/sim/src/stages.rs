@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use memchr::memmem;
 use pvecm_core::ids::Digest;
 use pvecm_core::protocol::{Attempt, Phase, Record};
 use serde::de::DeserializeOwned;
@@ -123,7 +124,7 @@ impl Stages {
 /// with quotes is found in its own place only; reading the whole ledger each time would take longer
 /// than all the rest.
 fn behind<T: DeserializeOwned>(bytes: &[u8], pattern: &str) -> Option<T> {
-    let at = bytes.windows(pattern.len()).position(|window| window == pattern.as_bytes())?;
+    let at = memmem::find(bytes, pattern.as_bytes())?;
     serde_json::Deserializer::from_slice(&bytes[at + pattern.len()..]).into_iter().next()?.ok()
 }
 
@@ -137,7 +138,7 @@ impl World {
         let Some(attempt) = behind::<Attempt>(now, "\"pending\":{\"attempt\":") else { return };
         let Some(Record { phase, .. }) = behind::<Record>(now, "\"record\":").filter(|_| {
             // A stage that was just admitted has no record.
-            !now.windows(13).any(|window| window == b"\"record\":null")
+            memmem::find(now, b"\"record\":null").is_none()
         }) else {
             return;
         };
