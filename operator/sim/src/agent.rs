@@ -15,7 +15,7 @@ use pvecm_crds::host::PveHostStatus;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{Kind, Write};
+use crate::api::{Kind, Watch, Write};
 use crate::ports::Port;
 use crate::world::{AgentProcess, Crash, Shared, World};
 
@@ -171,7 +171,7 @@ async fn listen(
     name: String,
     (at, wanted): (usize, mpsc::UnboundedSender<Wanted>),
 ) {
-    let news = shared.with(|world| world.api.news());
+    let news = shared.with(|world| world.api.news(Watch::Host(name.clone())));
     let (mut host_known, mut changes_known): (_, Option<Changes>) = (None, None);
     loop {
         let (wait, arrives) = shared.with(|world| way(world, at));

@@ -66,6 +66,28 @@ pub struct Object {
     typed: Option<Typed>,
 }
 
+/// What somebody watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watch {
+    /// All objects: an operator.
+    All,
+    /// One host's object, and all changes: the agent there.
+    Host(String),
+}
+
+impl Watch {
+    fn sees(&self, kind: Kind, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Host(own) => match kind {
+                Kind::Host => own == name,
+                Kind::Change => true,
+                Kind::Cluster | Kind::Lease | Kind::Event => false,
+            },
+        }
+    }
+}
+
 /// Objects as they were.
 #[derive(Debug, Clone, Default)]
 pub struct Backup(BTreeMap<(Kind, String), Object>);
@@ -90,7 +112,7 @@ pub struct Server {
     graves: BTreeMap<String, Document>,
     log: Vec<(u64, Kind, String)>,
     version: u64,
-    news: Vec<Arc<Notify>>,
+    news: Vec<(Watch, Arc<Notify>)>,
     /// Requests to write, heartbeats and the leader's lease aside.
     pub writes: u64,
 }
@@ -109,13 +131,13 @@ pub struct Write<'a> {
 }
 
 impl Server {
-    /// Wakes its one owner whenever something changed. One each: whoever shares one is woken in an
-    /// order of chance.
+    /// Wakes its one owner whenever something that it watches changed. One each: whoever shares one is
+    /// woken in an order of chance.
     #[must_use]
-    pub fn news(&mut self) -> Arc<Notify> {
-        self.news.retain(|known| Arc::strong_count(known) > 1);
+    pub fn news(&mut self, watch: Watch) -> Arc<Notify> {
+        self.news.retain(|(_, known)| Arc::strong_count(known) > 1);
         let own = Arc::new(Notify::new());
-        self.news.push(own.clone());
+        self.news.push((watch, own.clone()));
         own
     }
 
@@ -204,7 +226,8 @@ impl Server {
 
     fn moved(&mut self, kind: Kind, name: &str) {
         self.log.push((self.version, kind, name.to_owned()));
-        self.news.iter().for_each(|news| news.notify_one());
+        let watching = self.news.iter().filter(|(watch, _)| watch.sees(kind, name));
+        watching.for_each(|(_, news)| news.notify_one());
     }
 
     fn count(&mut self, kind: Kind) {
