@@ -39,6 +39,8 @@ const BUSY: Duration = Duration::from_millis(200);
 const REST: Duration = Duration::from_secs(2);
 /// corosync says twenty things within a millisecond of a reload: one look is enough for all of them.
 const SETTLE: Duration = Duration::from_millis(15);
+/// So long after the last word from either side the API server must hold what was told.
+const HELD: Duration = Duration::from_secs(15);
 /// A daemon whose version stays behind its file for so long missed the reload (facts/pmxcfs.md 2).
 const STALE: Duration = Duration::from_secs(3);
 /// Messages of attempts that this host has not begun yet.
@@ -91,6 +93,8 @@ pub struct Agent {
     stale_since: Option<Instant>,
     /// Something came that a stage may be found in.
     news: bool,
+    /// Since when nobody has looked whether the API server holds what was told.
+    unheld: Option<Instant>,
     drift: Drifting,
     arm_after: Duration,
     asked_to_arm: Option<Instant>,
@@ -130,6 +134,7 @@ impl Agent {
             stamp: None,
             stale_since: None,
             news: true,
+            unheld: None,
             drift: Drifting::default(),
             arm_after: GRACE,
             asked_to_arm: None,
@@ -294,6 +299,7 @@ impl Agent {
         self.news = true;
         match wanted {
             Wanted::Host(host) => {
+                self.unheld = Some(Instant::now());
                 let known = host.status.as_ref().map(|status| status.conditions.as_slice());
                 self.conditions.seed(known.unwrap_or_default());
                 self.wanted_host = Some(host);

@@ -129,40 +129,41 @@ fn way(world: &mut World, at: usize) -> (u64, bool) {
     (wait, !fails && !world.hosts[at].api_cut)
 }
 
-/// Sends each status that differs from the last one sent, and always the newest.
+/// Sends what is told, each time that it is, and always the newest.
 async fn publish(
     shared: Shared,
     name: String,
     (at, mut status): (usize, watch::Receiver<Option<PveHostStatus>>),
 ) {
-    let mut sent: Option<PveHostStatus> = None;
     loop {
-        let wanted = status.borrow_and_update().clone();
-        if wanted == sent {
-            if status.changed().await.is_err() {
-                return;
-            }
-            continue;
+        if status.changed().await.is_err() {
+            return;
         }
-        let (wait, arrives) = shared.with(|world| way(world, at));
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        if !arrives {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            continue;
-        }
-        let body = json!({"status": wanted});
-        let taken = shared.with(|world| {
-            let key = (Kind::Host, name.as_str());
-            world.note("status", at, String::new);
-            let write = Write { key, manager: "pvecm-agent", status: true, body };
-            let taken = world.api.apply(write).is_ok();
-            world.watch_writes(Kind::Host, &name);
-            taken
-        });
-        if taken {
-            sent = wanted;
-        }
+        while !send(&shared, &name, (at, &mut status)).await {}
     }
+}
+
+/// Whether the API server took it.
+async fn send(
+    shared: &Shared,
+    name: &str,
+    (at, status): (usize, &mut watch::Receiver<Option<PveHostStatus>>),
+) -> bool {
+    let body = json!({"status": status.borrow_and_update().clone()});
+    let (wait, arrives) = shared.with(|world| way(world, at));
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    if !arrives {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        return false;
+    }
+    shared.with(|world| {
+        let key = (Kind::Host, name);
+        world.note("status", at, String::new);
+        let write = Write { key, manager: "pvecm-agent", status: true, body };
+        let taken = world.api.apply(write).is_ok();
+        world.watch_writes(Kind::Host, name);
+        taken
+    })
 }
 
 /// Hands on what the API server holds for this host, as a watch does: late, and the newest at last.
