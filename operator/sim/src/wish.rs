@@ -117,7 +117,8 @@ impl Wish {
             totem["crypto"] = json!({"cipher": cipher, "hash": hash});
         }
         json!({"nodes": nodes, "links": links, "totem": totem,
-               "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs}})
+               "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs,
+                           "maxRisk": "NodeRestart"}})
     }
 
     /// Whether a text gives what is wanted; else what it does not.
