@@ -77,7 +77,8 @@ fn disks_are_right(case: &Case<'_>, stage: usize) -> bool {
 
 fn is_member(case: &Case<'_>, host: &HostName) -> bool {
     let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
-    listed.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
+    let members = listed.filter(|node| case.members.contains(&node.id));
+    members.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
 }
 
 /// Whoever holds the authkey is a member of the cluster network. It is sealed to the key that the

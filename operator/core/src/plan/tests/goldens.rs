@@ -73,6 +73,22 @@ fn an_adopted_first_node_with_one_vote_is_lent_one() {
 }
 
 #[test]
+fn a_node_that_is_listed_and_was_never_started_is_started() {
+    let mut world = World::running(3, &[0, 1]).unstarted(3);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn the_vote_that_a_broken_join_had_lent_is_taken_back() {
+    let mut world = World::new(2);
+    world.install(&[(1, 2), (2, 1)], &[0]);
+    let mut world = world.unstarted(2);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
 fn a_link_is_added_on_all_nodes_in_one_stage() {
     let mut world = World::running(3, &[0]);
     world.desired.links.push(wanted_link(1, Some(20)));
