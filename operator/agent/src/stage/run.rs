@@ -88,6 +88,7 @@ impl GroupRun {
             has_back: stage.back.is_some(),
             confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
             in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
+            keys: None,
             recovered: pending.record_at(&now),
         };
         let (machine, effects) = Machine::new(setup, now.millis);

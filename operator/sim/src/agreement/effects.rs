@@ -43,9 +43,20 @@ impl World {
                 self.checks.writes_back();
                 self.job(at, delay, Work::WriteBack { over_parent });
             }
-            Effect::RestoreOwnDisk => self.hosts[at].disk = File::BACK,
-            Effect::TakeClusterFile => self.hosts[at].disk = self.hosts[at].sees,
+            Effect::RestoreOwnDisk => {
+                self.hosts[at].disk = File::BACK;
+                self.reload(at);
+            }
+            Effect::TakeClusterFile => {
+                self.hosts[at].disk = self.hosts[at].sees;
+                self.reload(at);
+            }
             Effect::Undo => self.job(at, delay, Work::Undo),
+            Effect::Lock => self.job(at, delay, Work::Lock),
+            Effect::Unlock => self.unlock(at),
+            Effect::Lay(key) => self.job(at, delay, Work::Lay { key, reload: false }),
+            Effect::TryKey(key) => self.job(at, delay, Work::Lay { key, reload: true }),
+            Effect::KeepKey(key) => self.hosts[at].key = key,
             Effect::Done(outcome) => self.done(at, outcome),
         }
     }

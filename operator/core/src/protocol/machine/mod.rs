@@ -6,8 +6,11 @@ use super::{Effect, Event, InForce, Outcome, Setup, View};
 use crate::change::Course;
 use crate::ids::NodeId;
 
+mod keys;
 mod steps;
 mod undo;
+
+use keys::Exchange;
 
 /// How long a prepared host waits for the others.
 const PREPARE_MS: u64 = 10_000;
@@ -49,8 +52,10 @@ pub struct Machine {
     lost: Option<String>,
     /// What did not hold at the last look, in words.
     unheld: Option<String>,
-    /// /etc/pve stopped taking this host's writes after the start.
-    lost_writable: bool,
+    /// What was lost is this host's own: nobody else may have noticed.
+    own_loss: bool,
+    /// Where the stage exchanges the authkey.
+    exchange: Option<Exchange>,
     out: Vec<Effect>,
 }
 
@@ -77,7 +82,8 @@ impl Machine {
             said_at: now_ms,
             lost: None,
             unheld: None,
-            lost_writable: false,
+            own_loss: false,
+            exchange: setup.keys.map(Exchange::new),
             out: Vec::new(),
             setup,
         };
@@ -102,9 +108,11 @@ impl Machine {
             Event::Acted(result) => self.acted(result),
             Event::WrittenBack(result) => self.written_back(&result),
             Event::Undone(result) => self.was_undone(result),
+            Event::Locked(result) => self.locked(result),
+            Event::Laid(result) => self.laid(result),
         }
         self.settle_all();
-        if self.unfinished() && now_ms >= self.said_at + REPEAT_MS {
+        if self.unfinished() && (now_ms >= self.said_at + REPEAT_MS || self.has_key_news()) {
             self.say();
         }
         std::mem::take(&mut self.out)
@@ -153,7 +161,7 @@ impl Machine {
 
     fn notice_loss(&mut self, view: &View) {
         if self.view.writable && !view.writable {
-            self.lost_writable = true;
+            self.own_loss = true;
             self.lost = Some(format!("{} lost its writable /etc/pve", self.me()));
         }
         if !view.quorate {
@@ -203,10 +211,11 @@ impl Machine {
 
     fn written(&mut self, result: Result<(), String>) {
         self.writing = false;
+        self.unlock();
         match result {
             Ok(()) => self.setup.in_force = InForce::New,
             Err(why) => {
-                self.lost_writable = true;
+                self.own_loss = true;
                 self.lost = Some(format!("{} could not write: {why}", self.me()));
             }
         }
@@ -283,6 +292,7 @@ impl Machine {
     fn say(&mut self) {
         self.said_at = self.now;
         if let Some(phase) = self.phase.clone() {
+            let key = self.key_word();
             self.out.push(Effect::Send(Message {
                 attempt: self.setup.attempt,
                 from: self.setup.me,
@@ -290,6 +300,7 @@ impl Machine {
                 writable: self.view.writable,
                 writer: self.writer,
                 over_parent: self.must_write_over_parent(),
+                key,
             }));
         }
     }
@@ -300,6 +311,7 @@ impl Machine {
     }
 
     fn conclude(&mut self, outcome: &Phase) {
+        self.keep_key(outcome);
         if self.restored && self.setup.in_force != InForce::Back {
             self.out.push(Effect::TakeClusterFile);
         }
