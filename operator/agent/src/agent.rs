@@ -13,7 +13,7 @@ use futures::FutureExt;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ha::Ha;
 use pvecm_core::ids::{HostName, NodeId};
-use pvecm_core::protocol::{Attempt, Event, Message};
+use pvecm_core::protocol::{Attempt, Event, Message, Phase, Record};
 use pvecm_crds::host::PveHostStatus;
 use pvecm_crds::{PveChange, PveHost};
 use tokio::sync::{mpsc, watch};
@@ -27,10 +27,10 @@ use crate::observe::{Conditions, Identity, Observation, drift, started_with};
 use crate::ports::{CorosyncEvent, DiskFile};
 use crate::rearm::GRACE;
 use crate::seal::SealingKey;
-use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
 use crate::stage::run::{GroupRun, JobEvent, Jobs};
 use crate::stage::select::{Choice, Released, select};
+use crate::stage::{Undone, keys};
 use crate::watchdog::Beat;
 
 /// How often the timer looks while a stage runs, and at rest.
@@ -79,6 +79,7 @@ pub struct Agent {
     book: Book,
     wanted_host: Option<Box<PveHost>>,
     changes: BTreeMap<String, Arc<PveChange>>,
+    changes_known: bool,
     conditions: Conditions,
     seen: Observation,
     agents: BTreeSet<NodeId>,
@@ -117,6 +118,7 @@ impl Agent {
             book,
             wanted_host: None,
             changes: BTreeMap::new(),
+            changes_known: false,
             conditions: Conditions::default(),
             seen: Observation::default(),
             agents: BTreeSet::new(),
@@ -240,6 +242,7 @@ impl Agent {
         // Nothing tells of a write to the disk, whoever made it.
         let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
         let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
+        let moved = moved || keys::fingerprint(&self.host, DiskFile::Authkey) != self.seen.authkey;
         let links = self.host.corosync.links();
         let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
         let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
@@ -291,7 +294,10 @@ impl Agent {
                 self.conditions.seed(known.unwrap_or_default());
                 self.wanted_host = Some(host);
             }
-            Wanted::Changes(changes) => self.changes = changes,
+            Wanted::Changes(changes) => {
+                self.changes = changes;
+                self.changes_known = true;
+            }
         }
     }
 
@@ -313,7 +319,7 @@ impl Agent {
     fn recover(&mut self) -> anyhow::Result<()> {
         match self.book.ledger().pending.clone() {
             // Its secret comes with the change, and until then nothing was done.
-            Some(pending) if waits_for_secret(&pending.stage, &self.name) => {
+            Some(pending) if pending.stage.receives_secret(&self.name) => {
                 self.book.change(|ledger| ledger.pending = None)?;
             }
             Some(pending) if pending.stage.course == Course::Local => {
@@ -332,6 +338,7 @@ impl Agent {
         if self.busy() || self.book.ledger().pending.is_some() {
             return Ok(());
         }
+        self.forget_keys()?;
         self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         match select(&self.name, host, &self.changes, self.book.ledger()) {
@@ -349,7 +356,7 @@ impl Agent {
         let Released { change, digest, number: stage_number, stage, .. } = released;
         let Released { parent: expects, disarmed, sealed, .. } = released;
         let local = stage.course == Course::Local;
-        if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
+        if local && sealed.is_none() && stage.receives_secret(&self.name) {
             return Ok(());
         }
         tracing::info!(change = change.0, stage = stage_number, stage.summary, "a stage begins");
@@ -359,7 +366,8 @@ impl Agent {
             expects,
             parent: text,
             daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
-            had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
+            had_authkey: self.seen.authkey.is_some(),
+            keys: if stage.exchanges_authkey() { keys::laid(&self.host) } else { None },
             stage,
             record: None,
             recorded_at: self.host.clock.now(),
@@ -463,12 +471,9 @@ impl Agent {
         let Some(digest) = self.book.ledger().digest else { return Ok(()) };
         let now = self.host.clock.now();
         let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
+        let name = self.name.clone();
         self.book.change(|ledger| {
-            for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
-                if let pvecm_core::change::Action::SealAuthkey { to, recipient } = action {
-                    ledger.pinned.entry(to.clone()).or_insert_with(|| recipient.clone());
-                }
-            }
+            ledger.note_keys(&name, result);
             ledger.sealed.extend(sealed);
             ledger.note_end(result, now);
             ledger.pending = None;
@@ -477,10 +482,28 @@ impl Agent {
         Ok(())
     }
 
+    /// A key that was laid for a change that has ended without its exchange is nobody's.
+    fn forget_keys(&mut self) -> anyhow::Result<()> {
+        let Some(change) = self.book.ledger().laid else { return Ok(()) };
+        if !self.changes_known || self.is_open(change) {
+            return Ok(());
+        }
+        match keys::forget(&self.host) {
+            Ok(()) => self.book.change(|ledger| ledger.laid = None)?,
+            Err(error) => tracing::warn!(error, "a key that nobody needs any more stays"),
+        }
+        Ok(())
+    }
+
     /// A member whose disk is right and whose runtime is old missed a reload, and nobody else will make
     /// up for it (facts/pmxcfs.md 2).
     fn reload_if_stale(&mut self) {
-        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused);
+        // The daemons would read their keys as well, and while an exchange is undone they may be mixed.
+        let exchange = self.book.ledger().pending.as_ref().is_some_and(|pending| {
+            let undoes = |record: &Record| matches!(record.phase, Phase::RollingBack { .. });
+            pending.stage.exchanges_authkey() && pending.record.as_ref().is_some_and(undoes)
+        });
+        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused) || exchange;
         let same = self.seen.pmxcfs_conf.is_some() && self.seen.pmxcfs_conf == self.seen.disk_conf;
         let disk = self.seen.disk_conf.as_deref();
         let version = disk.and_then(|b| pvecm_core::conf::Document::parse(b).version());
@@ -500,18 +523,11 @@ impl Agent {
     }
 }
 
-/// Whether a stage asks this host to open something that has not come yet.
-fn waits_for_secret(stage: &pvecm_core::change::Stage, name: &HostName) -> bool {
-    let receives = |action: &_| matches!(action, pvecm_core::change::Action::ReceiveAuthkey {});
-    stage.actions.get(name).is_some_and(|actions| actions.iter().any(receives))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fake::{FakeHost, MemoryStore};
     use pvecm_core::ids::ChangeNumber;
-    use pvecm_core::protocol::Phase;
 
     #[test]
     fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
@@ -527,6 +543,7 @@ mod tests {
             writable: true,
             writer: None,
             over_parent: false,
+            key: None,
         };
         let bytes = serde_json::to_vec(&message).unwrap();
         agent.corosync(CorosyncEvent::Message { from: node(3), bytes: bytes.clone() }).unwrap();

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::ha::{Ha, knows_disarm};
-use pvecm_core::ids::{ConfigVersion, Digest};
+use pvecm_core::ids::{ConfigVersion, Digest, Fingerprint};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
@@ -15,6 +15,7 @@ use pvecm_crds::host::{
 
 use crate::host_ports::Host;
 use crate::ports::{CardAddress, CorosyncView, DiskFile};
+use crate::stage::keys::fingerprint;
 
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Observation {
     pub pmxcfs_conf: Option<Vec<u8>>,
     /// /etc/corosync/corosync.conf.
     pub disk_conf: Option<Vec<u8>>,
+    /// /etc/corosync/authkey, as far as it is anybody's to know.
+    pub authkey: Option<Fingerprint>,
     /// High availability.
     pub ha: Ha,
     /// Guests that are configured here.
@@ -53,6 +56,7 @@ impl Observation {
             // A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
             pmxcfs_conf: if mounted { host.cluster_files.read_conf().ok().flatten() } else { None },
             disk_conf: host.disk.read(DiskFile::Conf).ok().flatten(),
+            authkey: fingerprint(host, DiskFile::Authkey),
             ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
             addresses: host.machine.addresses(),

@@ -213,7 +213,8 @@ impl Fingerprint {
     /// The fingerprint of a key.
     #[must_use]
     pub fn of(key: &[u8]) -> Self {
-        let whole = Sha256::new_with_prefix(b"pvecm: fingerprint of an authkey\0").chain_update(key);
+        let whole =
+            Sha256::new_with_prefix(b"pvecm: fingerprint of an authkey\0").chain_update(key);
         let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = whole.finalize().into();
         Self([a, b, c, d, e, f, g, h])
     }

@@ -88,6 +88,8 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
         }
         // Only those who start can say so, and they do.
         Probe::StartedWith { .. } => Ok(()),
+        // It takes time, so the run judges it.
+        Probe::AuthkeyTaken {} => Ok(()),
         Probe::LinkConnected { link } => {
             let down = |node: &&NodeId| corosync.links.get(&(**node, *link)) != Some(&true);
             others
@@ -134,7 +136,10 @@ pub fn links_carry(stage: &Stage, corosync: Option<&CorosyncView>) -> Result<(),
     };
     let probed = stage.probes.iter().filter_map(|probe| match probe {
         Probe::LinkConnected { link } => Some(*link),
-        Probe::RunningValue { .. } | Probe::StartedWith { .. } | Probe::Membership { .. } => None,
+        Probe::RunningValue { .. }
+        | Probe::StartedWith { .. }
+        | Probe::AuthkeyTaken {}
+        | Probe::Membership { .. } => None,
     });
     for link in probed {
         if let Some(node) = down(link) {

@@ -132,6 +132,26 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// A stage in which the group exchanges its authkey: the same text under a new number, whose reload
+    /// makes every daemon read the key.
+    pub fn exchange(
+        &mut self,
+        summary: String,
+        links: &BTreeSet<LinkNumber>,
+        generation: u32,
+    ) -> Result<(), Obstacle> {
+        self.write(summary, links, |text| Ok(text.clone()))?;
+        let actions = self.group.values().map(|host| {
+            let exchange = Action::ExchangeAuthkey { generation };
+            (host.clone(), vec![exchange])
+        });
+        if let Some(stage) = self.stages.last_mut() {
+            stage.actions = actions.collect();
+            stage.probes.push(Probe::AuthkeyTaken {});
+        }
+        Ok(())
+    }
+
     /// A stage in which single hosts act beside the cluster.
     pub fn local(&mut self, summary: String, actions: BTreeMap<HostName, Vec<Action>>) {
         let stage = self.stage(summary, Course::Local);
