@@ -250,10 +250,6 @@ async fn job(
         Effect::WriteBack { over_parent } => {
             let kept = exchange.take_lock();
             let written = write_back(host, stage, parent, (over_parent, kept)).await;
-            if stage.exchanges_authkey() && written == Ok(InForce::Other) {
-                // Whoever was faster had the daemons read the new key. The old one lies everywhere.
-                silent(host.corosync.reload().map_err(|error| error.to_string()));
-            }
             Some(Event::WrittenBack(written))
         }
         Effect::Lock => Some(Event::Locked(exchange.lock(host, LOCK_MS).await)),

@@ -203,10 +203,12 @@ pub enum Effect {
         /// Write it over the parent too, since a write of the new text may still be under way.
         over_parent: bool,
     },
-    /// Put the back text on the own disk and reload only this host's daemon.
+    /// Put the back text on the own disk and reload only this host's daemon. Where keys are exchanged
+    /// nothing of that, if this host has quorum by now.
     RestoreOwnDisk,
     /// Copy the cluster's file over the own disk's and reload: this host restored alone, and the
-    /// others kept the stage.
+    /// others kept the stage; or the daemon has yet to read the old authkey, since a person's file, or
+    /// the one that undoes the stage, was in force before that lay here.
     TakeClusterFile,
     /// Joining host: undo its actions. Answer: [`Event::Undone`].
     Undo,

@@ -43,6 +43,8 @@ impl World {
                 self.checks.writes_back();
                 self.job(at, delay, Work::WriteBack { over_parent });
             }
+            // Who hears the others again by now restores nothing.
+            Effect::RestoreOwnDisk if self.traits.exchanges && self.quorate(at) => {}
             Effect::RestoreOwnDisk => {
                 self.hosts[at].disk = File::BACK;
                 self.reload(at);

@@ -48,7 +48,8 @@ impl World {
         let renaming = self.jobs.iter().any(|job| matches!(job.work, Work::Rename { .. }));
         if self.traits.person && !renaming && self.can_write(at) && !self.keeps_lock(None) {
             self.edited = true;
-            self.land(at, File { version: self.file.version + 1, text: Text::Edited });
+            let ring = self.ring_of(at);
+            self.land(at, File { version: self.file.version + 1, text: Text::Edited }, &ring);
         }
     }
 

@@ -68,7 +68,7 @@ impl World {
     }
 
     /// A rename arrives: everybody in the ring gets it, and loads it unless the own one is newer.
-    pub(super) fn land(&mut self, at: usize, file: File) {
+    pub(super) fn land(&mut self, at: usize, file: File, asked: &[usize]) {
         self.note(|| format!("{} wrote {file:?}", at + 1));
         self.checks.landed(file);
         self.file = file;
@@ -80,18 +80,36 @@ impl World {
                 host.disk = file;
             }
         }
-        self.reload(at);
+        self.reload_for(at, asked);
+    }
+
+    /// The hosts of a ring that run.
+    pub(super) fn ring_of(&self, at: usize) -> Vec<usize> {
+        let ring = self.hosts[at].ring;
+        let inside = |other: &usize| {
+            let host = &self.hosts[*other];
+            host.ring == ring && host.up && host.member
+        };
+        (0..self.hosts.len()).filter(inside).collect()
     }
 
     /// Every daemon of the ring reads the key on its own disk. Whoever reads another one than the rest is
     /// out of the ring, so that must not happen where there is quorum.
     pub(super) fn reload(&mut self, at: usize) {
+        let all: Vec<usize> = (0..self.hosts.len()).collect();
+        self.reload_for(at, &all);
+    }
+
+    /// The same after something that took its time: a host that came into the ring meanwhile could not be
+    /// asked for its key. It is out again then, until its own clock brings it back.
+    fn reload_for(&mut self, at: usize, asked: &[usize]) {
         let ring = self.hosts[at].ring;
         let reads = |host: &&mut Host| host.ring == ring && host.up && host.member;
         for host in self.hosts.iter_mut().filter(reads) {
             host.daemon_key = host.key;
         }
-        let readers = self.hosts.iter().filter(|h| h.ring == ring && h.up && h.member);
+        let readers = asked.iter().map(|asked| &self.hosts[*asked]);
+        let readers = readers.filter(|host| host.ring == ring && host.up && host.member);
         let keys: Vec<Key> = readers.map(|host| host.key).collect();
         if self.quorate(at) && keys.iter().any(|key| *key != keys[0]) {
             self.checks.fail(format!("daemons of one ring read different keys: {keys:?}"));
@@ -167,7 +185,9 @@ impl World {
         let job = self.jobs.swap_remove(chosen);
         let alive = self.hosts[job.host].agent.as_ref().is_some_and(|a| a.life == job.life);
         match job.work {
-            Work::Rename { file, back } => self.rename(job.host, job.life, (file, back)),
+            Work::Rename { file, back, asked } => {
+                self.rename(job.host, job.life, (file, back, &asked));
+            }
             _other if !alive => {}
             Work::Answer(event) => self.event(job.host, event),
             Work::Checks => self.run_checks(job.host),
@@ -211,7 +231,7 @@ impl World {
             self.event(at, Event::Written(Err("refused".to_owned())));
         } else {
             let delay = self.write_time();
-            self.job(at, delay, Work::Rename { file: File::NEW, back: false });
+            self.job(at, delay, Work::Rename { file: File::NEW, back: false, asked: self.ring_of(at) });
         }
     }
 
@@ -222,23 +242,23 @@ impl World {
             self.event(at, Event::WrittenBack(Err("read-only".to_owned())));
         } else if over {
             let delay = self.write_time();
-            self.job(at, delay, Work::Rename { file: File::BACK, back: true });
+            self.job(at, delay, Work::Rename { file: File::BACK, back: true, asked: self.ring_of(at) });
         } else {
             self.event(at, Event::WrittenBack(Ok(sees.in_force())));
         }
     }
 
     fn write_time(&mut self) -> u64 {
-        // With keys none is slower than its lock lasts.
-        let slowest = if self.traits.exchanges { LOCK_MS - 2_000 } else { 25_000 };
+        // With keys none takes as long as a host waits that is alone and then lays the old one.
+        let slowest = if self.traits.exchanges { 8_000 } else { 25_000 };
         if self.traits.slow { self.dice.below(slowest) } else { 1_000 + self.dice.below(700) }
     }
 
     /// The answer is what is read back, whatever the errno was; the reading itself may fail too.
-    fn rename(&mut self, at: usize, life: u64, (file, back): (File, bool)) {
+    fn rename(&mut self, at: usize, life: u64, (file, back, asked): (File, bool, &[usize])) {
         let landed = self.can_write(at) && (self.calm || !self.dice.chance(100));
         if landed {
-            self.land(at, file);
+            self.land(at, file, asked);
         }
         let seen = self.hosts[at].sees.text;
         let unread = !self.calm && self.dice.chance(50);

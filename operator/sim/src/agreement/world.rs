@@ -72,6 +72,8 @@ pub(super) enum Work {
     Rename {
         file: File,
         back: bool,
+        /// Who was in the ring when it began.
+        asked: Vec<usize>,
     },
     Answer(Event),
     Act,
@@ -290,6 +292,7 @@ impl World {
         self.now += 250;
         self.reform();
         for at in 0..self.hosts.len() {
+            self.start_agent(at);
             self.tell_view(at);
             while self.deliver(at) {}
             self.tell_in_force(at);

@@ -30,6 +30,8 @@ pub(super) struct Exchange {
     /// A key is being laid.
     laying: bool,
     lay_again_at: u64,
+    /// The old key lies here, and what undoes the stage is not written any more: no reload follows.
+    late: bool,
     /// Since when the new key should lie everywhere.
     asked_at: Option<u64>,
     /// What was said last.
@@ -45,6 +47,7 @@ impl Exchange {
             lock_again_at: 0,
             laying: false,
             lay_again_at: 0,
+            late: false,
             asked_at: None,
             said: None,
         }
@@ -215,6 +218,9 @@ impl Machine {
         };
         let under_way = self.tally.keys().any(is_back);
         if unwritten || others || under_way || self.tally.asks_for(Key::Old) {
+            if self.lies() != Some(Key::Old) && self.setup.in_force == InForce::Back {
+                self.note_late();
+            }
             self.lay(Key::Old, Effect::Lay);
         } else if self.leads() && self.all_members_undo() {
             self.has_lock();
@@ -255,12 +261,39 @@ impl Machine {
         self.lay(if turn.is_multiple_of(2) { Key::Old } else { Key::New }, Effect::TryKey);
     }
 
+    pub(super) fn note_late(&mut self) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.late = true;
+        }
+    }
+
+    /// Whether this host's daemon has yet to read the key that lies there.
+    pub(super) fn is_late(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.late)
+    }
+
+    /// After the outcome: whether all who would read their keys again have the one that belongs to it.
+    pub(super) fn may_reload(&self) -> bool {
+        if self.exchange.is_none() {
+            return true;
+        }
+        let key = self.final_key();
+        let says = |id: &NodeId| {
+            self.tally.keys().any(|(other, word, _)| other == *id && word.lies == Some(key))
+        };
+        let mut others = self.setup.group.iter().filter(|id| **id != self.setup.me);
+        self.is_member(self.setup.me) && others.all(|id| !self.is_member(*id) || says(id))
+    }
+
+    fn final_key(&self) -> Key {
+        if matches!(self.phase, Some(Phase::Confirmed)) { Key::New } else { Key::Old }
+    }
+
     /// The end of the exchange.
-    pub(super) fn keep_key(&mut self, outcome: &Phase) {
+    pub(super) fn keep_key(&mut self) {
         self.unlock();
         if self.exchange.is_some() {
-            let key = if matches!(outcome, Phase::Confirmed) { Key::New } else { Key::Old };
-            self.out.push(Effect::KeepKey(key));
+            self.out.push(Effect::KeepKey(self.final_key()));
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Machine {
     unheld: Option<String>,
     /// What was lost is this host's own: nobody else may have noticed.
     own_loss: bool,
+    /// The outcome is there, and the cluster's file is to be taken over the own disk's.
+    to_take_file: bool,
     /// Where the stage exchanges the authkey.
     exchange: Option<Exchange>,
     out: Vec<Effect>,
@@ -83,6 +85,7 @@ impl Machine {
             lost: None,
             unheld: None,
             own_loss: false,
+            to_take_file: false,
             exchange: setup.keys.map(Exchange::new),
             out: Vec::new(),
             setup,
@@ -112,6 +115,7 @@ impl Machine {
             Event::Laid(result) => self.laid(result),
         }
         self.settle_all();
+        self.take_file();
         if self.unfinished() && (now_ms >= self.said_at + REPEAT_MS || self.has_key_news()) {
             self.say();
         }
@@ -243,6 +247,7 @@ impl Machine {
         if let Ok(what) = *result {
             self.setup.in_force = what;
             if what == InForce::Other && self.unfinished() {
+                self.note_late();
                 self.finish(&Phase::Failed {
                     sentence: "the file was changed by somebody else while the stage was undone"
                         .to_owned(),
@@ -311,11 +316,19 @@ impl Machine {
     }
 
     fn conclude(&mut self, outcome: &Phase) {
-        self.keep_key(outcome);
-        if self.restored && self.setup.in_force != InForce::Back {
+        self.keep_key();
+        self.to_take_file =
+            (self.restored && self.setup.in_force != InForce::Back) || self.is_late();
+        self.take_file();
+        self.report(outcome);
+    }
+
+    /// With a reload, so only where it parts nobody.
+    fn take_file(&mut self) {
+        if self.to_take_file && self.may_reload() {
+            self.to_take_file = false;
             self.out.push(Effect::TakeClusterFile);
         }
-        self.report(outcome);
     }
 
     fn report(&mut self, outcome: &Phase) {

@@ -249,6 +249,10 @@ fn a_host_that_was_away_lays_the_key_that_the_others_ended_with() {
     bench.on(Event::Laid(Ok(Key::Old)));
     assert!(matches!(bench.outcome(), Some(Outcome::RolledBack(_))));
 
+    assert!(!bench.did(&Effect::TakeClusterFile), "host 2 is there, and its key is not known");
+    bench.hear_key(2, undo(), word(Key::Old, None));
+    assert!(bench.did(&Effect::TakeClusterFile), "its daemon has yet to read the key");
+
     let mut bench = Bench::start(Setup { in_force: InForce::New, ..exchange(3) });
     bench.hear_key(1, Phase::Confirmed, word(Key::New, None));
     assert!(bench.did(&Effect::KeepKey(Key::New)));
