@@ -119,7 +119,8 @@ pub struct KeyWord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lies: Option<Key>,
     /// The key that all are to lay now. Who asks holds Proxmox VE's lock on corosync.conf: nobody who
-    /// heeds it has the daemons read their keys meanwhile.
+    /// heeds it has the daemons read their keys meanwhile. Or it has an outcome, and will reload when all
+    /// say that the key lies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asks: Option<Key>,
 }

@@ -48,8 +48,7 @@ impl World {
         let renaming = self.jobs.iter().any(|job| matches!(job.work, Work::Rename { .. }));
         if self.traits.person && !renaming && self.can_write(at) && !self.keeps_lock(None) {
             self.edited = true;
-            let ring = self.ring_of(at);
-            self.land(at, File { version: self.file.version + 1, text: Text::Edited }, &ring);
+            self.land(at, File { version: self.file.version + 1, text: Text::Edited });
         }
     }
 

@@ -68,7 +68,7 @@ impl World {
     }
 
     /// A rename arrives: everybody in the ring gets it, and loads it unless the own one is newer.
-    pub(super) fn land(&mut self, at: usize, file: File, asked: &[usize]) {
+    pub(super) fn land(&mut self, at: usize, file: File) {
         self.note(|| format!("{} wrote {file:?}", at + 1));
         self.checks.landed(file);
         self.file = file;
@@ -80,17 +80,16 @@ impl World {
                 host.disk = file;
             }
         }
-        self.reload_for(at, asked);
+        let asked = self.asked(at);
+        self.reload_for(at, &asked);
     }
 
-    /// The hosts of a ring that run.
-    pub(super) fn ring_of(&self, at: usize) -> Vec<usize> {
-        let ring = self.hosts[at].ring;
-        let inside = |other: &usize| {
-            let host = &self.hosts[*other];
-            host.ring == ring && host.up && host.member
-        };
-        (0..self.hosts.len()).filter(inside).collect()
+    /// The hosts of a ring but those that came only just: after something that took its time, what lies on
+    /// their disks could not be known. They are out again then, until their own clocks bring them back.
+    fn asked(&self, at: usize) -> Vec<usize> {
+        const NEW_MS: u64 = 15_000;
+        let is_new = |host: &Host| host.came_at.is_some_and(|came| self.now < came + NEW_MS);
+        (0..self.hosts.len()).filter(|other| *other == at || !is_new(&self.hosts[*other])).collect()
     }
 
     /// Every daemon of the ring reads the key on its own disk. Whoever reads another one than the rest is
@@ -100,8 +99,7 @@ impl World {
         self.reload_for(at, &all);
     }
 
-    /// The same after something that took its time: a host that came into the ring meanwhile could not be
-    /// asked for its key. It is out again then, until its own clock brings it back.
+    /// The same, where only these hosts could be asked for their keys.
     fn reload_for(&mut self, at: usize, asked: &[usize]) {
         let ring = self.hosts[at].ring;
         let reads = |host: &&mut Host| host.ring == ring && host.up && host.member;
@@ -185,9 +183,7 @@ impl World {
         let job = self.jobs.swap_remove(chosen);
         let alive = self.hosts[job.host].agent.as_ref().is_some_and(|a| a.life == job.life);
         match job.work {
-            Work::Rename { file, back, asked } => {
-                self.rename(job.host, job.life, (file, back, &asked));
-            }
+            Work::Rename { file, back } => self.rename(job.host, job.life, (file, back)),
             _other if !alive => {}
             Work::Answer(event) => self.event(job.host, event),
             Work::Checks => self.run_checks(job.host),
@@ -231,7 +227,7 @@ impl World {
             self.event(at, Event::Written(Err("refused".to_owned())));
         } else {
             let delay = self.write_time();
-            self.job(at, delay, Work::Rename { file: File::NEW, back: false, asked: self.ring_of(at) });
+            self.job(at, delay, Work::Rename { file: File::NEW, back: false });
         }
     }
 
@@ -242,7 +238,7 @@ impl World {
             self.event(at, Event::WrittenBack(Err("read-only".to_owned())));
         } else if over {
             let delay = self.write_time();
-            self.job(at, delay, Work::Rename { file: File::BACK, back: true, asked: self.ring_of(at) });
+            self.job(at, delay, Work::Rename { file: File::BACK, back: true });
         } else {
             self.event(at, Event::WrittenBack(Ok(sees.in_force())));
         }
@@ -255,10 +251,10 @@ impl World {
     }
 
     /// The answer is what is read back, whatever the errno was; the reading itself may fail too.
-    fn rename(&mut self, at: usize, life: u64, (file, back, asked): (File, bool, &[usize])) {
+    fn rename(&mut self, at: usize, life: u64, (file, back): (File, bool)) {
         let landed = self.can_write(at) && (self.calm || !self.dice.chance(100));
         if landed {
-            self.land(at, file, asked);
+            self.land(at, file);
         }
         let seen = self.hosts[at].sees.text;
         let unread = !self.calm && self.dice.chance(50);

@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     late: bool,
     /// Since when the new key should lie everywhere.
     asked_at: Option<u64>,
+    /// Since when the old key lies here again.
+    back_at: Option<u64>,
     /// What was said last.
     said: Option<KeyWord>,
 }
@@ -49,6 +51,7 @@ impl Exchange {
             lay_again_at: 0,
             late: false,
             asked_at: None,
+            back_at: None,
             said: None,
         }
     }
@@ -82,6 +85,9 @@ impl Machine {
 
     /// The key that this host asks all to lay.
     fn asks(&self) -> Option<Key> {
+        if self.to_take_file {
+            return Some(self.final_key());
+        }
         if self.exchange.as_ref()?.lock != Lock::Held {
             return None;
         }
@@ -231,7 +237,25 @@ impl Machine {
             // Whoever leads needs it to write.
             self.unlock();
         }
-        lies && (unwritten || others || all)
+        lies && (others || all || (unwritten && !self.waits_for_others()))
+    }
+
+    /// Whoever holds the lock keeps it until the others have laid the old key as well, and not for ever.
+    fn waits_for_others(&mut self) -> bool {
+        let now = self.now;
+        let Some(exchange) = self.exchange.as_mut().filter(|e| e.lock == Lock::Held) else {
+            return false;
+        };
+        let back_at = *exchange.back_at.get_or_insert(now);
+        let is_back = |id: &NodeId| {
+            let mut words = self.tally.keys();
+            words.any(|(other, word, against)| {
+                other == *id && against && word.lies == Some(Key::Old)
+            })
+        };
+        let others = self.setup.group.iter().filter(|id| **id != self.setup.me);
+        let mut present = others.filter(|id| self.is_member(**id) && self.view.agents.contains(id));
+        now < back_at + LAY_MS && !present.all(is_back)
     }
 
     fn is_member(&self, id: NodeId) -> bool {
@@ -278,8 +302,12 @@ impl Machine {
             return true;
         }
         let key = self.final_key();
+        // What was said before the outcome was decided counts for nothing.
         let says = |id: &NodeId| {
-            self.tally.keys().any(|(other, word, _)| other == *id && word.lies == Some(key))
+            let mut words = self.tally.keys();
+            words.any(|(other, word, against)| {
+                other == *id && word.lies == Some(key) && against == (key == Key::Old)
+            })
         };
         let mut others = self.setup.group.iter().filter(|id| **id != self.setup.me);
         self.is_member(self.setup.me) && others.all(|id| !self.is_member(*id) || says(id))

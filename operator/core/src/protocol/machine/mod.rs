@@ -116,7 +116,8 @@ impl Machine {
         }
         self.settle_all();
         self.take_file();
-        if self.unfinished() && (now_ms >= self.said_at + REPEAT_MS || self.has_key_news()) {
+        let speaks = self.unfinished() || self.to_take_file;
+        if speaks && (now_ms >= self.said_at + REPEAT_MS || self.has_key_news()) {
             self.say();
         }
         std::mem::take(&mut self.out)
@@ -179,7 +180,8 @@ impl Machine {
         if message.attempt != self.setup.attempt {
             return;
         }
-        let asks = message.from != self.setup.me && !message.phase.is_outcome();
+        let asks = message.key.is_some_and(|word| word.asks.is_some());
+        let asks = message.from != self.setup.me && (!message.phase.is_outcome() || asks);
         self.writer = self.writer.or(message.writer);
         self.tally.hear(message);
         // Who has an outcome is silent until somebody without one speaks.

@@ -40,7 +40,11 @@ impl Machine {
         if self.settled(over_parent) {
             let why = self.phase.as_ref().map(|p| p.sentence().to_owned()).unwrap_or_default();
             self.finish(&Phase::RolledBack { sentence: why });
-        } else if self.leads() && !self.writing_back && self.now >= self.write_back_again_at {
+        } else if self.leads()
+            && !self.writing_back
+            && self.now >= self.write_back_again_at
+            && self.has_lock()
+        {
             self.writing_back = true;
             self.out.push(Effect::WriteBack { over_parent });
         }

@@ -185,9 +185,26 @@ fn where_nothing_was_written_the_old_key_is_laid_at_once_and_no_text_follows() {
     assert!(bench.did(&Effect::Lay(Key::Old)));
     assert_eq!(bench.outcome(), None);
     bench.on(Event::Laid(Ok(Key::Old)));
+    bench.hear_key(2, undo(), word(Key::Old, None));
+    assert!(!bench.did(&Effect::Unlock), "host 3 has the new key yet");
+    bench.hear_key(3, undo(), word(Key::Old, None));
     assert!(matches!(bench.outcome(), Some(Outcome::RolledBack(_))));
     assert!(bench.did(&Effect::KeepKey(Key::Old)) && bench.did(&Effect::Unlock));
     assert!(!bench.did(&WRITE_BACK));
+}
+
+#[test]
+fn the_lock_is_not_kept_for_ever_for_a_host_that_lays_no_key() {
+    let mut bench = gone(1);
+    bench.on(Event::Laid(Ok(Key::New)));
+    bench.tick_at(3_000);
+    bench.hear_itself();
+    bench.hear_key(2, undo(), word(Key::New, None));
+    bench.on(Event::Laid(Ok(Key::Old)));
+    bench.tick_at(5_999);
+    assert_eq!(bench.outcome(), None);
+    bench.tick_at(6_000);
+    assert!(matches!(bench.outcome(), Some(Outcome::RolledBack(_))));
 }
 
 #[test]
