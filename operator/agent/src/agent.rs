@@ -235,22 +235,24 @@ impl Agent {
         if let Some(run) = &mut self.group_run {
             run.on(Event::Tick, &mut self.book)?;
         }
-        let stamp = self.host.cluster_files.stamp();
-        let writable = self.host.cluster_files.writable();
-        let moved = stamp != self.stamp || writable != self.seen.writable;
+        Ok(self.moved() || self.busy() || self.drift.is_open() || self.stale_since.is_some())
+    }
+
+    /// Whether anything differs that nothing tells of: FUSE, the disk, the network cards and the state of
+    /// links have no events.
+    fn moved(&mut self) -> bool {
+        let (host, seen) = (&self.host, &self.seen);
+        let stamp = host.cluster_files.stamp();
+        let stamped = stamp != self.stamp;
         self.stamp = stamp;
-        // Nothing tells of a write to the disk, whoever made it.
-        let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
-        let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
-        let moved = moved || keys::fingerprint(&self.host, DiskFile::Authkey) != self.seen.authkey;
-        let links = self.host.corosync.links();
-        let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
-        let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
-        Ok(self.busy()
-            || moved
-            || ha_moved
-            || links.as_ref() != known
-            || self.stale_since.is_some())
+        let links = host.corosync.links();
+        stamped
+            || host.cluster_files.writable() != seen.writable
+            || host.disk.read(DiskFile::Conf).ok().flatten() != seen.disk_conf
+            || keys::fingerprint(host, DiskFile::Authkey) != seen.authkey
+            || host.machine.addresses() != seen.addresses
+            || links.as_ref() != seen.corosync.as_ref().map(|corosync| &corosync.links)
+            || (seen.mounted && Ha::read(&host.ha.files()) != seen.ha)
     }
 
     fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
@@ -527,6 +529,7 @@ impl Agent {
 mod tests {
     use super::*;
     use crate::fake::{FakeHost, MemoryStore};
+    use crate::ports::CardAddress;
     use pvecm_core::ids::ChangeNumber;
 
     #[test]
@@ -550,5 +553,20 @@ mod tests {
         assert!(agent.early.is_empty());
         agent.corosync(CorosyncEvent::Message { from: node(2), bytes }).unwrap();
         assert_eq!(agent.early, vec![(node(2), message)]);
+    }
+
+    #[test]
+    fn an_address_that_comes_to_a_network_card_is_noticed_by_the_timer() {
+        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
+        let own = (Identity::default(), key);
+        let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+        agent.look().unwrap();
+        agent.timer().unwrap();
+        assert!(!agent.timer().unwrap(), "nothing differs");
+        let (interface, cidr) = ("net0".to_owned(), "10.50.0.202/24".to_owned());
+        fake.world().cards.push(CardAddress { interface, cidr });
+        assert!(agent.timer().unwrap());
     }
 }
