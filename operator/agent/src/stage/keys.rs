@@ -172,6 +172,21 @@ impl Exchange {
         Ok(key)
     }
 
+    /// Lays a key on a host that is alone, and has its daemon read it. Returns the one that lies there.
+    pub fn try_key(&self, host: &Host, keys: Option<&Keys>, key: Key) -> Result<Key, String> {
+        // With quorum there are others in the ring, and a reload makes them read theirs.
+        if host.corosync.view().is_some_and(|view| view.quorate) {
+            let keys = lying(host, keys).ok_or("the stage began without its keys")?;
+            return Ok(keys.lies);
+        }
+        let laid = self.lay(host, keys, key)?;
+        if let Err(error) = host.corosync.reload() {
+            // A daemon that does not run reads the key when it starts.
+            tracing::warn!(%error, "cannot have corosync read another authkey");
+        }
+        Ok(laid)
+    }
+
     /// Ends the exchange: this key stays, and no copy of any.
     pub fn keep(&self, host: &Host, keys: Option<&Keys>, key: Key) -> Result<(), String> {
         if keys.is_some() {

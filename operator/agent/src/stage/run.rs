@@ -263,10 +263,7 @@ async fn job(
         }
         Effect::Lay(key) => Some(Event::Laid(exchange.lay(host, pending.keys.as_ref(), key))),
         Effect::TryKey(key) => {
-            let laid = exchange.lay(host, pending.keys.as_ref(), key);
-            // A daemon that does not run reads the key when it starts.
-            silent(host.corosync.reload().map_err(|error| error.to_string()));
-            Some(Event::Laid(laid))
+            Some(Event::Laid(exchange.try_key(host, pending.keys.as_ref(), key)))
         }
         Effect::Undo if stage.course == Course::Restart => {
             Some(Event::Undone(undo_restart(host, stage).await))

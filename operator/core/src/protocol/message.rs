@@ -111,8 +111,13 @@ pub struct Keys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyWord {
-    /// Its two keys.
-    pub keys: Keys,
+    /// The key in force before the stage.
+    pub old: Fingerprint,
+    /// The key that was laid beside it.
+    pub new: Fingerprint,
+    /// The one that lies where corosync reads it; absent while that is about to change, or not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lies: Option<Key>,
     /// The key that all are to lay now. Who asks holds Proxmox VE's lock on corosync.conf: nobody who
     /// heeds it has the daemons read their keys meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]

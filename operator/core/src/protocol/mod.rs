@@ -217,7 +217,8 @@ pub enum Effect {
     /// Lay this key where corosync reads it, and keep the other one. Nobody reloads. Answer:
     /// [`Event::Laid`].
     Lay(Key),
-    /// This host is alone: lay this key and reload its own daemon. Answer: [`Event::Laid`].
+    /// This host is alone: lay this key and reload its own daemon, unless it has quorum by now. Answer:
+    /// [`Event::Laid`], with the key that lies there.
     TryKey(Key),
     /// See that this key lies where corosync reads it, and remove the copies of both.
     KeepKey(Key),

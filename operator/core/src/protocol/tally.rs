@@ -141,7 +141,7 @@ impl Tally {
     pub(super) fn without(&self, key: Key) -> Option<NodeId> {
         let lies = |id: &NodeId| {
             let word = self.heard.get(id).and_then(|standing| standing.key);
-            word.is_some_and(|word| word.keys.lies == key)
+            word.is_some_and(|word| word.lies == Some(key))
         };
         self.group.iter().copied().find(|id| !lies(id))
     }

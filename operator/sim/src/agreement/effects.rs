@@ -3,7 +3,7 @@
 use super::storage::File;
 use super::world::{Item, Job, Work, World};
 use pvecm_core::change::Course;
-use pvecm_core::protocol::{Effect, Event, Outcome};
+use pvecm_core::protocol::{Effect, Event, Key, Outcome};
 
 impl World {
     pub(super) fn job(&mut self, host: usize, delay: u64, work: Work) {
@@ -56,7 +56,11 @@ impl World {
             Effect::Unlock => self.unlock(at),
             Effect::Lay(key) => self.job(at, delay, Work::Lay { key, reload: false }),
             Effect::TryKey(key) => self.job(at, delay, Work::Lay { key, reload: true }),
-            Effect::KeepKey(key) => self.hosts[at].key = key,
+            Effect::KeepKey(key) => {
+                // What is still being laid finds no copy any more.
+                self.jobs.retain(|job| job.host != at || !matches!(job.work, Work::Lay { .. }));
+                self.hosts[at].key = key;
+            }
             Effect::Done(outcome) => self.done(at, outcome),
         }
     }
@@ -105,6 +109,7 @@ impl World {
             return;
         }
         let text = self.hosts[at].disk == File::NEW;
+        let text = text && (!self.traits.exchanges || self.hosts[at].key == Key::New);
         let ring = self.hosts[at].ring;
         let all = self.hosts.iter().all(|host| host.up && host.member && host.ring == ring);
         let start = self.traits.course != Course::Write;

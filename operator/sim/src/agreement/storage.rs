@@ -141,6 +141,9 @@ impl World {
 
     /// The disk may fail, before or after.
     fn lay(&mut self, at: usize, key: Key, reload: bool) {
+        // Who hears the others again by now tries no other key.
+        let key = if reload && self.quorate(at) { self.hosts[at].key } else { key };
+        let reload = reload && !self.quorate(at);
         let fails = !self.calm && self.dice.chance(30);
         if !fails || self.dice.chance(500) {
             self.hosts[at].key = key;

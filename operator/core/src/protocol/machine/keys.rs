@@ -23,6 +23,8 @@ pub(super) enum Lock {
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     keys: Keys,
+    /// The key that lies where corosync reads it; `None`: nobody knows, since laying one failed.
+    lies: Option<Key>,
     lock: Lock,
     lock_again_at: u64,
     /// A key is being laid.
@@ -38,6 +40,7 @@ impl Exchange {
     pub(super) fn new(keys: Keys) -> Self {
         Self {
             keys,
+            lies: Some(keys.lies),
             lock: Lock::Free,
             lock_again_at: 0,
             laying: false,
@@ -59,7 +62,13 @@ impl Machine {
     }
 
     fn key_word_now(&self) -> Option<KeyWord> {
-        Some(KeyWord { keys: self.exchange.as_ref()?.keys, asks: self.asks() })
+        let Keys { old, new, .. } = self.exchange.as_ref()?.keys;
+        Some(KeyWord { old, new, lies: self.lies(), asks: self.asks() })
+    }
+
+    /// The key that lies here for sure.
+    fn lies(&self) -> Option<Key> {
+        self.exchange.as_ref().filter(|exchange| !exchange.laying)?.lies
     }
 
     /// Whether the others do not know yet what is so here.
@@ -86,9 +95,9 @@ impl Machine {
     pub(super) fn keys_differ(&self) -> Option<String> {
         self.exchange.as_ref()?;
         let mut words = self.tally.keys();
-        let (lowest, KeyWord { keys: first, .. }, _) = words.next()?;
-        words.find_map(|(id, KeyWord { keys, .. }, _)| {
-            let other = match (keys.old == first.old, keys.new == first.new) {
+        let (lowest, first, _) = words.next()?;
+        words.find_map(|(id, word, _)| {
+            let other = match (word.old == first.old, word.new == first.new) {
                 (true, true) => return None,
                 (false, _) => "another authkey",
                 (true, false) => "another new authkey",
@@ -137,9 +146,9 @@ impl Machine {
         let Some(exchange) = &mut self.exchange else { return };
         exchange.laying = false;
         match result {
-            Ok(key) => exchange.keys.lies = key,
+            Ok(key) => exchange.lies = Some(key),
             Err(why) => {
-                exchange.lay_again_at = again_at;
+                (exchange.lies, exchange.lay_again_at) = (None, again_at);
                 self.lost = Some(format!("{} could not lay the authkey: {why}", self.me()));
                 self.own_loss = true;
             }
@@ -149,7 +158,7 @@ impl Machine {
     fn lay(&mut self, key: Key, effect: fn(Key) -> Effect) {
         let now = self.now;
         let due = |exchange: &&mut Exchange| {
-            !exchange.laying && exchange.keys.lies != key && now >= exchange.lay_again_at
+            !exchange.laying && exchange.lies != Some(key) && now >= exchange.lay_again_at
         };
         if let Some(exchange) = self.exchange.as_mut().filter(due) {
             exchange.laying = true;
@@ -202,7 +211,7 @@ impl Machine {
         // Either nothing was written, or somebody has asked before.
         let others = self.tally.any(|p| matches!(p, Phase::RolledBack { .. }));
         let is_back = |(id, word, against): (NodeId, KeyWord, bool)| {
-            id != self.setup.me && against && word.keys.lies == Key::Old && self.is_member(id)
+            id != self.setup.me && against && word.lies == Some(Key::Old) && self.is_member(id)
         };
         let under_way = self.tally.keys().any(is_back);
         if unwritten || others || under_way || self.tally.asks_for(Key::Old) {
@@ -210,7 +219,7 @@ impl Machine {
         } else if self.leads() && self.all_members_undo() {
             self.has_lock();
         }
-        let lies = self.exchange.as_ref().is_some_and(|e| e.keys.lies == Key::Old);
+        let lies = self.lies() == Some(Key::Old);
         let all = self.all_members_undo() && self.members_without_old().next().is_none();
         if lies && all && !self.leads() {
             // Whoever leads needs it to write.
@@ -234,7 +243,7 @@ impl Machine {
 
     fn members_without_old(&self) -> impl Iterator<Item = NodeId> {
         let without = |(id, word, _): &(NodeId, KeyWord, bool)| {
-            word.keys.lies != Key::Old && self.is_member(*id)
+            word.lies != Some(Key::Old) && self.is_member(*id)
         };
         self.tally.keys().filter(without).map(|(id, ..)| id)
     }

@@ -8,7 +8,8 @@ const READY: Phase = Phase::Prepared { writable: true };
 const WRITE_BACK: Effect = Effect::WriteBack { over_parent: true };
 
 fn word(lies: Key, asks: Option<Key>) -> Option<KeyWord> {
-    Some(KeyWord { keys: keys(lies), asks })
+    let Keys { old, new, lies } = keys(lies);
+    Some(KeyWord { old, new, lies: Some(lies), asks })
 }
 
 fn exchange(me: u32) -> Setup {
@@ -80,16 +81,16 @@ fn a_lock_that_somebody_keeps_ends_the_stage_with_no_key_laid() {
 #[test]
 fn hosts_that_do_not_have_the_same_two_keys_do_not_begin() {
     let other = Fingerprint::of(b"other");
+    let plain = word(Key::Old, None).unwrap();
     let pairs = [
-        (Keys { old: other, ..keys(Key::Old) }, "another authkey"),
-        (Keys { new: other, ..keys(Key::Old) }, "another new authkey"),
+        (KeyWord { old: other, ..plain }, "another authkey"),
+        (KeyWord { new: other, ..plain }, "another new authkey"),
     ];
     for (strange, what) in pairs {
         for me in 1..=3 {
             let mut bench = Bench::start(exchange(me));
             bench.on(Event::Checks(Ok(())));
-            let strange = Some(KeyWord { keys: strange, asks: None });
-            bench.hear_key(3, READY, strange);
+            bench.hear_key(3, READY, Some(strange));
             (1..=2).for_each(|from| bench.hear_key(from, READY, word(Key::Old, None)));
             let sentence = format!("host 3 has {what} than host 1");
             assert_eq!(bench.phase(), Phase::GaveUp { sentence });
@@ -150,6 +151,27 @@ fn a_host_whose_disk_takes_no_key_ends_the_stage() {
     bench.on(Event::Laid(Err("disk full".to_owned())));
     let sentence = "host 2 could not lay the authkey: disk full".to_owned();
     assert_eq!(bench.phase(), Phase::RollingBack { sentence });
+}
+
+#[test]
+fn nobody_says_which_key_lies_while_one_is_laid_or_after_that_failed() {
+    let says = |bench: &Bench| {
+        bench.done.iter().rev().find_map(|effect| match effect {
+            Effect::Send(message) => message.key,
+            _other => None,
+        })
+    };
+    let mut bench = gone(2);
+    assert_eq!(says(&bench).unwrap().lies, None);
+    bench.on(Event::Laid(Err("disk full".to_owned())));
+    assert_eq!(says(&bench).unwrap().lies, None);
+    bench.hear_itself();
+    bench.hear_key(1, undo(), word(Key::Old, None));
+    assert!(!bench.did(&Effect::Lay(Key::Old)), "not again at once");
+    bench.tick_at(2_000);
+    assert!(bench.did(&Effect::Lay(Key::Old)));
+    bench.on(Event::Laid(Ok(Key::Old)));
+    assert_eq!(says(&bench).unwrap().lies, Some(Key::Old));
 }
 
 #[test]
