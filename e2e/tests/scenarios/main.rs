@@ -11,6 +11,7 @@ mod interruptions;
 mod lab;
 mod links;
 mod moves;
+mod outage;
 mod refusals;
 mod rest;
 mod restarts;

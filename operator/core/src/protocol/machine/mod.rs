@@ -7,10 +7,12 @@ use crate::change::Course;
 use crate::ids::NodeId;
 
 mod keys;
+mod outage;
 mod steps;
 mod undo;
 
 use keys::Exchange;
+use outage::Outage;
 
 /// How long a prepared host waits for the others.
 const PREPARE_MS: u64 = 10_000;
@@ -56,6 +58,8 @@ pub struct Machine {
     own_loss: bool,
     /// Where the stage exchanges the authkey.
     exchange: Option<Exchange>,
+    /// Where everybody stops.
+    outage: Option<Outage>,
     out: Vec<Effect>,
 }
 
@@ -64,6 +68,8 @@ impl Machine {
     #[must_use]
     pub fn new(setup: Setup, now_ms: u64) -> (Self, Vec<Effect>) {
         let recovered = setup.recovered.clone();
+        let stopped = recovered.as_ref().is_some_and(|record| record.stopped);
+        let stops = setup.course == Course::Outage;
         let mut machine = Self {
             phase: recovered.as_ref().map(|record| record.phase.clone()),
             tally: Tally::new(&setup),
@@ -84,6 +90,7 @@ impl Machine {
             unheld: None,
             own_loss: false,
             exchange: setup.keys.map(Exchange::new),
+            outage: stops.then(|| Outage::new(setup.runs, stopped)),
             out: Vec::new(),
             setup,
         };
@@ -110,6 +117,8 @@ impl Machine {
             Event::Undone(result) => self.was_undone(result),
             Event::Locked(result) => self.locked(result),
             Event::Laid(result) => self.laid(result),
+            Event::Runs(text) => self.daemon_runs(text),
+            Event::Started(result) => self.daemon_started(&result),
         }
         self.settle_all();
         if self.unfinished() && (now_ms >= self.said_at + REPEAT_MS || self.has_key_news()) {
@@ -129,7 +138,7 @@ impl Machine {
             }
             Some(Phase::RollingBack { .. }) if !self.votes() => self.undo(),
             // Persisted first, done next: the life before may have ended in between.
-            Some(Phase::RollingBack { .. }) if self.restored => {
+            Some(Phase::RollingBack { .. }) if self.restored && !self.is_outage() => {
                 self.out.push(Effect::RestoreOwnDisk);
             }
             Some(phase) if phase.is_outcome() => self.conclude(&phase),
@@ -146,7 +155,8 @@ impl Machine {
     fn see(&mut self, view: View) {
         let regrouped = view.agents != self.view.agents;
         let changed = view.writable != self.view.writable;
-        if matches!(self.phase, Some(Phase::Going | Phase::Holds)) && self.votes() {
+        let stays = self.votes() && !self.is_outage();
+        if matches!(self.phase, Some(Phase::Going | Phase::Holds)) && stays {
             self.notice_loss(&view);
         }
         self.view = view;
@@ -232,7 +242,10 @@ impl Machine {
 
     fn probed(&mut self, result: &Result<(), String>) {
         self.unheld = result.as_ref().err().cloned();
-        if matches!(self.phase, Some(Phase::Going)) && result.is_ok() && self.view.quorate {
+        self.found_fit(result.is_ok());
+        let written = !self.is_outage() || self.setup.in_force == InForce::New;
+        let holds = result.is_ok() && self.view.quorate && written;
+        if matches!(self.phase, Some(Phase::Going)) && holds {
             self.enter(Phase::Holds);
         }
     }
@@ -286,6 +299,7 @@ impl Machine {
             remaining_ms: self.deadline.map(|deadline| deadline.saturating_sub(self.now)),
             writer: self.writer,
             restored: self.restored,
+            stopped: self.has_stopped(),
         }
     }
 
@@ -312,10 +326,10 @@ impl Machine {
 
     fn conclude(&mut self, outcome: &Phase) {
         self.keep_key(outcome);
-        if self.restored && self.setup.in_force != InForce::Back {
+        if self.restored && self.setup.in_force != InForce::Back && !self.is_outage() {
             self.out.push(Effect::TakeClusterFile);
         }
-        self.report(outcome);
+        self.report_when_running(outcome);
     }
 
     fn report(&mut self, outcome: &Phase) {
