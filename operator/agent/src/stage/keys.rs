@@ -175,7 +175,7 @@ impl Exchange {
     /// Lays a key on a host that is alone, and has its daemon read it. Returns the one that lies there.
     pub fn try_key(&self, host: &Host, keys: Option<&Keys>, key: Key) -> Result<Key, String> {
         // With quorum there are others in the ring, and a reload makes them read theirs.
-        if host.corosync.view().is_some_and(|view| view.quorate) {
+        if has_quorum(host) {
             let keys = lying(host, keys).ok_or("the stage began without its keys")?;
             return Ok(keys.lies);
         }
@@ -195,6 +195,11 @@ impl Exchange {
         let _alone = guard(&self.0.files);
         forget(host)
     }
+}
+
+/// Whether this host is in the quorate part at this moment.
+pub fn has_quorum(host: &Host) -> bool {
+    host.corosync.view().is_some_and(|view| view.quorate)
 }
 
 /// Keeps a copy of the key in force, so that laying the new one is a matter of one rename.

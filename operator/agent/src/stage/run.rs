@@ -277,6 +277,8 @@ async fn job(
             };
             Some(Event::Acted(acted))
         }
+        // Somebody else in the ring would read another key.
+        Effect::RestoreOwnDisk if stage.exchanges_authkey() && keys::has_quorum(host) => None,
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
         Effect::TakeClusterFile => silent(take_cluster_file(host)),
         Effect::Persist(_)

@@ -1,0 +1,154 @@
+//! The authkey is exchanged while everybody stays quorate, whoever dies in the middle, and nobody who reads
+//! objects or logs learns anything of it.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use pvecm_e2e::lab::Lab;
+use serde_json::{Value, json};
+
+use crate::support::{
+    HOSTS, apply, assert_undisturbed, changes, cmap, formed, get, kubectl, now_ms, wait_ready,
+    wait_stalled, with_links,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+const LINKS: &str = r#"[{"number": 0, "network": "10.50.0.0/24"}]"#;
+
+#[test]
+fn the_authkey_is_exchanged_live_and_nothing_of_it_is_told_or_left() -> Result<()> {
+    let lab = formed("keys")?;
+    let old = one_key(&lab)?;
+    let began = now_ms();
+    let edited = Instant::now();
+    want_generation(&lab, 1)?;
+    println!("exchanged and ready {:.1} s after the edit", edited.elapsed().as_secs_f64());
+    let new = one_key(&lab)?;
+    ensure!(old != new, "the key is still the old one");
+    assert_undisturbed(&lab, began)?;
+
+    for host in HOSTS {
+        let found = lab.host(host)?.sh("cd /etc/corosync && stat -c '%a %n' authkey*")?;
+        ensure!(found.trim() == "400 authkey", "on {host} there is {found}");
+    }
+    let status = get(&lab, &["pvecluster", "three-nodes"])?["status"]["authkey"].clone();
+    ensure!(status["generation"] == 1, "status.authkey is {status}");
+    for host in HOSTS {
+        let told = get(&lab, &["pvehost", host])?["status"]["authkey"].clone();
+        ensure!(told["fingerprint"] == status["fingerprint"], "{host} says {told}, not {status}");
+        ensure!(told["generation"] == 1, "{host} says {told}");
+        let members = cmap(&lab, host, "totem.config_version")?;
+        let version = get(&lab, &["pvecluster", "three-nodes"])?["status"]["configVersion"].clone();
+        ensure!(version.to_string() == members, "{host} runs {members}, not {version}");
+    }
+    nothing_is_told(&lab, &[old, new])
+}
+
+#[test]
+#[ignore = "runs with cargo xtask test --all"]
+fn an_agent_killed_between_the_new_key_and_the_reload_leaves_one_key_everywhere() -> Result<()> {
+    let lab = formed("keykill")?;
+    let began = now_ms();
+    for (generation, host) in (1..).zip(HOSTS) {
+        let before = one_key(&lab)?;
+        let kill = "set -e; old=$(sha256sum < /etc/corosync/authkey)
+            until [ \"$(sha256sum < /etc/corosync/authkey)\" != \"$old\" ]; do :; done
+            systemctl kill --signal=KILL pvecm-agent";
+        let mut shell = lab.host(host)?.command(&["timeout", "60", "sh", "-c", kill])?;
+        let killer = shell.stdin(Stdio::null()).spawn().context("cannot watch the key")?;
+        let edited = Instant::now();
+        want_generation(&lab, generation)?;
+        let status = killer.wait_with_output().context("the killer is gone")?.status;
+        ensure!(status.success(), "the agent of {host} was not killed: {status}");
+        let ends = outcomes(&lab)?;
+        println!(
+            "agent of {host} killed: ready {:.1} s after the edit, changes so far {ends:?}",
+            edited.elapsed().as_secs_f64()
+        );
+        ensure!(one_key(&lab)? != before, "the key is still the old one");
+    }
+    assert_undisturbed(&lab, began)
+}
+
+#[test]
+#[ignore = "runs with cargo xtask test --all"]
+fn with_another_key_on_one_disk_nothing_is_reloaded_until_it_is_put_right() -> Result<()> {
+    let lab = formed("keydrift")?;
+    let began = now_ms();
+    let n3 = lab.host("n3")?;
+    n3.sh("cd /etc/corosync && cp -p authkey kept && head -c 256 /dev/urandom > odd && \
+           chmod 400 odd && mv odd authkey")?;
+    let priority = json!([{"number": 0, "network": "10.50.0.0/24", "priority": 9}]);
+    apply(&lab, &with_links(&priority))?;
+    let sentence = wait_stalled(&lab, "AuthkeysDiffer")?;
+    ensure!(sentence.contains("n3"), "it does not name the host: {sentence}");
+    n3.sh("cd /etc/corosync && mv kept authkey")?;
+    wait_ready(&lab, SOON)?;
+    let running = cmap(&lab, "n3", "totem.interface.0.knet_link_priority")?;
+    ensure!(running == "9", "the priority is {running}");
+    assert_undisturbed(&lab, began)
+}
+
+/// Edits the spec and waits until the cluster has a key of this generation.
+fn want_generation(lab: &Lab, generation: i32) -> Result<()> {
+    let mut spec = with_links(&serde_json::from_str::<Value>(LINKS)?);
+    spec["spec"]["totem"] = json!({"keyGeneration": generation});
+    apply(lab, &spec)?;
+    wait_ready(lab, SOON)?;
+    let status = get(lab, &["pvecluster", "three-nodes"])?["status"]["authkey"].clone();
+    ensure!(status["generation"] == generation, "status.authkey is {status}");
+    Ok(())
+}
+
+fn outcomes(lab: &Lab) -> Result<BTreeMap<String, usize>> {
+    let mut ends = BTreeMap::new();
+    for change in changes(lab)? {
+        *ends.entry(change["status"]["outcome"].to_string()).or_default() += 1;
+    }
+    Ok(ends)
+}
+
+/// The key that all hosts have, as hexadecimal digits.
+fn one_key(lab: &Lab) -> Result<String> {
+    let mut keys = Vec::new();
+    for host in HOSTS {
+        let hex = lab.host(host)?.sh("od -An -v -tx1 /etc/corosync/authkey | tr -d ' \\n'")?;
+        keys.push(hex);
+    }
+    ensure!(keys[0].len() == 512, "the key has {} digits", keys[0].len());
+    ensure!(keys.iter().all(|key| *key == keys[0]), "the hosts have different keys");
+    Ok(keys.swap_remove(0))
+}
+
+/// No object and no log has a part of a key in any of the forms that programs print bytes in.
+fn nothing_is_told(lab: &Lab, keys: &[String]) -> Result<()> {
+    let kinds = "pveclusters,pvehosts,pvechanges,events,leases,configmaps";
+    let mut places = vec![
+        ("the API".to_owned(), kubectl(lab, &["get", kinds, "-A", "-o", "yaml"])?),
+        ("the operator's log".to_owned(), std::fs::read_to_string(lab.state().log("operator"))?),
+    ];
+    for host in HOSTS {
+        let journal = lab.host(host)?.sh("journalctl --no-pager -o short-precise")?;
+        places.push((format!("the journal of {host}"), journal));
+    }
+    for (place, text) in places {
+        ensure!(text.len() > 200, "{place} is empty");
+        let found = keys.iter().flat_map(|key| forms(key)).find(|form| text.contains(form));
+        ensure!(found.is_none(), "{place} tells a part of a key: {found:?}");
+    }
+    Ok(())
+}
+
+/// Parts of a key: hexadecimal digits, base64, and numbers in a list.
+fn forms(hex: &str) -> Vec<String> {
+    let byte = |at: usize| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap_or(0);
+    let bytes: Vec<u8> = (0..hex.len() / 2).map(byte).collect();
+    let list: Vec<String> = bytes.iter().map(u8::to_string).collect();
+    // Whatever a key is embedded in, one of three beginnings is that of its base64.
+    let base64 = (0..3).map(|from| BASE64_STANDARD.encode(&bytes[from..from + 30]));
+    let hex = [hex[..32].to_owned(), hex[..32].to_uppercase(), hex[256..288].to_owned()];
+    hex.into_iter().chain(base64).chain([list[..12].join(", "), list[..12].join(",")]).collect()
+}
