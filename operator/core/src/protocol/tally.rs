@@ -132,9 +132,10 @@ impl Tally {
         self.votes(has_gone) == self.group.len()
     }
 
-    /// What each voter said last of its authkeys, and whether it is for undoing.
+    /// What each voter said last of its authkeys, and whether it is for undoing, or never began.
     pub(super) fn keys(&self) -> impl Iterator<Item = (NodeId, KeyWord, bool)> {
-        self.voters().filter_map(|(id, s)| Some((id, s.key?, is_against(&s.phase))))
+        let is_back = |p: &Phase| is_against(p) || matches!(p, Phase::Unwritten { .. });
+        self.voters().filter_map(move |(id, s)| Some((id, s.key?, is_back(&s.phase))))
     }
 
     /// The first of the group that does not say that this key lies where corosync reads it.

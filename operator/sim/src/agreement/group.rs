@@ -138,12 +138,8 @@ impl World {
         self.rings += 1;
         let ring = self.rings;
         self.note(|| format!("ring {ring}: {part:?}"));
-        let size = |old: &&u64| part.iter().filter(|at| self.hosts[**at].ring == **old).count();
-        let largest = rings.iter().max_by_key(size).copied();
         for at in part {
-            if Some(self.hosts[*at].ring) != largest {
-                self.hosts[*at].came_at = Some(self.now);
-            }
+            self.hosts[*at].came = Some((self.now, self.hosts[*at].ring));
             self.hosts[*at].ring = ring;
         }
         self.say_agents(ring);

@@ -80,16 +80,22 @@ impl World {
                 host.disk = file;
             }
         }
-        let asked = self.asked(at);
+        let asked = self.asked(at, file.text == Text::Edited);
         self.reload_for(at, &asked);
     }
 
     /// The hosts of a ring but those that came only just: after something that took its time, what lies on
     /// their disks could not be known. They are out again then, until their own clocks bring them back.
-    fn asked(&self, at: usize) -> Vec<usize> {
+    /// Nor could that of a host whose agent is dead be put right before somebody else writes.
+    fn asked(&self, at: usize, edit: bool) -> Vec<usize> {
         const NEW_MS: u64 = 15_000;
-        let is_new = |host: &Host| host.came_at.is_some_and(|came| self.now < came + NEW_MS);
-        (0..self.hosts.len()).filter(|other| *other == at || !is_new(&self.hosts[*other])).collect()
+        let from = |at: usize| self.hosts[at].came.filter(|(came, _)| self.now < came + NEW_MS);
+        let own = from(at).map(|(_, ring)| ring);
+        let is_known = |other: &usize| {
+            let asked = !edit || self.hosts[*other].agent.is_some();
+            asked && from(*other).is_none_or(|(_, ring)| Some(ring) == own)
+        };
+        (0..self.hosts.len()).filter(is_known).collect()
     }
 
     /// Every daemon of the ring reads the key on its own disk. Whoever reads another one than the rest is

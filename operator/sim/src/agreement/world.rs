@@ -58,8 +58,8 @@ pub(super) struct Host {
     /// The authkey on the own disk, and the one that the own corosync read last.
     pub(super) key: Key,
     pub(super) daemon_key: Key,
-    /// When it came into its ring, where others were before.
-    pub(super) came_at: Option<u64>,
+    /// When it came into its ring, and from which.
+    pub(super) came: Option<(u64, u64)>,
 }
 
 /// What goes on beside the agents and ends later.
@@ -417,7 +417,7 @@ impl Host {
             restarted: false,
             key: Key::Old,
             daemon_key: Key::Old,
-            came_at: None,
+            came: None,
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::ids::NodeId;
 /// How long the writer waits until the new key lies everywhere. Meanwhile they are mixed, and a reload that
 /// a person asks for would part the hosts.
 const LAY_MS: u64 = 3_000;
+/// How long the lock is kept for others who have yet to lay the old key.
+const BACK_MS: u64 = 10_000;
 /// How long a host that is alone tries one key: 32 nodes need 28 s to find each other (facts/corosync.md 3).
 const TRY_MS: u64 = 30_000;
 
@@ -237,10 +239,11 @@ impl Machine {
             // Whoever leads needs it to write.
             self.unlock();
         }
-        lies && (others || all || (unwritten && !self.waits_for_others()))
+        lies && (all || ((unwritten || others) && !self.waits_for_others()))
     }
 
-    /// Whoever holds the lock keeps it until the others have laid the old key as well, and not for ever.
+    /// Whoever holds the lock keeps it until all members have laid the old key, also one whose agent starts
+    /// just now, but not for ever.
     fn waits_for_others(&mut self) -> bool {
         let now = self.now;
         let Some(exchange) = self.exchange.as_mut().filter(|e| e.lock == Lock::Held) else {
@@ -254,8 +257,8 @@ impl Machine {
             })
         };
         let others = self.setup.group.iter().filter(|id| **id != self.setup.me);
-        let mut present = others.filter(|id| self.is_member(**id) && self.view.agents.contains(id));
-        now < back_at + LAY_MS && !present.all(is_back)
+        let mut members = others.filter(|id| self.is_member(**id));
+        now < back_at + BACK_MS && !members.all(is_back)
     }
 
     fn is_member(&self, id: NodeId) -> bool {

@@ -201,9 +201,9 @@ fn the_lock_is_not_kept_for_ever_for_a_host_that_lays_no_key() {
     bench.hear_itself();
     bench.hear_key(2, undo(), word(Key::New, None));
     bench.on(Event::Laid(Ok(Key::Old)));
-    bench.tick_at(5_999);
+    bench.tick_at(12_999);
     assert_eq!(bench.outcome(), None);
-    bench.tick_at(6_000);
+    bench.tick_at(13_000);
     assert!(matches!(bench.outcome(), Some(Outcome::RolledBack(_))));
 }
 
