@@ -11,7 +11,8 @@ use super::links;
 use super::report::{Blocker, Obstacle};
 use crate::change::{Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage};
 use crate::conf::{
-    Config, Document, EditError, changed_values, derived_pings, edit, values_at_start,
+    Config, Document, EditError, changed_values, derived_pings, edit, ping_timeout_millis,
+    values_at_start,
 };
 use crate::desired::DesiredCluster;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
@@ -145,9 +146,12 @@ impl<'a> Draft<'a> {
             let exchange = Action::ExchangeAuthkey { generation };
             (host.clone(), vec![exchange])
         });
+        // The proof takes its time, and so does the write.
+        let needed_secs = 10 + ping_timeout_millis(&self.config).div_ceil(1000);
         if let Some(stage) = self.stages.last_mut() {
             stage.actions = actions.collect();
             stage.probes.push(Probe::AuthkeyTaken {});
+            stage.confirm_timeout_secs = stage.confirm_timeout_secs.max(needed_secs);
         }
         Ok(())
     }
