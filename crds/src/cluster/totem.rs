@@ -89,7 +89,8 @@ pub enum IpVersion {
     IPv6Then4,
 }
 
-/// Encryption: both or none.
+/// Encryption: both or none. A change of it is not proven live: corosync throws a host out that follows
+/// some milliseconds late, until the hosts undo the stage, so that its risk is `NodeRestart`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::cipher_and_hash())]

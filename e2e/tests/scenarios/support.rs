@@ -127,17 +127,9 @@ fn explain(lab: &Lab) -> Result<String> {
     let clusters = kubectl(lab, &["get", "pvecluster", CLUSTER, "-o", "yaml"])?;
     let mut text = format!("{clusters}\n{}", kubectl(lab, &["get", "pve", "-o", "wide"])?);
     for host in HOSTS {
-        let journal = [
-            "journalctl",
-            "-u",
-            "pvecm-agent",
-            "-u",
-            "corosync",
-            "-n",
-            "40",
-            "-o",
-            "short-precise",
-        ];
+        let journal =
+            "journalctl -u pvecm-agent -u corosync -u pve-cluster -n 300 -o short-precise";
+        let journal: Vec<&str> = journal.split(' ').collect();
         let last = lab.host(host)?.run(&journal)?;
         text.push_str(&format!("\n{host}, at its end:\n{last}"));
     }

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::Wanted;
+use crate::conf_file::ConfFile;
 use crate::drifting::Drifting;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending, Started};
@@ -38,6 +39,8 @@ const BUSY: Duration = Duration::from_millis(200);
 const REST: Duration = Duration::from_secs(2);
 /// corosync says twenty things within a millisecond of a reload: one look is enough for all of them.
 const SETTLE: Duration = Duration::from_millis(15);
+/// So long after the last word from either side the API server must hold what was told.
+const HELD: Duration = Duration::from_secs(15);
 /// A daemon whose version stays behind its file for so long missed the reload (facts/pmxcfs.md 2).
 const STALE: Duration = Duration::from_secs(3);
 /// Messages of attempts that this host has not begun yet.
@@ -89,6 +92,10 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    /// Something came that a stage may be found in.
+    news: bool,
+    /// Since when nobody has looked whether the API server holds what was told.
+    unheld: Option<Instant>,
     drift: Drifting,
     arm_after: Duration,
     asked_to_arm: Option<Instant>,
@@ -128,6 +135,8 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            news: true,
+            unheld: None,
             drift: Drifting::default(),
             arm_after: GRACE,
             asked_to_arm: None,
@@ -199,13 +208,14 @@ impl Agent {
     }
 
     fn look(&mut self) -> anyhow::Result<()> {
-        self.seen = Observation::take(&self.host);
+        let seen = Observation::take(&self.host).after(&self.seen);
         // While a stage runs the places differ because it makes them differ.
         if self.busy() || self.book.ledger().pending.is_some() {
             self.drift.pause();
-        } else {
-            self.drift.look(drift(&self.seen));
+        } else if !(self.drift.is_level() && seen.has_places_of(&self.seen)) {
+            self.drift.look(drift(&seen));
         }
+        self.seen = seen;
         self.note_start()
     }
 
@@ -235,22 +245,24 @@ impl Agent {
         if let Some(run) = &mut self.group_run {
             run.on(Event::Tick, &mut self.book)?;
         }
-        let stamp = self.host.cluster_files.stamp();
-        let writable = self.host.cluster_files.writable();
-        let moved = stamp != self.stamp || writable != self.seen.writable;
+        Ok(self.moved() || self.busy() || self.drift.is_open() || self.stale_since.is_some())
+    }
+
+    /// Whether anything differs that nothing tells of: FUSE, the disk, the network cards and the state of
+    /// links have no events.
+    fn moved(&mut self) -> bool {
+        let (host, seen) = (&self.host, &self.seen);
+        let stamp = host.cluster_files.stamp();
+        let stamped = stamp != self.stamp;
         self.stamp = stamp;
-        // Nothing tells of a write to the disk, whoever made it.
-        let disk = self.host.disk.read(DiskFile::Conf).ok().flatten();
-        let moved = moved || disk != self.seen.disk_conf || self.drift.is_open();
-        let moved = moved || keys::fingerprint(&self.host, DiskFile::Authkey) != self.seen.authkey;
-        let links = self.host.corosync.links();
-        let known = self.seen.corosync.as_ref().map(|corosync| &corosync.links);
-        let ha_moved = self.seen.mounted && Ha::read(&self.host.ha.files()) != self.seen.ha;
-        Ok(self.busy()
-            || moved
-            || ha_moved
-            || links.as_ref() != known
-            || self.stale_since.is_some())
+        let links = host.corosync.links();
+        stamped
+            || host.cluster_files.writable() != seen.writable
+            || host.disk.read(DiskFile::Conf).ok().flatten().as_deref() != seen.disk_conf.as_deref()
+            || keys::fingerprint(host, DiskFile::Authkey) != seen.authkey
+            || host.machine.addresses() != seen.addresses
+            || links.as_ref() != seen.corosync.as_ref().map(|corosync| &corosync.links)
+            || (seen.mounted && Ha::read(&host.ha.files()) != seen.ha)
     }
 
     fn corosync(&mut self, event: CorosyncEvent) -> anyhow::Result<()> {
@@ -288,8 +300,10 @@ impl Agent {
     }
 
     fn wanted(&mut self, wanted: Wanted) {
+        self.news = true;
         match wanted {
             Wanted::Host(host) => {
+                self.unheld = Some(Instant::now());
                 let known = host.status.as_ref().map(|status| status.conditions.as_slice());
                 self.conditions.seed(known.unwrap_or_default());
                 self.wanted_host = Some(host);
@@ -341,6 +355,9 @@ impl Agent {
         self.forget_keys()?;
         self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
+        if !std::mem::take(&mut self.news) {
+            return Ok(());
+        }
         match select(&self.name, host, &self.changes, self.book.ledger()) {
             Choice::Nothing => self.refusal = None,
             Choice::Refuse(why) => self.refusal = Some(why),
@@ -360,7 +377,8 @@ impl Agent {
             return Ok(());
         }
         tracing::info!(change = change.0, stage = stage_number, stage.summary, "a stage begins");
-        let text = self.seen.pmxcfs_conf.clone().and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = self.seen.pmxcfs_conf.as_ref();
+        let text = text.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
         let pending = Pending {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
@@ -479,6 +497,7 @@ impl Agent {
             ledger.pending = None;
             ledger.last = Some(last);
         })?;
+        self.news = true;
         Ok(())
     }
 
@@ -505,8 +524,7 @@ impl Agent {
         });
         let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused) || exchange;
         let same = self.seen.pmxcfs_conf.is_some() && self.seen.pmxcfs_conf == self.seen.disk_conf;
-        let disk = self.seen.disk_conf.as_deref();
-        let version = disk.and_then(|b| pvecm_core::conf::Document::parse(b).version());
+        let version = self.seen.disk_conf.as_ref().and_then(ConfFile::version);
         let behind = version.is_some() && self.seen.running_version() < version;
         if paused || !same || !behind || !self.seen.quorate() {
             self.stale_since = None;
@@ -527,6 +545,7 @@ impl Agent {
 mod tests {
     use super::*;
     use crate::fake::{FakeHost, MemoryStore};
+    use crate::ports::CardAddress;
     use pvecm_core::ids::ChangeNumber;
 
     #[test]
@@ -550,5 +569,20 @@ mod tests {
         assert!(agent.early.is_empty());
         agent.corosync(CorosyncEvent::Message { from: node(2), bytes }).unwrap();
         assert_eq!(agent.early, vec![(node(2), message)]);
+    }
+
+    #[test]
+    fn an_address_that_comes_to_a_network_card_is_noticed_by_the_timer() {
+        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
+        let own = (Identity::default(), key);
+        let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+        agent.look().unwrap();
+        agent.timer().unwrap();
+        assert!(!agent.timer().unwrap(), "nothing differs");
+        let (interface, cidr) = ("net0".to_owned(), "10.50.0.202/24".to_owned());
+        fake.world().cards.push(CardAddress { interface, cidr });
+        assert!(agent.timer().unwrap());
     }
 }

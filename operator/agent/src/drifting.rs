@@ -14,15 +14,18 @@ const SETTLED: Duration = Duration::from_secs(5);
 pub struct Drifting {
     since: Option<Instant>,
     shown: Vec<HostDrift>,
+    /// The last look found nothing.
+    level: bool,
 }
 
 impl Drifting {
     /// Takes in what a look found.
     pub fn look(&mut self, found: Vec<HostDrift>) {
         if found.is_empty() {
-            *self = Self::default();
+            *self = Self { level: true, ..Self::default() };
             return;
         }
+        self.level = false;
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() >= SETTLED {
             self.shown = found;
@@ -31,9 +34,16 @@ impl Drifting {
 
     /// A stage runs. What was told stays until a look after it; what was not yet begins anew.
     pub fn pause(&mut self) {
+        self.level = false;
         if self.shown.is_empty() {
             self.since = None;
         }
+    }
+
+    /// Whether the places were equal at the last look, so that a further one at the same finds nothing.
+    #[must_use]
+    pub const fn is_level(&self) -> bool {
+        self.level
     }
 
     /// Whether a further look may change something.
@@ -67,10 +77,11 @@ mod tests {
         drifting.look(token("8000"));
         assert!(drifting.is_open() && drifting.shown().is_empty());
         drifting.look(Vec::new());
-        assert!(!drifting.is_open());
+        assert!(!drifting.is_open() && drifting.is_level());
         drifting.look(token("8000"));
         tokio::time::advance(Duration::from_secs(4)).await;
         drifting.look(token("8000"));
+        assert!(!drifting.is_level());
         assert!(drifting.shown().is_empty(), "the earlier difference is over");
         tokio::time::advance(Duration::from_secs(1)).await;
         drifting.look(token("9000"));
@@ -84,6 +95,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_stage_makes_differ_is_not_counted_from_before_it() {
         let mut drifting = Drifting::default();
+        drifting.look(token("8000"));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        drifting.look(Vec::new());
+        drifting.pause();
+        assert!(!drifting.is_level(), "what a stage left behind is looked at");
         drifting.look(token("8000"));
         tokio::time::advance(Duration::from_secs(4)).await;
         drifting.pause();

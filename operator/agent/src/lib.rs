@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod api;
 pub mod cli;
+mod conf_file;
 mod drifting;
 #[cfg(test)]
 mod fake;

@@ -6,13 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::ha::{Ha, knows_disarm};
-use pvecm_core::ids::{ConfigVersion, Digest, Fingerprint};
+use pvecm_core::ids::{ConfigVersion, Fingerprint};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
     Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
 };
 
+use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ports::{CardAddress, CorosyncView, DiskFile};
 use crate::stage::keys::fingerprint;
@@ -27,9 +28,9 @@ pub struct Observation {
     /// /etc/pve takes writes.
     pub writable: bool,
     /// /etc/pve/corosync.conf.
-    pub pmxcfs_conf: Option<Vec<u8>>,
+    pub pmxcfs_conf: Option<ConfFile>,
     /// /etc/corosync/corosync.conf.
-    pub disk_conf: Option<Vec<u8>>,
+    pub disk_conf: Option<ConfFile>,
     /// /etc/corosync/authkey, as far as it is anybody's to know.
     pub authkey: Option<Fingerprint>,
     /// High availability.
@@ -53,9 +54,8 @@ impl Observation {
             corosync: host.corosync.view(),
             mounted,
             writable: mounted && host.cluster_files.writable(),
-            // A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
-            pmxcfs_conf: if mounted { host.cluster_files.read_conf().ok().flatten() } else { None },
-            disk_conf: host.disk.read(DiskFile::Conf).ok().flatten(),
+            pmxcfs_conf: if mounted { found(host.cluster_files.read_conf()) } else { None },
+            disk_conf: found(host.disk.read(DiskFile::Conf)),
             authkey: fingerprint(host, DiskFile::Authkey),
             ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
@@ -63,6 +63,27 @@ impl Observation {
             hostname: host.machine.hostname(),
             started: BTreeMap::new(),
         }
+    }
+
+    /// The same look; where it found the files of an earlier one again, with what is known of them.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        let known = |file: ConfFile| file.or_known([&before.pmxcfs_conf, &before.disk_conf]);
+        self.pmxcfs_conf = self.pmxcfs_conf.map(known);
+        self.disk_conf =
+            self.disk_conf.map(|file| file.or_known([&self.pmxcfs_conf, &before.disk_conf]));
+        self
+    }
+
+    /// Whether the places that may differ are those of another look, each as it was.
+    #[must_use]
+    pub fn has_places_of(&self, other: &Self) -> bool {
+        fn cmap(seen: &Observation) -> Option<&BTreeMap<String, String>> {
+            seen.corosync.as_ref().map(|corosync| &corosync.values)
+        }
+        self.pmxcfs_conf == other.pmxcfs_conf
+            && self.disk_conf == other.disk_conf
+            && cmap(self) == cmap(other)
     }
 
     /// Whether the quorum service says yes.
@@ -79,6 +100,11 @@ impl Observation {
         let version = values.get("totem.config_version").map_or(Some(0), |text| text.parse().ok());
         version.map(ConfigVersion)
     }
+}
+
+/// A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
+fn found(read: std::io::Result<Option<Vec<u8>>>) -> Option<ConfFile> {
+    read.ok().flatten().map(ConfFile::from)
 }
 
 /// What does not change while the agent runs.
@@ -116,8 +142,8 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         addresses: seen.addresses.iter().take(256).map(address).collect(),
         sealing_key: Some(identity.sealing_key.clone()),
         files: Some(Files {
-            pmxcfs: seen.pmxcfs_conf.as_deref().map(|bytes| file_view(bytes, known)),
-            disk: seen.disk_conf.as_deref().map(|bytes| file_view(bytes, known)),
+            pmxcfs: seen.pmxcfs_conf.as_ref().map(|file| file_view(file, known)),
+            disk: seen.disk_conf.as_ref().map(|file| file_view(file, known)),
         }),
         running: seen.running_version().map(|version| Running {
             config_version: number(version.0),
@@ -161,11 +187,11 @@ fn address(card: &CardAddress) -> HostAddress {
     HostAddress { interface: card.interface.clone(), cidr: card.cidr.clone() }
 }
 
-fn file_view(bytes: &[u8], known: Option<&str>) -> FileView {
-    let digest = Digest::of(bytes).to_string();
+fn file_view(file: &ConfFile, known: Option<&str>) -> FileView {
+    let digest = file.digest().to_string();
     let text =
-        if known == Some(digest.as_str()) { None } else { String::from_utf8(bytes.to_vec()).ok() };
-    let version = Document::parse(bytes).version().map(|version| number(version.0));
+        if known == Some(digest.as_str()) { None } else { String::from_utf8(file.to_vec()).ok() };
+    let version = file.version().map(|version| number(version.0));
     FileView { version, digest, text }
 }
 

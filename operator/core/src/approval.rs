@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Risk, Stage};
+use crate::change::{Course, Risk, Stage};
 use crate::desired::{Approval, MaxRisk, Rollout};
 use crate::ids::HostName;
 
@@ -74,6 +74,8 @@ pub struct Interruption {
     pub risk: Risk,
     /// The hosts to which it happens; nobody where nothing stops.
     pub hosts: BTreeSet<HostName>,
+    /// Whether corosync is started anew on them. Where it is not, a daemon that is late is thrown out.
+    pub restarts: bool,
     /// Seconds after which the hosts undo a stage that takes longer; 0 where nothing stops.
     pub most_secs: u32,
 }
@@ -86,6 +88,7 @@ impl Interruption {
         Self {
             risk: Stage::worst(stages),
             hosts: stopping().flat_map(stopped).cloned().collect(),
+            restarts: stopping().any(|stage| stage.course == Course::Restart),
             most_secs: stopping().map(|stage| stage.confirm_timeout_secs).max().unwrap_or(0),
         }
     }
@@ -104,6 +107,11 @@ impl fmt::Display for Interruption {
         let (hosts, most) = (hosts.join(", "), self.most_secs);
         match self.risk {
             Risk::Live => f.write_str("nobody is interrupted"),
+            Risk::NodeRestart if !self.restarts => write!(
+                f,
+                "a daemon of {hosts} that follows late is thrown out until the hosts undo it after \
+                 {most} s, and the others stall for some seconds; nothing is restarted"
+            ),
             Risk::NodeRestart => write!(
                 f,
                 "corosync restarts on {hosts}, one host at a time, each without quorum for about \
@@ -144,7 +152,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::change::{Action, ConfText, Course};
+    use crate::change::{Action, ConfText};
     use crate::desired::{Drift, HighAvailability};
     use crate::ids::{ConfigVersion, NodeId};
 
@@ -171,7 +179,7 @@ mod tests {
         Stage {
             summary: "a stage".to_owned(),
             risk,
-            course: Course::Write,
+            course: if risk == Risk::NodeRestart { Course::Restart } else { Course::Write },
             group: (1..=3).map(member).collect(),
             joining: BTreeMap::new(),
             config: ConfText::new(ConfigVersion(5), String::new()),
@@ -215,10 +223,20 @@ mod tests {
         let stages = [stage(Risk::Live, &[]), stage(Risk::NodeRestart, &[2])];
         let seen = Interruption::of(&stages);
         assert_eq!((seen.risk, seen.hosts.len(), seen.most_secs), (Risk::NodeRestart, 1, 30));
-        assert!(seen.hosts.contains(&host(2)));
+        assert!(seen.hosts.contains(&host(2)) && seen.restarts);
         assert_eq!(Interruption::of(&[stage(Risk::Outage, &[2])]).hosts.len(), 3);
         let live = Interruption::of(&stages[..1]);
         assert_eq!((live.hosts.len(), live.to_string()), (0, "nobody is interrupted".to_owned()));
+    }
+
+    #[test]
+    fn new_encryption_restarts_nothing_and_may_leave_a_host_behind() {
+        let seen =
+            Interruption::of(&[Stage { course: Course::Write, ..stage(Risk::NodeRestart, &[]) }]);
+        assert_eq!((seen.hosts.len(), seen.restarts), (3, false));
+        let wanted = "a daemon of n1, n2, n3 that follows late is thrown out until the hosts undo it \
+                      after 30 s, and the others stall for some seconds; nothing is restarted";
+        assert_eq!(seen.to_string(), wanted);
     }
 
     #[test]

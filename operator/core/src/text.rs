@@ -60,17 +60,29 @@ impl Splices {
         self.replace(at..at, parts);
     }
 
-    /// The bytes with all replacements made. These must not overlap.
-    pub(crate) fn apply(mut self, bytes: &[u8]) -> Vec<u8> {
-        self.splices.sort_by_key(|(span, _)| span.start);
-        let mut out = Vec::with_capacity(bytes.len() + self.pieces.len());
+    /// Makes all replacements. These must not overlap; what is put in before a place stands before what
+    /// comes in the place of bytes from there on.
+    pub(crate) fn apply(self, bytes: &[u8]) -> Spliced {
+        let Self { pieces, splices: mut changes } = self;
+        changes.sort_by_key(|(gone, _)| (gone.start, gone.end));
+        let mut out = Vec::with_capacity(bytes.len() + pieces.len());
         let mut done = 0;
-        for (span, piece) in self.splices {
-            out.extend_from_slice(&bytes[done..span.start]);
-            out.extend_from_slice(&self.pieces[piece]);
-            done = span.end;
+        for (gone, come) in &mut changes {
+            out.extend_from_slice(&bytes[done..gone.start]);
+            let start = out.len();
+            out.extend_from_slice(&pieces[come.clone()]);
+            *come = start..out.len();
+            done = gone.end;
         }
         out.extend_from_slice(&bytes[done..]);
-        out
+        Spliced { bytes: out, changes }
     }
+}
+
+/// Bytes with replacements made.
+#[derive(Debug)]
+pub(crate) struct Spliced {
+    pub(crate) bytes: Vec<u8>,
+    /// What is gone from the old bytes and what came in its place among the new ones, in their order.
+    pub(crate) changes: Vec<(Range<usize>, Range<usize>)>,
 }

@@ -1,5 +1,6 @@
 //! The production agent on a simulated host: its process, its way to the API server, its heartbeat.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ use pvecm_agent::ledger::Book;
 use pvecm_agent::observe::Identity;
 use pvecm_agent::ports::LedgerStore;
 use pvecm_agent::seal::SealingKey;
+use pvecm_crds::PveChange;
 use pvecm_crds::host::PveHostStatus;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{Kind, Write};
+use crate::api::{Kind, Watch, Write};
 use crate::ports::Port;
 use crate::world::{AgentProcess, Crash, Shared, World};
 
@@ -127,40 +129,41 @@ fn way(world: &mut World, at: usize) -> (u64, bool) {
     (wait, !fails && !world.hosts[at].api_cut)
 }
 
-/// Sends each status that differs from the last one sent, and always the newest.
+/// Sends what is told, each time that it is, and always the newest.
 async fn publish(
     shared: Shared,
     name: String,
     (at, mut status): (usize, watch::Receiver<Option<PveHostStatus>>),
 ) {
-    let mut sent: Option<PveHostStatus> = None;
     loop {
-        let wanted = status.borrow_and_update().clone();
-        if wanted == sent {
-            if status.changed().await.is_err() {
-                return;
-            }
-            continue;
+        if status.changed().await.is_err() {
+            return;
         }
-        let (wait, arrives) = shared.with(|world| way(world, at));
-        tokio::time::sleep(Duration::from_millis(wait)).await;
-        if !arrives {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            continue;
-        }
-        let body = json!({"status": wanted});
-        let taken = shared.with(|world| {
-            let key = (Kind::Host, name.as_str());
-            world.note("status", at, String::new);
-            let write = Write { key, manager: "pvecm-agent", status: true, body };
-            let taken = world.api.apply(write).is_ok();
-            world.watch_writes(Kind::Host, &name);
-            taken
-        });
-        if taken {
-            sent = wanted;
-        }
+        while !send(&shared, &name, (at, &mut status)).await {}
     }
+}
+
+/// Whether the API server took it.
+async fn send(
+    shared: &Shared,
+    name: &str,
+    (at, status): (usize, &mut watch::Receiver<Option<PveHostStatus>>),
+) -> bool {
+    let body = json!({"status": status.borrow_and_update().clone()});
+    let (wait, arrives) = shared.with(|world| way(world, at));
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    if !arrives {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        return false;
+    }
+    shared.with(|world| {
+        let key = (Kind::Host, name);
+        world.note("status", at, String::new);
+        let write = Write { key, manager: "pvecm-agent", status: true, body };
+        let taken = world.api.apply(write).is_ok();
+        world.watch_writes(Kind::Host, name);
+        taken
+    })
 }
 
 /// Hands on what the API server holds for this host, as a watch does: late, and the newest at last.
@@ -169,8 +172,8 @@ async fn listen(
     name: String,
     (at, wanted): (usize, mpsc::UnboundedSender<Wanted>),
 ) {
-    let news = shared.with(|world| world.api.news());
-    let (mut host_known, mut changes_known) = (None, None);
+    let news = shared.with(|world| world.api.news(Watch::Host(name.clone())));
+    let (mut host_known, mut changes_known): (_, Option<Changes>) = (None, None);
     loop {
         let (wait, arrives) = shared.with(|world| way(world, at));
         tokio::time::sleep(Duration::from_millis(wait)).await;
@@ -179,17 +182,27 @@ async fn listen(
             continue;
         }
         let (host, changes) = shared.with(|world| (world.api.host(&name), world.api.changes()));
-        if let Some(host) = host.filter(|host| host_known.as_ref() != Some(host)) {
+        if let Some(host) = host.filter(|host| !host_known.iter().any(|h| Arc::ptr_eq(h, host))) {
             let _ = wanted.send(Wanted::Host(Box::new((*host).clone())));
             host_known = Some(host);
         }
-        if changes_known.as_ref() != Some(&changes) {
+        if !changes_known.as_ref().is_some_and(|known| are_same(known, &changes)) {
             let _ = wanted.send(Wanted::Changes(changes.clone()));
             changes_known = Some(changes);
         }
         news.notified().await;
     }
 }
+
+/// Whether nothing moved: an object is read once per version.
+fn are_same(known: &Changes, now: &Changes) -> bool {
+    let same = |((name, one), (other_name, other)): ((&String, &_), (&String, &_))| {
+        name == other_name && Arc::ptr_eq(one, other)
+    };
+    known.len() == now.len() && known.iter().zip(now).all(same)
+}
+
+type Changes = BTreeMap<String, Arc<PveChange>>;
 
 async fn beat(shared: Shared, name: String, at: usize) {
     loop {

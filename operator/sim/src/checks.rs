@@ -25,8 +25,6 @@ pub struct Checks {
     texts: BTreeMap<Digest, i64>,
     /// What hosts said of a stage: change, stage, and whether it is confirmed.
     outcomes: BTreeMap<(i64, i32), BTreeMap<usize, bool>>,
-    /// Writes to hosts so far.
-    writes: u64,
 }
 
 impl Checks {
@@ -37,7 +35,6 @@ impl Checks {
 
     /// A host wrote something to its own disk.
     pub fn host_wrote(&mut self, at: usize) {
-        self.writes += 1;
         if self.at_rest {
             self.fail(format!("n{} writes to its disk at rest", at + 1));
         }
@@ -95,11 +92,5 @@ impl Checks {
         if told.values().any(|other| *other != confirmed) {
             self.fail(format!("stage {stage:?} is confirmed here and not there"));
         }
-    }
-
-    /// How many writes there were.
-    #[must_use]
-    pub const fn writes(&self) -> u64 {
-        self.writes
     }
 }

@@ -10,6 +10,10 @@ use clap::Parser;
 use pvecm_sim::faults::Rates;
 use pvecm_sim::story::{Options, Report, run};
 
+/// A seed is millions of small allocations, all by one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The simulation: production operator and agents on simulated hosts.
 #[derive(Debug, Parser)]
 struct Args {

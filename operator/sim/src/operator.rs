@@ -23,7 +23,7 @@ use serde::Deserialize;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::api::{Kind, Typed, service};
+use crate::api::{Kind, Typed, Watch, service};
 use crate::world::{Crash, OperatorProcess, Shared};
 
 /// The lease's times, as the flags have them by default.
@@ -176,7 +176,7 @@ where
 /// Hands what changed to the stores, as the watches do: late, and everything at last. Now and then a
 /// watch breaks and begins with a list again.
 async fn feed(shared: Shared, mut intakes: Vec<Intake>) {
-    let news = shared.with(|world| world.api.news());
+    let news = shared.with(|world| world.api.news(Watch::All));
     let mut known = 0;
     let Some(intake) = intakes.first_mut() else { return };
     loop {
@@ -253,6 +253,6 @@ fn lease(shared: &Shared, name: &str) -> Option<Lease> {
     }
     shared.with(|world| {
         let object = world.api.get(Kind::Lease, name)?;
-        Lease::deserialize(&object.value).ok()
+        Lease::deserialize(&*object.value).ok()
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use memchr::memmem;
 use pvecm_core::ids::Digest;
 use pvecm_core::protocol::{Attempt, Phase, Record};
 use serde::de::DeserializeOwned;
@@ -78,11 +79,16 @@ impl KnownStage {
 }
 
 impl Stages {
-    /// A change was planned.
-    pub fn planned(&mut self, change: u64, stages: &[Value]) {
-        for (number, stage) in (1..).zip(stages) {
-            self.0.entry((change, number)).or_insert_with(|| KnownStage::read(stage));
+    /// A change was planned; false: that was known. A number is given once more when the first change
+    /// that had it was lost before any host took it up.
+    pub fn planned(&mut self, change: u64, stages: &[Value]) -> bool {
+        let first = stages.first().map(|stage| digest_of(&stage["config"]));
+        if self.0.get(&(change, 1)).map(|stage| stage.digest) == first {
+            return false;
         }
+        let read = |(number, stage)| ((change, number), KnownStage::read(stage));
+        self.0.extend((1..).zip(stages).map(read));
+        true
     }
 
     /// A text of ours lands in /etc/pve: votes must have allowed it, and one host alone may write.
@@ -118,7 +124,7 @@ impl Stages {
 /// with quotes is found in its own place only; reading the whole ledger each time would take longer
 /// than all the rest.
 fn behind<T: DeserializeOwned>(bytes: &[u8], pattern: &str) -> Option<T> {
-    let at = bytes.windows(pattern.len()).position(|window| window == pattern.as_bytes())?;
+    let at = memmem::find(bytes, pattern.as_bytes())?;
     serde_json::Deserializer::from_slice(&bytes[at + pattern.len()..]).into_iter().next()?.ok()
 }
 
@@ -132,7 +138,7 @@ impl World {
         let Some(attempt) = behind::<Attempt>(now, "\"pending\":{\"attempt\":") else { return };
         let Some(Record { phase, .. }) = behind::<Record>(now, "\"record\":").filter(|_| {
             // A stage that was just admitted has no record.
-            !now.windows(13).any(|window| window == b"\"record\":null")
+            memmem::find(now, b"\"record\":null").is_none()
         }) else {
             return;
         };

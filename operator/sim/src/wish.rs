@@ -123,7 +123,8 @@ impl Wish {
             totem["keyGeneration"] = json!(self.key);
         }
         json!({"nodes": nodes, "links": links, "totem": totem,
-               "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs}})
+               "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs,
+                           "maxRisk": "NodeRestart"}})
     }
 
     /// Whether a text gives what is wanted; else what it does not.

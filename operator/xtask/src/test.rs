@@ -21,6 +21,10 @@ struct Count {
 /// For how long each parser is fuzzed: enough to find again what it found once.
 const FUZZ_SECONDS: u32 = 10;
 
+/// Scenarios wait for timers most of their time, so that two cores carry two labs; with more,
+/// hosts that boot take from corosync what its timers need.
+const LABS_AT_ONCE: &str = "--test-threads=2";
+
 /// What cannot run where the API server's store is somebody else's.
 const NEED_OWN_STORE: [&str; 4] = [
     "rest::at_rest_only_leases_are_written",
@@ -44,9 +48,7 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
     let units = step("unit tests", || count.add(&mut cargo::command(&unit)));
     let fuzzed = fuzz::run(None, FUZZ_SECONDS);
     cargo::build_what_hosts_run()?;
-    // One lab at a time: corosync's timers do not bear three systemds booting beside it on two cores.
-    let mut scenarios =
-        vec!["test", "--package", "pvecm-e2e", "--", "--nocapture", "--test-threads=1"];
+    let mut scenarios = vec!["test", "--package", "pvecm-e2e", "--", "--nocapture", LABS_AT_ONCE];
     if all {
         scenarios.push("--include-ignored");
     }

@@ -10,9 +10,11 @@ use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     AppliedStage, HostAuthkey, Ledger as LedgerStatus, PveHostStatus, SealedSecret,
 };
+use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::Agent;
+use super::{Agent, HELD};
 use crate::observe::{Fact, drift_status, facts, number, status};
 use crate::stage::run::progress;
 
@@ -44,11 +46,29 @@ impl Agent {
         status.ledger = Some(LedgerStatus { highest_change: number(self.book.ledger().highest.0) });
         status.sealed = self.sealed();
         status.token_expiry = expiry.map(Time);
-        out.send_if_modified(|current| {
+        let moved = out.send_if_modified(|current| {
             let differs = current.as_ref() != Some(&status);
             *current = Some(status);
             differs
         });
+        if moved {
+            self.unheld = Some(Instant::now());
+        }
+        self.tell_again(out);
+    }
+
+    /// An API server that was restored from a backup, or whose object was deleted and made anew, has
+    /// forgotten what was told, and nothing that happens on this host may ever change it.
+    fn tell_again(&mut self, out: &watch::Sender<Option<PveHostStatus>>) {
+        if self.unheld.is_none_or(|since| since.elapsed() < HELD) {
+            return;
+        }
+        let held = self.wanted_host.as_ref().and_then(|host| host.status.as_ref());
+        let same = own_part(out.borrow().as_ref()) == own_part(held);
+        self.unheld = (!same).then(Instant::now);
+        if !same {
+            out.send_modify(|_| ());
+        }
     }
 
     fn applied(&self) -> Option<AppliedStage> {
@@ -102,6 +122,27 @@ impl Agent {
     }
 }
 
+/// What the agent says, without what the operator adds, in whatever order the server keeps lists.
+fn own_part(status: Option<&PveHostStatus>) -> Option<Value> {
+    let mut own = status.cloned()?;
+    own.cluster = None;
+    own.conditions.retain(|condition| condition.type_ != kind::CONNECTED);
+    let mut value = serde_json::to_value(own).ok()?;
+    sort(&mut value);
+    Some(value)
+}
+
+fn sort(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(sort),
+        Value::Array(items) => {
+            items.iter_mut().for_each(sort);
+            items.sort_by_cached_key(Value::to_string);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
 fn applied_fact(applied: Option<&AppliedStage>, refusal: Option<&str>) -> Fact {
     if let Some(refusal) = refusal {
         return (kind::APPLIED, false, "ChangeRefused", refusal.to_owned());
@@ -118,5 +159,60 @@ fn applied_fact(applied: Option<&AppliedStage>, refusal: Option<&str>) -> Fact {
         StageResult::RolledBack => (kind::APPLIED, false, reason::ROLLED_BACK, message),
         StageResult::Refused => (kind::APPLIED, false, "Refused", message),
         StageResult::Failed => (kind::APPLIED, false, reason::FAILED, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{FakeHost, MemoryStore};
+    use crate::ledger::Book;
+    use crate::observe::Identity;
+    use crate::seal::SealingKey;
+    use pvecm_crds::PveHost;
+
+    fn agent() -> Agent {
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        let own = (Identity::default(), key);
+        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        Agent::new(FakeHost::fresh().host(), "n1".parse().unwrap(), own, book)
+    }
+
+    /// What the watch shows while the server holds this status.
+    fn holds(agent: &mut Agent, status: Option<PveHostStatus>) {
+        let mut host = PveHost::new("n1", pvecm_crds::PveHostSpec::default());
+        host.status = status;
+        agent.wanted(crate::api::Wanted::Host(Box::new(host)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_api_server_has_lost_is_told_again_and_what_it_holds_is_not() {
+        let mut agent = agent();
+        let (out, mut told) = watch::channel(None);
+        holds(&mut agent, None);
+        agent.publish(&out, None);
+        let status = told.borrow_and_update().clone().unwrap();
+        // The operator's parts, and an order of its own, are no difference.
+        let mut shown = status.clone();
+        shown.conditions.reverse();
+        shown.conditions.push(k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+            type_: kind::CONNECTED.to_owned(),
+            ..shown.conditions[0].clone()
+        });
+        holds(&mut agent, Some(shown));
+        tokio::time::advance(HELD).await;
+        agent.publish(&out, None);
+        assert!(!told.has_changed().unwrap());
+
+        let older = PveHostStatus { hostname: Some("before".to_owned()), ..status };
+        for lost in [None, Some(older)] {
+            holds(&mut agent, lost);
+            agent.publish(&out, None);
+            assert!(!told.has_changed().unwrap(), "the watch may be late");
+            tokio::time::advance(HELD).await;
+            agent.publish(&out, None);
+            assert!(told.has_changed().unwrap());
+            told.mark_unchanged();
+        }
     }
 }

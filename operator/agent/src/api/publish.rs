@@ -12,31 +12,30 @@ use tokio::sync::watch;
 
 use super::{Backoff, FIELD_MANAGER, Own, in_time};
 
-/// Sends each status that differs from the last one sent, and always the newest.
+/// Sends what is told, each time that it is, and always the newest.
 pub(super) async fn publish(
     (client, bootstrap): Own,
     mut status: watch::Receiver<Option<PveHostStatus>>,
 ) {
     let api: Api<PveHost> = Api::namespaced(client, &bootstrap.namespace);
-    let mut sent: Option<PveHostStatus> = None;
     let mut backoff = Backoff::default();
     loop {
-        let wanted = status.borrow_and_update().clone();
-        if wanted == sent {
-            if status.changed().await.is_err() {
-                return;
-            }
-        } else if apply(&api, bootstrap.host.as_str(), wanted.as_ref()).await {
-            sent = wanted;
-            backoff.reset();
-        } else {
+        let told = status.borrow_and_update().clone();
+        if let Some(told) = told
+            && !apply(&api, bootstrap.host.as_str(), &told).await
+        {
             backoff.wait().await;
+            continue;
+        }
+        backoff.reset();
+        if status.changed().await.is_err() {
+            return;
         }
     }
 }
 
 /// Whether the API server took the status.
-async fn apply(api: &Api<PveHost>, host: &str, status: Option<&PveHostStatus>) -> bool {
+async fn apply(api: &Api<PveHost>, host: &str, status: &PveHostStatus) -> bool {
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let object = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "status": status});
     let done = in_time(api.patch_status(host, &params, &Patch::Apply(object))).await;

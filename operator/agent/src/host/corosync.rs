@@ -22,6 +22,8 @@ use crate::ports::{Corosync, CorosyncError, CorosyncEvent, CorosyncView, Votes};
 const GROUP: &str = "pvecm";
 const RECONNECT: Duration = Duration::from_millis(250);
 
+const NO_CALLBACKS: cfg::Callbacks = cfg::Callbacks { corosync_cfg_shutdown_callback_fn: None };
+
 static EVENTS: OnceLock<UnboundedSender<CorosyncEvent>> = OnceLock::new();
 static MEMBERSHIP: Mutex<(String, BTreeSet<NodeId>)> = Mutex::new((String::new(), BTreeSet::new()));
 
@@ -42,6 +44,7 @@ struct Reader {
     icmap: Option<cmap::Handle>,
     stats: Option<cmap::Handle>,
     quorum: Option<quorum::Handle>,
+    cfg: Option<cfg::Handle>,
     votes: Option<votequorum::Handle>,
 }
 
@@ -221,6 +224,7 @@ impl Reader {
             icmap: Some(cmap::initialize(cmap::Map::Icmap)?),
             stats: Some(cmap::initialize(cmap::Map::Stats)?),
             quorum: Some(quorum::initialize(&model, 0)?.0),
+            cfg: Some(cfg::initialize(&NO_CALLBACKS)?),
             votes: votequorum::initialize(&callbacks).ok(),
         })
     }
@@ -240,7 +244,7 @@ impl Reader {
 
     fn links(&self, values: &BTreeMap<String, String>) -> BTreeMap<(NodeId, LinkNumber), bool> {
         let Some(stats) = self.stats.as_ref() else { return BTreeMap::new() };
-        let local = local_node(values);
+        let local = self.local();
         let mut links = BTreeMap::new();
         for (node, link) in configured_links(values).filter(|(node, _)| Some(*node) != local) {
             let key = format!("stats.knet.node{node}.link{link}.connected");
@@ -248,6 +252,13 @@ impl Reader {
             links.insert((node, link), connected);
         }
         links
+    }
+
+    /// Asked of the daemon itself: its key `nodelist.local_node_pos` can be gone after a reload, until
+    /// the next one.
+    fn local(&self) -> Option<NodeId> {
+        let id = cfg::local_get(self.cfg.as_ref()?).ok()?;
+        NodeId::try_from(u32::from(id)).ok()
     }
 
     fn votes(&self, members: &BTreeSet<NodeId>) -> Option<Votes> {
@@ -285,12 +296,6 @@ fn started() -> Option<u64> {
     let pid: u32 = std::fs::read_to_string(PID_FILE).ok()?.trim().parse().ok()?;
     let line = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     line.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
-}
-
-fn local_node(values: &BTreeMap<String, String>) -> Option<NodeId> {
-    let position = values.get("nodelist.local_node_pos")?;
-    let id = values.get(&format!("nodelist.node.{position}.nodeid"))?;
-    NodeId::try_from(id.parse::<u32>().ok()?).ok()
 }
 
 fn text(data: &cmap::Data) -> String {
@@ -331,7 +336,7 @@ impl Corosync for RealCorosync {
             let (ring, members) = lock(&MEMBERSHIP).clone();
             let links = reader.links(&values);
             let votes = reader.votes(&members);
-            let local = local_node(&values);
+            let local = reader.local();
             let started = started();
             Some(CorosyncView { values, links, quorate, ring, members, local, votes, started })
         })
@@ -354,8 +359,7 @@ impl Corosync for RealCorosync {
     }
 
     fn reload(&self) -> Result<(), CorosyncError> {
-        let callbacks = cfg::Callbacks { corosync_cfg_shutdown_callback_fn: None };
-        let handle = cfg::initialize(&callbacks).map_err(|_| CorosyncError::NotRunning)?;
+        let handle = cfg::initialize(&NO_CALLBACKS).map_err(|_| CorosyncError::NotRunning)?;
         cfg::reload_cnfig(&handle).map_err(|error| CorosyncError::Refused(error.to_string()))
     }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::probe::{in_force, parent_in_force};
 use super::refresh::{refresh_stale_config, reload};
 use super::{Undone, ha, keys};
+use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
 use crate::observe::Observation;
@@ -162,7 +163,7 @@ fn may_form(seen: &Observation, text: &[u8]) -> Result<(), String> {
     if !seen.mounted {
         return Err("pmxcfs is not mounted at /etc/pve".to_owned());
     }
-    let foreign = |bytes: &Option<Vec<u8>>| bytes.as_deref().is_some_and(|bytes| bytes != text);
+    let foreign = |file: &Option<ConfFile>| file.as_deref().is_some_and(|bytes| bytes != text);
     if foreign(&seen.pmxcfs_conf) || foreign(&seen.disk_conf) {
         return Err("this host already has another corosync.conf".to_owned());
     }

@@ -1,9 +1,10 @@
 //! What must hold before and after a stage, judged from one look. Pure.
 
 use pvecm_core::change::{ConfText, Parent, Probe, Stage};
-use pvecm_core::ids::{ConfigVersion, Digest, LinkNumber, NodeId};
+use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 use pvecm_core::protocol::InForce;
 
+use crate::conf_file::ConfFile;
 use crate::observe::Observation;
 use crate::ports::CorosyncView;
 
@@ -110,9 +111,8 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
 /// Whether what a stage starts from is in force here, in all places.
 pub fn parent_in_force(parent: Option<&Parent>, seen: &Observation) -> Result<(), String> {
     let Some(parent) = parent else { return Err("the stage names no parent".to_owned()) };
-    let is_parent = |bytes: &Option<Vec<u8>>| {
-        bytes.as_deref().is_some_and(|bytes| Digest::of(bytes) == parent.digest)
-    };
+    let is_parent =
+        |file: &Option<ConfFile>| file.as_ref().is_some_and(|file| file.digest() == parent.digest);
     if !is_parent(&seen.pmxcfs_conf) {
         return Err("/etc/pve/corosync.conf is not what the change starts from".to_owned());
     }
@@ -185,6 +185,10 @@ mod tests {
         ConfText::new(ConfigVersion(5), TEXT.to_owned())
     }
 
+    fn file(text: &str) -> ConfFile {
+        text.as_bytes().to_vec().into()
+    }
+
     /// A host on which the text is in force, in a cluster of two with one link.
     fn good() -> Observation {
         let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
@@ -206,8 +210,8 @@ mod tests {
             }),
             mounted: true,
             writable: true,
-            pmxcfs_conf: Some(TEXT.into()),
-            disk_conf: Some(TEXT.into()),
+            pmxcfs_conf: Some(file(TEXT)),
+            disk_conf: Some(file(TEXT)),
             ..Observation::default()
         }
     }
@@ -228,7 +232,7 @@ mod tests {
             |seen| seen.mounted = false,
             |seen| seen.writable = false,
             |seen| seen.pmxcfs_conf = None,
-            |seen| seen.disk_conf = Some(b"other".to_vec()),
+            |seen| seen.disk_conf = Some(file("other")),
             |seen| running(seen).quorate = false,
             |seen| set(seen, "totem.config_version", "4"),
             |seen| set(seen, "runtime.members.2.config_version", "4"),
@@ -248,7 +252,7 @@ mod tests {
         assert_eq!(parent_in_force(Some(&parent), &good()), Ok(()));
         assert!(parent_in_force(None, &good()).is_err());
         let breaks: [fn(&mut Observation); 4] = [
-            |seen| seen.pmxcfs_conf = Some(b"other".to_vec()),
+            |seen| seen.pmxcfs_conf = Some(file("other")),
             |seen| seen.disk_conf = None,
             |seen| set(seen, "totem.config_version", "4"),
             |seen| running(seen).quorate = false,

@@ -70,6 +70,10 @@ pub fn select(
             return Choice::Refuse(format!("change {number} was rewritten after it was accepted"));
         }
     }
+    let last = ledger.last.as_ref().filter(|last| last.change == number);
+    if last.is_some_and(|last| last.stage >= released) {
+        return Choice::Nothing;
+    }
     let (parent, stages) = match plan_stages(&change.spec.plan) {
         Ok(parsed) => parsed,
         Err(error) => return Choice::Refuse(format!("change {number} is not understood: {error}")),
@@ -91,7 +95,7 @@ fn newest(host: &PveHost, changes: &BTreeMap<String, Arc<PveChange>>) -> Option<
 
 type PlanHead = (ChangeNumber, Digest, Option<Parent>);
 
-/// The released stage, if it concerns this host, is not over here and follows on what is done here.
+/// The released stage, if it concerns this host and follows on what is done here.
 fn pick(me: &HostName, plan: PlanHead, at: (u32, &[Stage]), ledger: &Ledger) -> Option<Released> {
     let (change, digest, parent) = plan;
     let (number, stages) = at;
@@ -101,9 +105,6 @@ fn pick(me: &HostName, plan: PlanHead, at: (u32, &[Stage]), ledger: &Ledger) -> 
         return None;
     }
     let last = ledger.last.as_ref().filter(|last| last.change == change);
-    if last.is_some_and(|last| last.stage >= number) {
-        return None;
-    }
     let before = stages[..index].iter().rposition(|earlier| earlier.concerns(me));
     let follows = match (before, last) {
         (None, None) => true,

@@ -88,6 +88,9 @@ pub enum Next {
 /// Decides what becomes of an open change.
 #[must_use]
 pub fn drive(change: &OpenChange, standing: Standing<'_>) -> Next {
+    if was_released_further(change, standing.hosts) {
+        return Next::Release(change.released + 1);
+    }
     match current_stage(change) {
         None => before(change, standing),
         Some(stage) => match progress(change, stage, standing.hosts) {
@@ -98,6 +101,17 @@ pub fn drive(change: &OpenChange, standing: Standing<'_>) -> Next {
             Progress::Running(sentence) => Next::Wait(format!("{}: {sentence}", place(change))),
         },
     }
+}
+
+/// That a host has begun a later stage than the released one: the API server was restored from a backup,
+/// and has forgotten a release. Without it this stage would be waited for without end.
+fn was_released_further(change: &OpenChange, hosts: &BTreeMap<HostName, HostView>) -> bool {
+    let of = |view: &HostView| {
+        let applied = view.applied.as_ref().filter(|applied| applied.change == change.number)?;
+        Some(applied.stage)
+    };
+    let furthest = hosts.values().filter_map(of).max();
+    next_stage(change).is_some() && furthest.is_some_and(|stage| stage > change.released)
 }
 
 /// `stage 2 of 5`.

@@ -5,17 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{Document, SectionView};
+use super::document::{Document, SectionView, Value};
 use super::effective::{TOKEN_MILLIS, default_port, token_growth_millis};
 use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
-    ConfError, bad_value, first_version_for_pmxcfs, from_text, is_plain, plain_number, text,
+    ConfError, bad_value, first_version_for_pmxcfs, from_text, plain, plain_number, text,
 };
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
 
 /// What a corosync.conf says, as far as the operator manages it. The transport is knet.
+///
+/// `A` is what addresses are kept in: an edit, which is done with them before the document goes away,
+/// borrows them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
+pub struct Config<A = String> {
     /// `totem.cluster_name`.
     pub cluster_name: ClusterName,
     /// `totem.config_version`.
@@ -29,7 +32,7 @@ pub struct Config {
     /// The `interface` sections of `totem`, by link.
     pub interfaces: BTreeMap<LinkNumber, Interface>,
     /// The nodes in file order, which is cmap's numbering. Never empty.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<A>>,
     /// The `quorum` section.
     pub quorum: Quorum,
 }
@@ -45,7 +48,7 @@ pub struct Interface {
 
 /// One `nodelist.node` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub struct Node<A = String> {
     /// The line that opens it, counted from 1.
     pub line: usize,
     /// `name`: the machine's host name. corosync needs it on more than one link; Proxmox VE always.
@@ -55,10 +58,10 @@ pub struct Node {
     /// `quorum_votes` as written; see [`Node::votes`].
     pub quorum_votes: Option<u32>,
     /// `ringN_addr`, as written: an address or a host name. Every node has the same links.
-    pub addresses: BTreeMap<LinkNumber, String>,
+    pub addresses: BTreeMap<LinkNumber, A>,
 }
 
-impl Node {
+impl<A> Node<A> {
     /// The node's votes: 1 where the file says nothing.
     #[must_use]
     pub fn votes(&self) -> u32 {
@@ -90,6 +93,19 @@ pub struct QuorumDevice {
 impl Config {
     /// Reads a document. The first thing that is not understood is the error.
     pub fn read(document: &Document) -> Result<Self, ConfError> {
+        Self::read_as(document)
+    }
+}
+
+impl<'d> Config<&'d str> {
+    /// The same, with what the document has.
+    pub(super) fn borrow(document: &'d Document) -> Result<Self, ConfError> {
+        Self::read_as(document)
+    }
+}
+
+impl<'d, A: From<&'d str>> Config<A> {
+    fn read_as(document: &'d Document) -> Result<Self, ConfError> {
         if let Some(problem) = document.problems().first() {
             return Err(problem.clone().into());
         }
@@ -109,10 +125,12 @@ impl Config {
             quorum: read_quorum(&single(document, "quorum")?)?,
         })
     }
+}
 
+impl<A> Config<A> {
     /// The node of this id.
     #[must_use]
-    pub fn node(&self, id: NodeId) -> Option<&Node> {
+    pub fn node(&self, id: NodeId) -> Option<&Node<A>> {
         self.nodes.iter().find(|node| node.id == id)
     }
 
@@ -235,8 +253,8 @@ fn link_number(number: u64) -> Option<LinkNumber> {
     LinkNumber::try_from(u32::try_from(number).ok()?).ok()
 }
 
-fn read_nodes(nodelist: &SectionView<'_>) -> Result<Vec<Node>, ConfError> {
-    let nodes: Vec<Node> =
+fn read_nodes<'d, A: From<&'d str>>(nodelist: &SectionView<'d>) -> Result<Vec<Node<A>>, ConfError> {
+    let nodes: Vec<Node<A>> =
         nodelist.sections("node").map(|section| read_node(&section)).collect::<Result<_, _>>()?;
     if let Some(Node { line, id, .. }) = repeated(&nodes, |node| node.id) {
         return Err(ConfError::Twice { line: *line, what: format!("nodeid {id}") });
@@ -256,58 +274,75 @@ fn read_nodes(nodelist: &SectionView<'_>) -> Result<Vec<Node>, ConfError> {
 }
 
 /// The first node without an address on a link that another one has, and that link.
-fn uneven(nodes: &[Node]) -> Option<(&Node, LinkNumber)> {
-    let is_same = |pair: &[Node]| pair[0].addresses.keys().eq(pair[1].addresses.keys());
+fn uneven<A>(nodes: &[Node<A>]) -> Option<(&Node<A>, LinkNumber)> {
+    let is_same = |pair: &[Node<A>]| pair[0].addresses.keys().eq(pair[1].addresses.keys());
     if nodes.windows(2).all(is_same) {
         return None;
     }
     let all: BTreeSet<_> = nodes.iter().flat_map(|node| node.addresses.keys().copied()).collect();
-    let lacks = |node: &Node| all.iter().copied().find(|link| !node.addresses.contains_key(link));
+    let lacks =
+        |node: &Node<A>| all.iter().copied().find(|link| !node.addresses.contains_key(link));
     nodes.iter().find_map(|node| Some((node, lacks(node)?)))
 }
 
 /// The first node with something that a node before it has as well.
-fn repeated<'a, T: Ord>(nodes: &'a [Node], of: impl Fn(&'a Node) -> T) -> Option<&'a Node> {
+fn repeated<'a, A, T: Ord>(
+    nodes: &'a [Node<A>],
+    of: impl Fn(&'a Node<A>) -> T,
+) -> Option<&'a Node<A>> {
     let mut all: Vec<(T, usize)> = nodes.iter().map(of).zip(0..).collect();
     all.sort_unstable();
     let twice = all.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1);
     twice.min().map(|at| &nodes[at])
 }
 
-fn read_node(section: &SectionView<'_>) -> Result<Node, ConfError> {
-    let name = section.parsed("name", "a node name as Proxmox VE takes it", from_text);
-    let id =
+fn read_node<'d, A: From<&'d str>>(section: &SectionView<'d>) -> Result<Node<A>, ConfError> {
+    let (mut name, mut id, mut votes, mut addresses) = (None, None, None, BTreeMap::new());
+    for (key, value) in section.keys() {
+        match key {
+            b"name" => name = Some(value),
+            b"nodeid" => id = Some(value),
+            b"quorum_votes" => votes = Some(value),
+            _ => {
+                if let Some((link, address)) = read_address(key, value)? {
+                    addresses.insert(link, address.into());
+                }
+            }
+        }
+    }
+    let of_knet =
         |bytes: &[u8]| NodeId::try_from(u32::from(u16::try_from(plain_number(bytes)?).ok()?)).ok();
-    let id = section.parsed("nodeid", "a number from 1 to 65535", id);
+    let name = name.map(|v| v.parsed("name", "a node name as Proxmox VE takes it", from_text));
+    let id = id.map(|v| v.parsed("nodeid", "a number from 1 to 65535", of_knet));
     Ok(Node {
         line: section.line(),
-        name: section.required("name", name)?,
-        id: section.required("nodeid", id)?,
-        quorum_votes: section.number("quorum_votes")?,
-        addresses: read_addresses(section)?,
+        name: section.required("name", name.transpose())?,
+        id: section.required("nodeid", id.transpose())?,
+        quorum_votes: votes.map(|votes| votes.number("quorum_votes")).transpose()?,
+        addresses,
     })
 }
 
-fn read_addresses(section: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, String>, ConfError> {
-    let mut addresses = BTreeMap::new();
-    for (key, value) in section.keys() {
-        let Some(kind) = key.strip_suffix(b"_addr") else { continue };
-        let not_understood =
-            |why| Err(ConfError::NotUnderstood { line: value.line, what: text(key), why });
-        if kind.starts_with(b"link") {
-            // PVE matches (ring|link)N_addr, corosync only knows ringN_addr (pve.md 1.1).
-            return not_understood("corosync ignores it, Proxmox VE takes it for an address");
-        }
-        let Some(number) = kind.strip_prefix(b"ring") else { continue };
-        let Some(link) = plain_number(number).and_then(link_number) else {
-            return not_understood("corosync has links 0 to 7");
-        };
-        if !is_plain(value.bytes) {
-            return Err(bad_value(&text(key), value, "an address or a host name"));
-        }
-        addresses.insert(link, text(value.bytes));
+/// The link and the address, where a key of a node is one.
+fn read_address<'d>(
+    key: &[u8],
+    value: Value<'d>,
+) -> Result<Option<(LinkNumber, &'d str)>, ConfError> {
+    let Some(kind) = key.strip_suffix(b"_addr") else { return Ok(None) };
+    let not_understood =
+        |why| Err(ConfError::NotUnderstood { line: value.line, what: text(key), why });
+    if kind.starts_with(b"link") {
+        // PVE matches (ring|link)N_addr, corosync only knows ringN_addr (pve.md 1.1).
+        return not_understood("corosync ignores it, Proxmox VE takes it for an address");
     }
-    Ok(addresses)
+    let Some(number) = kind.strip_prefix(b"ring") else { return Ok(None) };
+    let Some(link) = plain_number(number).and_then(link_number) else {
+        return not_understood("corosync has links 0 to 7");
+    };
+    match plain(value.bytes) {
+        Some(address) => Ok(Some((link, address))),
+        None => Err(bad_value(&text(key), value, "an address or a host name")),
+    }
 }
 
 fn read_quorum(quorum: &SectionView<'_>) -> Result<Quorum, ConfError> {

@@ -7,63 +7,47 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::scan::{Line, Problem, ProblemKind, Rare, is_storable, scan};
-use super::values::is_plain;
+use super::reader::{Mark, Place, Read, Reader};
+use super::scan::{Problem, Rare};
 use crate::text::lines;
-
-/// The shortest and longest name that cmap stores (measured with corosync 3.1.7).
-const SHORTEST_PATH: usize = 3;
-const LONGEST_PATH: usize = 254;
-
-/// A line of this many bytes, terminator included, is taken by corosync whatever is in it.
-const SAFE_LINE: usize = 500;
 
 /// A corosync.conf, kept byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     bytes: Vec<u8>,
-    /// Flat, parents before children, the root at 0: a hostile file cannot nest us to death.
-    sections: Vec<Section>,
-    /// Those of one section stand together, in file order.
-    keys: Vec<Key>,
+    /// In file order, sections inside each other or not: a hostile file cannot nest us to death. The file
+    /// itself is the first and the last.
+    marks: Vec<Mark>,
     problems: Vec<Problem>,
-}
-
-/// A section's place in the bytes. The root has no lines of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Section {
-    name: Range<usize>,
-    /// Line number of the opening line, from 1; 0 for the root.
-    line: usize,
-    /// The opening line with its terminator.
-    pub(super) open: Range<usize>,
-    /// The closing line with its terminator; empty while none was found.
-    pub(super) close: Range<usize>,
-    /// Where its keys stand among the document's.
-    keys: Range<usize>,
-    children: Vec<usize>,
-}
-
-/// A key's place in the bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
-    /// The whole line with its terminator.
-    pub(super) span: Range<usize>,
-    pub(super) name: Range<usize>,
-    pub(super) value: Range<usize>,
-    line: usize,
-    section: usize,
 }
 
 impl Document {
     /// Takes any bytes. What corosync would refuse in them is in [`Document::problems`].
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Self {
-        let mut reader = Reader::new(bytes);
-        for (at, span) in lines(bytes).enumerate() {
-            reader.take(at + 1, &span);
+        // A line of fewer bytes than this is rare, and most lines are keys.
+        let mut reader = Reader::new(bytes, bytes.len() / 20);
+        let (mut rare, mut place) = (Rare::new(bytes), Place::FIRST);
+        for line in lines(bytes) {
+            reader.take(place, line.len(), rare.is_before(line.end));
+            place = place.next(line.len());
         }
-        reader.finish()
+        Self::of(bytes.to_vec(), reader.finish(place))
+    }
+
+    /// The document of bytes that somebody has read.
+    pub(super) fn of(bytes: Vec<u8>, Read { marks, problems }: Read) -> Self {
+        Self { bytes, marks, problems }
+    }
+
+    /// The lines of keys, and those that open or close a section.
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// The end of the text, behind its last line.
+    pub(super) fn end(&self) -> Place {
+        self.root().close().place()
     }
 
     /// The bytes, exactly those that were parsed.
@@ -85,33 +69,6 @@ impl Document {
         &self.problems
     }
 
-    /// The document with another value in the place of a key's: the same as parsing the changed bytes,
-    /// for a fraction of the time. `None` where more than that value would change: it was empty, the
-    /// line gets too long, or the document has problems.
-    pub(super) fn with_value(&self, key: &Key, value: &str) -> Option<Self> {
-        let (old, new) = (key.value.clone(), value.len());
-        let long = key.span.len() - old.len() + new > SAFE_LINE;
-        if old.is_empty() || long || !is_plain(value.as_bytes()) || !self.problems.is_empty() {
-            return None;
-        }
-        let mut edited = self.clone();
-        edited.bytes.splice(old.clone(), value.bytes());
-        // Bounds up to the value's first byte stay; those behind it move along.
-        let moved =
-            |at: &mut usize| *at = if *at > old.start { *at - old.len() + new } else { *at };
-        if new != old.len() {
-            let sections = edited.sections.iter_mut();
-            let sections = sections.flat_map(|it| [&mut it.name, &mut it.open, &mut it.close]);
-            let keys = edited.keys.iter_mut();
-            let keys = keys.flat_map(|it| [&mut it.span, &mut it.name, &mut it.value]);
-            for range in sections.chain(keys) {
-                moved(&mut range.start);
-                moved(&mut range.end);
-            }
-        }
-        Some(edited)
-    }
-
     /// The file itself as a section: its sections are the top-level ones.
     #[must_use]
     pub fn root(&self) -> SectionView<'_> {
@@ -131,118 +88,6 @@ impl Document {
     #[must_use]
     pub fn value(&self, path: &SectionPath, key: &str) -> Option<Value<'_>> {
         self.section(path)?.value(key)
-    }
-}
-
-/// Builds the sections line by line.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    rare: Rare<'a>,
-    sections: Vec<Section>,
-    keys: Vec<Key>,
-    problems: Vec<Problem>,
-    /// The sections that are open, outermost first.
-    open: Vec<Open>,
-    lines: usize,
-}
-
-/// An open section with what its cmap name means for the keys inside.
-#[derive(Clone, Copy)]
-struct Open {
-    at: usize,
-    path_length: usize,
-    storable: bool,
-}
-
-impl Open {
-    /// The length of the cmap name of something inside.
-    fn path_length(self, name: &Range<usize>) -> usize {
-        if self.at == 0 { name.len() } else { self.path_length + 1 + name.len() }
-    }
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        let sections = vec![Section::default()];
-        // A line of fewer bytes than this is rare, and most lines are keys.
-        let keys = Vec::with_capacity(bytes.len() / 16);
-        let rare = Rare::new(bytes);
-        Self { bytes, rare, sections, keys, problems: Vec::new(), open: Vec::new(), lines: 0 }
-    }
-
-    fn take(&mut self, number: usize, span: &Range<usize>) {
-        self.lines = number;
-        let shifted = |range: Range<usize>| span.start + range.start..span.start + range.end;
-        let problem = match scan(&self.bytes[span.clone()], self.rare.is_before(span.end)) {
-            Line::Ignored => None,
-            Line::Open { name, problem } => {
-                let too_long = self.open(number, span, shifted(name));
-                problem.or(too_long)
-            }
-            Line::Close { problem } => problem.or(self.close(span)),
-            Line::Key { name, value } => {
-                let (name, value) = (shifted(name), shifted(value));
-                let current = self.current();
-                let key =
-                    Key { span: span.clone(), name, value, line: number, section: current.at };
-                self.key(key, current)
-            }
-            Line::Bad(kind) => Some(kind),
-        };
-        self.problems.extend(problem.map(|kind| Problem { line: number, kind }));
-    }
-
-    fn current(&self) -> Open {
-        let root = Open { at: 0, path_length: 0, storable: true };
-        self.open.last().copied().unwrap_or(root)
-    }
-
-    fn open(
-        &mut self,
-        line: usize,
-        span: &Range<usize>,
-        name: Range<usize>,
-    ) -> Option<ProblemKind> {
-        let (parent, at) = (self.current(), self.sections.len());
-        let storable = parent.storable && is_storable(&self.bytes[name.clone()]);
-        let path_length = parent.path_length(&name);
-        self.open.push(Open { at, path_length, storable });
-        self.sections[parent.at].children.push(at);
-        self.sections.push(Section { name, line, open: span.clone(), ..Section::default() });
-        // corosync adds 1 for the dot at the top as well.
-        let counted = path_length + usize::from(parent.at == 0);
-        (counted > LONGEST_PATH).then_some(ProblemKind::PathTooLong)
-    }
-
-    fn close(&mut self, span: &Range<usize>) -> Option<ProblemKind> {
-        let Some(Open { at, .. }) = self.open.pop() else {
-            return Some(ProblemKind::UnexpectedClosing);
-        };
-        self.sections[at].close = span.clone();
-        None
-    }
-
-    fn key(&mut self, key: Key, current: Open) -> Option<ProblemKind> {
-        let length = current.path_length(&key.name);
-        let fits = length >= SHORTEST_PATH && length + usize::from(current.at == 0) <= LONGEST_PATH;
-        let storable = current.storable && is_storable(&self.bytes[key.name.clone()]);
-        self.keys.push(key);
-        (!fits || !storable).then_some(ProblemKind::BadKey)
-    }
-
-    fn finish(mut self) -> Document {
-        while let Some(Open { at, .. }) = self.open.pop() {
-            let kind = ProblemKind::MissingClosing { opened_at: self.sections[at].line };
-            self.problems.push(Problem { line: self.lines, kind });
-        }
-        let Self { bytes, mut sections, mut keys, problems, .. } = self;
-        keys.sort_by_key(|key| key.section);
-        let mut start = 0;
-        for keys in keys.chunk_by(|one, other| one.section == other.section) {
-            sections[keys[0].section].keys = start..start + keys.len();
-            start += keys.len();
-        }
-        Document { bytes: bytes.to_vec(), sections, keys, problems }
     }
 }
 
@@ -309,42 +154,54 @@ pub struct SectionView<'a> {
 }
 
 impl<'a> SectionView<'a> {
-    pub(super) fn section(&self) -> &'a Section {
-        &self.document.sections[self.at]
-    }
-
     pub(super) fn document(&self) -> &'a Document {
         self.document
     }
 
-    /// Where its keys stand in the bytes, in file order.
-    pub(super) fn places(&self) -> &'a [Key] {
-        &self.document.keys[self.section().keys.clone()]
+    /// The line that opens it; nothing before the first line for the file itself.
+    pub(super) fn open(&self) -> &'a Mark {
+        &self.document.marks[self.at]
+    }
+
+    /// The line that closes it; nothing behind the last line for the file itself, and where none was found.
+    pub(super) fn close(&self) -> &'a Mark {
+        &self.document.marks[self.open().partner()]
+    }
+
+    /// The lines of its keys, in file order.
+    pub(super) fn places(&self) -> impl DoubleEndedIterator<Item = &'a Mark> + use<'a> {
+        let marks = &self.document.marks;
+        self.inside().filter(|at| marks[*at].partner() == *at).map(|at| &marks[at])
+    }
+
+    fn inside(&self) -> Inside<'a> {
+        Inside { marks: &self.document.marks, left: self.at + 1..self.open().partner() }
     }
 
     /// The name as written; empty for the file itself.
     #[must_use]
     pub fn name(&self) -> &'a [u8] {
-        &self.document.bytes[self.section().name.clone()]
+        &self.document.bytes[self.open().name()]
     }
 
     /// The line that opens it, counted from 1; 0 for the file itself.
     #[must_use]
     pub fn line(&self) -> usize {
-        self.section().line
+        self.open().place().line
     }
 
     /// Whether the line that closes it was found; the file itself has none.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        !self.section().close.is_empty()
+        !self.close().span().is_empty()
     }
 
     /// The sections directly inside, in file order.
     #[must_use]
     pub fn all_sections(&self) -> impl DoubleEndedIterator<Item = SectionView<'a>> + use<'a> {
         let document = self.document;
-        self.section().children.iter().map(move |at| SectionView { document, at: *at })
+        let is_section = |at: &usize| document.marks[*at].partner() != *at;
+        self.inside().filter(is_section).map(|at| SectionView { document, at })
     }
 
     /// The sections of this name directly inside, in file order.
@@ -366,9 +223,37 @@ impl<'a> SectionView<'a> {
     #[must_use]
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
         let bytes = &self.document.bytes;
-        self.places().iter().map(move |key| {
-            let value = Value { bytes: &bytes[key.value.clone()], line: key.line };
-            (&bytes[key.name.clone()], value)
+        self.places().map(move |key| {
+            let value = Value { bytes: &bytes[key.value()], line: key.place().line };
+            (&bytes[key.name()], value)
+        })
+    }
+}
+
+/// The marks directly inside a section: its keys, and the lines that open its sections.
+#[derive(Debug)]
+struct Inside<'a> {
+    marks: &'a [Mark],
+    left: Range<usize>,
+}
+
+impl Iterator for Inside<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let at = self.left.start;
+        (at < self.left.end).then(|| {
+            self.left.start = self.marks[at].partner() + 1;
+            at
+        })
+    }
+}
+
+impl DoubleEndedIterator for Inside<'_> {
+    fn next_back(&mut self) -> Option<usize> {
+        (self.left.start < self.left.end).then(|| {
+            self.left.end = self.marks[self.left.end - 1].partner();
+            self.left.end
         })
     }
 }

@@ -10,11 +10,12 @@ mod links;
 pub use links::{add_link, remove_link, set_addresses, set_link_options, set_priority};
 
 use super::config::{Config, Node};
-use super::document::{Document, Key, SectionPath, SectionView};
+use super::document::{Document, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key};
 use super::options::TotemOptions;
 use super::owners::{taken, twice};
 use super::patch::{Pair, Patch};
+use super::reader::Mark;
 use super::values::{ConfError, bad_value, check_writable, plain_number};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
@@ -126,24 +127,20 @@ pub fn set(
     check_key(key)?;
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
-    let place = key_in(&view, key);
-    if let Some(edited) = place.and_then(|place| document.with_value(place, value)) {
-        return Ok(edited);
-    }
-    let mut splices = Patch::default();
-    match place {
+    let mut splices = Patch::of(document);
+    match key_in(&view, key) {
         Some(place) => splices.replace_value(place, value),
         None => splices.insert_keys(&view, &[(key, value)]),
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes a key out of the section at a path, with every line that has it.
 pub fn unset(document: &Document, path: &SectionPath, key: &str) -> Result<Document, EditError> {
     let view = section(document, path)?;
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     if remove_key(&mut splices, &view, key) {
-        return applied(splices, document);
+        return applied(splices);
     }
     Err(EditError::NoKey(path.clone(), key.to_owned()))
 }
@@ -160,32 +157,32 @@ pub fn append_section(
         check_key(key)?;
         check_writable(key, value).map_err(EditError::from)?;
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     splices.append_sections(&section(document, path)?, name, &[keys.to_vec()]);
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes the section at a path out, with everything inside.
 pub fn remove_section(document: &Document, path: &SectionPath) -> Result<Document, EditError> {
     let view = section(document, path)?;
-    let mut splices = Patch::default();
-    splices.remove(whole(&view));
-    applied(splices, document)
+    let mut splices = Patch::of(document);
+    splices.remove_section(&view);
+    applied(splices)
 }
 
 /// Sets the votes of a node.
 pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     let (_, view) = node_view(document, &config, id)?;
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     let value = votes.to_string();
     let pairs = [("quorum_votes", value.as_str())];
     match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
-        (None, Some(id)) => splices.insert_behind(document, id, &pairs),
+        (None, Some(id)) => splices.insert_behind(id, &pairs),
         (None, None) => splices.insert_keys(&view, &pairs),
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Sets the keys of `totem` that the options name.
@@ -200,7 +197,7 @@ pub fn set_totem(document: &Document, options: &TotemOptions) -> Result<Document
 
 /// A text with the votes of another one of the same nodes.
 pub fn with_votes(document: &Document, like: &Config) -> Result<Document, EditError> {
-    let now = Config::read(document)?;
+    let now = Config::borrow(document)?;
     let moved = like
         .nodes
         .iter()
@@ -216,7 +213,7 @@ pub fn with_votes(document: &Document, like: &Config) -> Result<Document, EditEr
 pub fn hold_token(document: &Document, millis: u32) -> Result<Document, EditError> {
     /// The shortest that corosync takes (pve.md 2.5).
     const SHORTEST_MILLIS: u32 = 30;
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     let base = millis.saturating_sub(config.token_growth_millis());
     if config.token_in_force_millis() == millis || base < SHORTEST_MILLIS {
         return Ok(document.clone());
@@ -226,8 +223,8 @@ pub fn hold_token(document: &Document, millis: u32) -> Result<Document, EditErro
 
 /// Adds a node behind the last one. It needs an address on every link, and on no other.
 pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
-    let same = |node: &&Node| node.id == entry.id || node.name == entry.name;
+    let config = Config::borrow(document)?;
+    let same = |node: &&Node<_>| node.id == entry.id || node.name == entry.name;
     if let Some(Node { id, name, .. }) = config.nodes.iter().find(same) {
         return Err(EditError::NodeExists { id: *id, name: name.to_string() });
     }
@@ -245,26 +242,26 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
     if let Some(address) = twice(entry.addresses.values().map(String::as_str)) {
         return Err(EditError::AddressInUse { address: address.to_owned(), node: entry.id });
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes a node out. The last one stays.
 pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     let (_, view) = node_view(document, &config, id)?;
     if config.nodes.len() == 1 {
         return Err(EditError::LastNode(id));
     }
-    let mut splices = Patch::default();
-    splices.remove(whole(&view));
-    applied(splices, document)
+    let mut splices = Patch::of(document);
+    splices.remove_section(&view);
+    applied(splices)
 }
 
 /// Makes the splices. A line that corosync would refuse (too long) never leaves this module.
-fn applied(splices: Patch, document: &Document) -> Result<Document, EditError> {
-    let edited = splices.apply(document);
+fn applied(splices: Patch<'_>) -> Result<Document, EditError> {
+    let edited = splices.apply();
     match edited.problems().first() {
         Some(problem) => Err(ConfError::from(problem.clone()).into()),
         None => Ok(edited),
@@ -287,43 +284,39 @@ fn nodelist() -> SectionPath {
 /// The nodes with their sections; both are in file order.
 fn node_views<'c, 'd>(
     document: &'d Document,
-    config: &'c Config,
-) -> Result<Vec<(&'c Node, SectionView<'d>)>, EditError> {
+    config: &'c Config<&'d str>,
+) -> Result<Vec<(&'c Node<&'d str>, SectionView<'d>)>, EditError> {
     let nodelist = section(document, &nodelist())?;
     Ok(config.nodes.iter().zip(nodelist.sections("node")).collect())
 }
 
 fn node_view<'c, 'd>(
     document: &'d Document,
-    config: &'c Config,
+    config: &'c Config<&'d str>,
     id: NodeId,
-) -> Result<(&'c Node, SectionView<'d>), EditError> {
+) -> Result<(&'c Node<&'d str>, SectionView<'d>), EditError> {
     let mut views = node_views(document, config)?.into_iter();
     views.find(|(node, _)| node.id == id).ok_or(EditError::NoNode(id))
 }
 
 /// The line of a key that is in force.
-fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Key> {
+fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Mark> {
     let bytes = view.document().as_bytes();
-    let matches = |place: &&Key| &bytes[place.name.clone()] == key.as_bytes();
-    view.places().iter().rfind(matches)
+    let matches = |place: &&Mark| &bytes[place.name()] == key.as_bytes();
+    view.places().rfind(matches)
 }
 
 /// Takes every line of a key out; whether there was one.
-fn remove_key(splices: &mut Patch, view: &SectionView<'_>, key: &str) -> bool {
+fn remove_key(splices: &mut Patch<'_>, view: &SectionView<'_>, key: &str) -> bool {
     let bytes = view.document().as_bytes();
     let mut found = false;
     for place in view.places() {
-        if &bytes[place.name.clone()] == key.as_bytes() {
-            splices.remove(place.span.clone());
+        if &bytes[place.name()] == key.as_bytes() {
+            splices.remove(place);
             found = true;
         }
     }
     found
-}
-
-fn whole(view: &SectionView<'_>) -> std::ops::Range<usize> {
-    view.section().open.start..view.section().close.end
 }
 
 fn check_key(key: &str) -> Result<(), EditError> {
@@ -336,7 +329,7 @@ fn check_key(key: &str) -> Result<(), EditError> {
 
 /// Refuses new addresses that a node has already, or that two of them share.
 fn check_free<'a>(
-    config: &'a Config,
+    config: &Config<&'a str>,
     new: impl Iterator<Item = (&'a str, NodeId)>,
 ) -> Result<(), EditError> {
     match taken(config, new) {

@@ -33,6 +33,7 @@ mod options;
 pub mod overview;
 mod owners;
 mod patch;
+mod reader;
 mod running;
 mod scan;
 mod settings;

@@ -32,7 +32,7 @@ impl<'a> Named<'a> {
 /// Only the new ones are sorted, and those of the file looked up among them: there are up to eight
 /// times as many.
 pub(super) fn taken<'a>(
-    config: &'a Config,
+    config: &Config<&'a str>,
     new: impl Iterator<Item = (&'a str, NodeId)>,
 ) -> Option<(&'a str, NodeId)> {
     let mut new: Vec<_> = new.map(|(spelling, id)| (Named::of(spelling), id, spelling)).collect();
@@ -44,7 +44,7 @@ pub(super) fn taken<'a>(
     // From here on equal ones are of one node, so that any of them will do. A link has a network of its
     // own, as a rule: then all addresses of the others are outside these bounds.
     let bounds = new.first()?.0..=new.last()?.0;
-    let used = config.nodes.iter().flat_map(|node| node.addresses.values().map(|a| (a, node.id)));
+    let used = config.nodes.iter().flat_map(|node| node.addresses.values().map(|a| (*a, node.id)));
     used.into_iter().find_map(|(address, owner)| {
         let name = Named::of(address);
         if !bounds.contains(&name) {

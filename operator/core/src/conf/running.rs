@@ -4,7 +4,6 @@
 //! `config_version` alone proves nothing: it is recorded even when other keys of the same file
 //! were refused (corosync.md 4).
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -23,24 +22,36 @@ pub struct ChangedValues {
     pub gone: BTreeSet<String>,
 }
 
+impl ChangedValues {
+    /// Notes what differs between the values before and after.
+    fn note<K: PartialEq, V: PartialEq + ToString>(
+        &mut self,
+        old: &[(K, V)],
+        new: &[(K, V)],
+        name: impl Fn(&K) -> String,
+    ) {
+        let set = new.iter().filter(|pair| !old.contains(pair));
+        self.set.extend(set.map(|(key, value)| (name(key), value.to_string())));
+        let is_gone = |key: &K| new.iter().all(|(other, _)| other != key);
+        self.gone.extend(old.iter().filter(|(key, _)| is_gone(key)).map(|(key, _)| name(key)));
+    }
+}
+
 /// The cmap keys that the operator's stages change, with the values that the daemon shows when
 /// this text is in force, numbers in decimal. Keys that the file does not write are not in cmap
 /// and not here.
 #[must_use]
 pub fn running_values(config: &Config) -> Vec<(String, String)> {
-    values(config).map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    let nodes = config.nodes.iter().enumerate().flat_map(|(at, node)| {
+        let named = move |(key, value): (NodeKey, Value<'_>)| (key.of(at), value.to_string());
+        node_values(node).into_iter().map(named)
+    });
+    nodes.chain(other_values(config)).collect()
 }
 
-/// The name of a cmap key. Those of the nodes are put into words only where that is asked for: a large
-/// cluster has hundreds, of which few change.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
-    Node(usize, NodeKey),
-    Other(String),
-}
-
-/// A key of one node in the nodelist.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A key of one node in the nodelist. It is put into words only where that is asked for: a large cluster
+/// has hundreds, of which few change.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum NodeKey {
     Name,
     Id,
@@ -48,26 +59,22 @@ enum NodeKey {
     Address(LinkNumber),
 }
 
-#[derive(PartialEq, Eq)]
-enum Value<'a> {
-    Number(u32),
-    Text(Cow<'a, str>),
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (at, key) = match self {
-            Self::Node(at, key) => (at, key),
-            Self::Other(name) => return f.write_str(name),
-        };
-        write!(f, "nodelist.node.{at}.")?;
-        match key {
-            NodeKey::Name => f.write_str("name"),
-            NodeKey::Id => f.write_str("nodeid"),
-            NodeKey::Votes => f.write_str("quorum_votes"),
-            NodeKey::Address(link) => f.write_str(&address_key(*link)),
+impl NodeKey {
+    /// The name in cmap, of the node at a place in the list.
+    fn of(self, at: usize) -> String {
+        match self {
+            Self::Name => format!("nodelist.node.{at}.name"),
+            Self::Id => format!("nodelist.node.{at}.nodeid"),
+            Self::Votes => format!("nodelist.node.{at}.quorum_votes"),
+            Self::Address(link) => format!("nodelist.node.{at}.{}", address_key(link)),
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Value<'a> {
+    Number(u32),
+    Text(&'a str),
 }
 
 impl fmt::Display for Value<'_> {
@@ -79,24 +86,14 @@ impl fmt::Display for Value<'_> {
     }
 }
 
-fn values(config: &Config) -> impl Iterator<Item = (Name, Value<'_>)> {
-    let nodes = config.nodes.iter().enumerate().flat_map(|(at, node)| {
-        node_values(node).map(move |(key, value)| (Name::Node(at, key), value))
-    });
-    let others = other_values(config).into_iter();
-    nodes.chain(others.map(|(key, value)| (Name::Other(key), Value::Text(value.into()))))
-}
-
-fn node_values(node: &Node) -> impl Iterator<Item = (NodeKey, Value<'_>)> {
-    let text = |text| Value::Text(Cow::Borrowed(text));
-    let fixed = [
-        Some((NodeKey::Name, text(node.name.as_str()))),
-        Some((NodeKey::Id, Value::Number(node.id.get()))),
-        node.quorum_votes.map(|votes| (NodeKey::Votes, Value::Number(votes))),
-    ];
+fn node_values(node: &Node) -> Vec<(NodeKey, Value<'_>)> {
+    let mut values = Vec::with_capacity(3 + node.addresses.len());
+    values.push((NodeKey::Name, Value::Text(node.name.as_str())));
+    values.push((NodeKey::Id, Value::Number(node.id.get())));
+    values.extend(node.quorum_votes.map(|votes| (NodeKey::Votes, Value::Number(votes))));
     let addresses = node.addresses.iter();
-    let addresses = addresses.map(move |(link, address)| (NodeKey::Address(*link), text(address)));
-    fixed.into_iter().flatten().chain(addresses)
+    values.extend(addresses.map(|(link, text)| (NodeKey::Address(*link), Value::Text(text))));
+    values
 }
 
 /// All but the nodes.
@@ -192,15 +189,15 @@ pub fn changed_values(old: &Config, new: &Config) -> ChangedValues {
     let parts = |config: &Config| (config.totem.token_millis, config.token_growth_millis());
     let in_force = (format!("{EFFECTIVE}totem.token"), new.token_in_force_millis().to_string());
     let token = (parts(old) != parts(new)).then_some(in_force);
-    let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        (values(old).collect(), values(new).collect());
+    let mut changed = ChangedValues::default();
+    changed.note(&other_values(old), &other_values(new), String::clone);
     // An effective number falls back to a default and never goes, not even with its link.
-    let is_effective = |name: &Name| match name {
-        Name::Node(..) => false,
-        Name::Other(name) => name.starts_with(EFFECTIVE),
-    };
-    let gone = old.keys().filter(|name| !new.contains_key(*name) && !is_effective(name));
-    let set = new.iter().filter(|(name, value)| old.get(*name) != Some(*value));
-    let set = set.map(|(name, value)| (name.to_string(), value.to_string()));
-    ChangedValues { set: set.chain(token).collect(), gone: gone.map(Name::to_string).collect() }
+    changed.gone.retain(|name| !name.starts_with(EFFECTIVE));
+    for at in 0..old.nodes.len().max(new.nodes.len()) {
+        let [before, after] =
+            [old, new].map(|config| config.nodes.get(at).map(node_values).unwrap_or_default());
+        changed.note(&before, &after, |key| key.of(at));
+    }
+    changed.set.extend(token);
+    changed
 }

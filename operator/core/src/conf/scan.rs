@@ -89,8 +89,8 @@ pub(super) enum Line {
     Open { name: Range<usize>, problem: Option<ProblemKind> },
     /// Closes a section.
     Close { problem: Option<ProblemKind> },
-    /// A key with its value; the value may be empty.
-    Key { name: Range<usize>, value: Range<usize> },
+    /// A key with its value, which may be empty; `storable`: whether corosync can store one under the name.
+    Key { name: Range<usize>, value: Range<usize>, storable: bool },
     /// corosync stops here.
     Bad(ProblemKind),
 }
@@ -102,34 +102,41 @@ pub(super) fn scan(line: &[u8], rare: bool) -> Line {
     let Some(end) = c_text_end(line, nul) else {
         return Line::Bad(ProblemKind::TooLong);
     };
-    let end = trimmed_end(line, 0..end, is_space);
-    let start = trimmed_start(line, 0..end);
+    let start = blanks(&line[..end]);
+    let end = end - blanks_behind(&line[start..end]);
     let text = &line[start..end];
-    if text.first().is_none_or(|byte| *byte == b'#') {
-        return Line::Ignored;
+    match text {
+        b"" | [b'#', ..] => return Line::Ignored,
+        b"}" => return Line::Close { problem: None },
+        _ => {}
     }
-    let find = |wanted: u8| memchr(wanted, text).map(|at| start + at);
-    if rare && let Some(brace) = find(b'{') {
-        return scan_open(line, start, brace, end);
+    if rare && let Some(brace) = memchr(b'{', text) {
+        return scan_open(line, start, start + brace, end);
     }
-    if let Some(colon) = find(b':') {
-        let name = start..trimmed_end(line, start..colon, is_space);
-        return Line::Key { name, value: trimmed_start(line, colon + 1..end)..end };
+    // What else a name takes stands right before the colon, as a rule.
+    let in_name = |byte: &u8| *byte != b':' && is_stored(*byte);
+    let stored = text.iter().position(|byte| !in_name(byte)).unwrap_or(text.len());
+    let colon = if text.get(stored) == Some(&b':') { Some(stored) } else { memchr(b':', text) };
+    if let Some(colon) = colon {
+        let length = colon - blanks_behind(&text[..colon]);
+        let value = start + colon + 1 + blanks(&text[colon + 1..])..end;
+        return Line::Key { name: start..start + length, value, storable: stored == length };
     }
-    match (find(b'}'), text) {
-        (Some(_), b"}") => Line::Close { problem: None },
-        (Some(_), _) => Line::Close { problem: Some(ProblemKind::TextBesideClosing) },
-        (None, _) => Line::Bad(ProblemKind::Neither),
+    let is_closing = memchr(b'}', text).is_some();
+    if is_closing {
+        return Line::Close { problem: Some(ProblemKind::TextBesideClosing) };
     }
+    Line::Bad(ProblemKind::Neither)
 }
 
 fn scan_open(line: &[u8], start: usize, brace: usize, end: usize) -> Line {
     // The name loses trailing colons as well, so `totem: {` opens `totem`; its first byte stays.
-    let name_end = trimmed_end(line, start..brace, |byte| is_space(byte) || byte == b':');
-    let name = start..name_end.max((start + 1).min(brace));
+    let is_lost = |byte: &&u8| is_blank(**byte) || **byte == b':';
+    let lost = line[start..brace].iter().rev().take_while(is_lost).count();
+    let name = start..(brace - lost).max((start + 1).min(brace));
     let problem = if name.is_empty() {
         Some(ProblemKind::NoSectionName)
-    } else if trimmed_start(line, brace + 1..end) < end {
+    } else if brace + 1 + blanks(&line[brace + 1..end]) < end {
         Some(ProblemKind::TextAfterOpening)
     } else {
         None
@@ -166,23 +173,27 @@ const STORABLE: [bool; 256] = {
     table
 };
 
+fn is_stored(byte: u8) -> bool {
+    STORABLE[usize::from(byte)]
+}
+
 /// Whether corosync can store a value under this part of a cmap name.
 pub(super) fn is_storable(name: &[u8]) -> bool {
-    name.iter().all(|byte| STORABLE[usize::from(*byte)])
+    name.iter().all(|byte| is_stored(*byte))
 }
 
 /// corosync's white space. Its source also names 0xA0, but compares it with a signed char: on
 /// amd64 3.1.7 takes that byte for text (measured).
-fn is_space(byte: u8) -> bool {
+fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-fn trimmed_start(line: &[u8], within: Range<usize>) -> usize {
-    let end = within.end;
-    within.into_iter().find(|at| !is_space(line[*at])).unwrap_or(end)
+/// How much white space a text begins with.
+fn blanks(text: &[u8]) -> usize {
+    text.iter().position(|byte| !is_blank(*byte)).unwrap_or(text.len())
 }
 
-fn trimmed_end(line: &[u8], within: Range<usize>, trim: impl Fn(u8) -> bool) -> usize {
-    let start = within.start;
-    within.rev().find(|at| !trim(line[*at])).map_or(start, |at| at + 1)
+/// How much white space a text ends with.
+fn blanks_behind(text: &[u8]) -> usize {
+    text.len() - text.iter().rposition(|byte| !is_blank(*byte)).map_or(0, |last| last + 1)
 }

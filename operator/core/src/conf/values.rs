@@ -158,6 +158,11 @@ pub(super) fn is_plain(value: &[u8]) -> bool {
     (1..=255).contains(&value.len()) && value.iter().all(plain)
 }
 
+/// Such a value as text.
+pub(super) fn plain(value: &[u8]) -> Option<&str> {
+    if is_plain(value) { std::str::from_utf8(value).ok() } else { None }
+}
+
 /// Refuses a value that must not be written.
 pub(super) fn check_writable(key: &str, value: &str) -> Result<(), ConfError> {
     if is_plain(value.as_bytes()) {
@@ -175,16 +180,10 @@ pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Reading of checked values out of a section.
-impl SectionView<'_> {
-    /// A value that corosync and Proxmox VE read alike, as text.
-    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfError> {
-        let expected = "a word of printable characters without `#` and braces";
-        self.parsed(key, expected, |bytes| is_plain(bytes).then(|| text(bytes)))
-    }
-
+/// Reading of checked values.
+impl Value<'_> {
     /// A plain number of the wanted size.
-    pub(super) fn number<N: TryFrom<u64>>(&self, key: &str) -> Result<Option<N>, ConfError> {
+    pub(super) fn number<N: TryFrom<u64>>(self, key: &str) -> Result<N, ConfError> {
         let expected = const {
             match size_of::<N>() {
                 1 => "a plain unsigned number of 8 bits",
@@ -198,15 +197,36 @@ impl SectionView<'_> {
 
     /// A value in the form that `parse` takes.
     pub(super) fn parsed<T>(
+        self,
+        key: &str,
+        expected: &str,
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, ConfError> {
+        parse(self.bytes).ok_or_else(|| bad_value(key, self, expected))
+    }
+}
+
+/// Reading of checked values out of a section.
+impl SectionView<'_> {
+    /// A value that corosync and Proxmox VE read alike, as text.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfError> {
+        let expected = "a word of printable characters without `#` and braces";
+        self.parsed(key, expected, |bytes| plain(bytes).map(str::to_owned))
+    }
+
+    /// A plain number of the wanted size.
+    pub(super) fn number<N: TryFrom<u64>>(&self, key: &str) -> Result<Option<N>, ConfError> {
+        self.value(key).map(|value| value.number(key)).transpose()
+    }
+
+    /// A value in the form that `parse` takes.
+    pub(super) fn parsed<T>(
         &self,
         key: &str,
         expected: &str,
         parse: impl Fn(&[u8]) -> Option<T>,
     ) -> Result<Option<T>, ConfError> {
-        let Some(value) = self.value(key) else {
-            return Ok(None);
-        };
-        parse(value.bytes).map(Some).ok_or_else(|| bad_value(key, value, expected))
+        self.value(key).map(|value| value.parsed(key, expected, parse)).transpose()
     }
 
     /// The same for a key that must be there.

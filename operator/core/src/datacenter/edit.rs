@@ -85,7 +85,7 @@ pub fn remove(document: &Document, key: &str) -> Result<Document, EditError> {
     if !found {
         return Err(EditError::NoKey(key.to_owned()));
     }
-    Ok(Document::parse(&splices.apply(document.as_bytes())))
+    Ok(Document::parse(&splices.apply(document.as_bytes()).bytes))
 }
 
 /// The pieces of a value that say something.
@@ -133,7 +133,7 @@ fn put(document: &Document, key: &str, value: &str) -> Document {
             if ended { (b"", line_end(neighbour)) } else { (b"\n", b"") };
         splices.insert(at, &[before, key.as_bytes(), b": ", value.as_bytes(), after]);
     }
-    Document::parse(&splices.apply(bytes))
+    Document::parse(&splices.apply(bytes).bytes)
 }
 
 /// Where a new line goes, and the line before it: behind the last key, else at the end.

@@ -179,12 +179,14 @@ pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// Who reads "Live" lets a change begin by itself. A restart that is called so would come over
-/// people who were to be asked.
+/// people who were to be asked, and so would new encryption, which a daemon that is late does not follow.
 pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
-    let hidden = |step: &&Step<'_>| match step.stage.course {
-        Course::Restart => step.stage.risk < Risk::NodeRestart,
-        Course::Local | Course::Write | Course::Start => false,
+    let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
+        (Course::Restart, _) => Risk::NodeRestart,
+        (Course::Write, Some(before)) => Risk::of_reload(&before.config, &step.config.config),
+        (Course::Local | Course::Write | Course::Start, _) => Risk::Live,
     };
+    let hidden = |step: &&Step<'_>| step.stage.risk < least(step);
     match case.steps.iter().find(hidden) {
         Some(step) => Err(Refusal::RiskHidden { stage: step.number }),
         None => Ok(()),

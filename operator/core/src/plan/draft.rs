@@ -108,6 +108,7 @@ impl<'a> Draft<'a> {
 
         self.conf = text(version, &edited)?;
         self.stages.push(Stage {
+            risk: Risk::of_reload(&self.config, &config),
             probes: values.chain(connected).chain([membership]).collect(),
             back: Some(text(undo, &back)?),
             ..self.stage(summary, Course::Write)

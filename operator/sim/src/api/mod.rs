@@ -2,6 +2,7 @@
 //! finalizers, and the rules of the CRDs that the simulation may run into. [`service`] speaks HTTP to
 //! the production client, agents reach the objects directly.
 
+mod document;
 mod rules;
 mod service;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+pub use document::Document;
 pub use service::{Caller, service};
 
 /// The one namespace.
@@ -53,15 +55,37 @@ type Part = (String, bool);
 #[derive(Debug, Clone)]
 pub struct Object {
     name: String,
-    parts: BTreeMap<Part, Value>,
+    parts: BTreeMap<Part, Arc<Value>>,
     uid: String,
     generation: u64,
     /// Bumped by every write that changes something.
     pub version: u64,
     deleted: bool,
     /// All parts together.
-    pub value: Value,
+    pub value: Document,
     typed: Option<Typed>,
+}
+
+/// What somebody watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watch {
+    /// All objects: an operator.
+    All,
+    /// One host's object, and all changes: the agent there.
+    Host(String),
+}
+
+impl Watch {
+    fn sees(&self, kind: Kind, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Host(own) => match kind {
+                Kind::Host => own == name,
+                Kind::Change => true,
+                Kind::Cluster | Kind::Lease | Kind::Event => false,
+            },
+        }
+    }
 }
 
 /// Objects as they were.
@@ -85,10 +109,10 @@ pub enum Refusal {
 #[derive(Debug, Default)]
 pub struct Server {
     objects: BTreeMap<(Kind, String), Object>,
-    graves: BTreeMap<String, Value>,
+    graves: BTreeMap<String, Document>,
     log: Vec<(u64, Kind, String)>,
     version: u64,
-    news: Vec<Arc<Notify>>,
+    news: Vec<(Watch, Arc<Notify>)>,
     /// Requests to write, heartbeats and the leader's lease aside.
     pub writes: u64,
 }
@@ -107,13 +131,13 @@ pub struct Write<'a> {
 }
 
 impl Server {
-    /// Wakes its one owner whenever something changed. One each: whoever shares one is woken in an
-    /// order of chance.
+    /// Wakes its one owner whenever something that it watches changed. One each: whoever shares one is
+    /// woken in an order of chance.
     #[must_use]
-    pub fn news(&mut self) -> Arc<Notify> {
-        self.news.retain(|known| Arc::strong_count(known) > 1);
+    pub fn news(&mut self, watch: Watch) -> Arc<Notify> {
+        self.news.retain(|(_, known)| Arc::strong_count(known) > 1);
         let own = Arc::new(Notify::new());
-        self.news.push(own.clone());
+        self.news.push((watch, own.clone()));
         own
     }
 
@@ -172,7 +196,7 @@ impl Server {
     }
 
     /// Creates an object.
-    pub fn create(&mut self, write: Write<'_>) -> Result<Value, Refusal> {
+    pub fn create(&mut self, write: Write<'_>) -> Result<Document, Refusal> {
         let (kind, name) = write.key;
         if self.get(kind, name).is_some() {
             return Err(Refusal::Exists);
@@ -181,19 +205,19 @@ impl Server {
         self.version += 1;
         let mut object = Object {
             name: name.to_owned(),
-            parts: BTreeMap::from([((write.manager.to_owned(), false), write.body)]),
+            parts: BTreeMap::from([((write.manager.to_owned(), false), Arc::new(write.body))]),
             uid: format!("uid-{}", self.version),
             generation: 1,
             version: self.version,
             deleted: false,
-            value: Value::Null,
+            value: Document::default(),
             typed: None,
         };
-        object.merge();
+        object.value = object.merged().into();
         Ok(self.put((kind, name), object))
     }
 
-    fn put(&mut self, (kind, name): (Kind, &str), object: Object) -> Value {
+    fn put(&mut self, (kind, name): (Kind, &str), object: Object) -> Document {
         let value = object.value.clone();
         self.objects.insert((kind, name.to_owned()), object);
         self.moved(kind, name);
@@ -202,7 +226,8 @@ impl Server {
 
     fn moved(&mut self, kind: Kind, name: &str) {
         self.log.push((self.version, kind, name.to_owned()));
-        self.news.iter().for_each(|news| news.notify_one());
+        let watching = self.news.iter().filter(|(watch, _)| watch.sees(kind, name));
+        watching.for_each(|(_, news)| news.notify_one());
     }
 
     fn count(&mut self, kind: Kind) {
@@ -212,7 +237,7 @@ impl Server {
     }
 
     /// Server-side apply, bound to a version when the document names one.
-    pub fn apply(&mut self, write: Write<'_>) -> Result<Value, Refusal> {
+    pub fn apply(&mut self, write: Write<'_>) -> Result<Document, Refusal> {
         let (kind, name) = write.key;
         let Some(known) = self.get(kind, name) else {
             if kind == Kind::Lease {
@@ -225,31 +250,33 @@ impl Server {
             return Err(Refusal::Conflict);
         }
         let mut next = known.clone();
-        next.parts.insert((write.manager.to_owned(), write.status), stripped(write.body));
+        let body = Arc::new(stripped(write.body));
+        next.parts.insert((write.manager.to_owned(), write.status), body);
         self.count(kind);
         self.replace((kind, name), next)
     }
 
     /// Replaces what one manager says, as a whole; bound to the version that it read.
-    pub fn update(&mut self, write: Write<'_>) -> Result<Value, Refusal> {
+    pub fn update(&mut self, write: Write<'_>) -> Result<Document, Refusal> {
         self.apply(write)
     }
 
-    fn replace(&mut self, key: (Kind, &str), mut next: Object) -> Result<Value, Refusal> {
+    fn replace(&mut self, key: (Kind, &str), mut next: Object) -> Result<Document, Refusal> {
         let (kind, name) = key;
         let Some(known) = self.get(kind, name) else { return Err(Refusal::NotFound) };
-        next.merge();
-        if next.value == known.value {
+        let mut value = next.merged();
+        if value == *known.value {
             return Ok(known.value.clone());
         }
-        rules::keep(kind, &known.value, &next.value).map_err(Refusal::Invalid)?;
-        if next.value["spec"] != known.value["spec"] {
+        rules::keep(kind, &known.value, &value).map_err(Refusal::Invalid)?;
+        if value["spec"] != known.value["spec"] {
             next.generation += 1;
         }
         self.version += 1;
         next.version = self.version;
         next.typed = None;
-        next.merge();
+        next.count(&mut value);
+        next.value = value.into();
         if next.deleted && !has_finalizers(&next.value) {
             self.remove(kind, name);
             return Ok(next.value);
@@ -258,7 +285,7 @@ impl Server {
     }
 
     /// Deletes an object, or marks it while finalizers hold it.
-    pub fn delete(&mut self, kind: Kind, name: &str) -> Result<Value, Refusal> {
+    pub fn delete(&mut self, kind: Kind, name: &str) -> Result<Document, Refusal> {
         let Some(known) = self.get(kind, name) else { return Err(Refusal::NotFound) };
         let mut next = known.clone();
         self.count(kind);
@@ -268,7 +295,7 @@ impl Server {
         }
         self.version += 1;
         self.remove(kind, name);
-        Ok(json!({}))
+        Ok(json!({}).into())
     }
 
     fn remove(&mut self, kind: Kind, name: &str) {
@@ -301,7 +328,7 @@ impl Server {
             let mut object = object.clone();
             object.version = self.version;
             object.typed = None;
-            object.merge();
+            object.value = object.merged().into();
             self.put((*kind, name), object);
         }
     }
@@ -309,7 +336,7 @@ impl Server {
     /// A change that is no more, as it was last.
     #[must_use]
     pub fn grave(&self, name: &str) -> Option<PveChange> {
-        PveChange::deserialize(self.graves.get(name)?).ok()
+        PveChange::deserialize(&**self.graves.get(name)?).ok()
     }
 }
 
@@ -337,7 +364,8 @@ fn read(kind: Kind, value: &Value) -> Typed {
 }
 
 impl Object {
-    fn merge(&mut self) {
+    /// All parts together.
+    fn merged(&self) -> Value {
         let mut value = json!({});
         for part in self.parts.values() {
             rules::merge(&mut value, part, "");
@@ -346,11 +374,17 @@ impl Object {
         meta["name"] = json!(self.name);
         meta["namespace"] = json!(NAMESPACE);
         meta["uid"] = json!(self.uid);
-        meta["generation"] = json!(self.generation);
-        meta["resourceVersion"] = json!(self.version.to_string());
         if self.deleted {
             meta["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        self.value = value;
+        self.count(&mut value);
+        value
+    }
+
+    /// Writes down which generation and version it is.
+    fn count(&self, value: &mut Value) {
+        let meta = &mut value["metadata"];
+        meta["generation"] = json!(self.generation);
+        meta["resourceVersion"] = json!(self.version.to_string());
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tower::Service;
 use tower::service_fn;
 
-use super::{Kind, NAMESPACE, Refusal, Server, Write};
+use super::{Document, Kind, NAMESPACE, Refusal, Server, Write};
 use crate::world::{Shared, World};
 
 /// Who asks: its requests end with it.
@@ -54,8 +54,7 @@ pub fn service(
             if writes {
                 caller.may_die();
             }
-            let bytes = serde_json::to_vec(&answer).unwrap_or_default();
-            let mut response = Response::new(Body::from(bytes));
+            let mut response = Response::new(Body::from(answer.text().to_vec()));
             *response.status_mut() = http::StatusCode::from_u16(code).unwrap_or_default();
             Ok(response)
         }
@@ -92,7 +91,7 @@ impl World {
 }
 
 /// A request goes on its way, and is carried out whether its sender still waits or not.
-async fn travel(shared: Shared, call: Call) -> (u16, Value) {
+async fn travel(shared: Shared, call: Call) -> (u16, Document) {
     let (wait, fate) = shared.with(World::fate);
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
@@ -154,11 +153,11 @@ impl Call {
         }
     }
 
-    fn carry_out(&self, world: &mut World) -> (u16, Value) {
+    fn carry_out(&self, world: &mut World) -> (u16, Document) {
         if self.kind == Kind::Event {
-            return (201, self.body.clone());
+            return (201, self.body.clone().into());
         }
-        let Some(name) = &self.name else { return (200, self.list(&world.api)) };
+        let Some(name) = &self.name else { return (200, self.list(&world.api).into()) };
         let key = (self.kind, name.as_str());
         let write =
             || Write { key, manager: &self.manager, status: self.status, body: self.body.clone() };
@@ -187,14 +186,14 @@ impl Call {
     }
 
     fn list(&self, server: &Server) -> Value {
-        let items: Vec<&Value> = server.all(self.kind).map(|(_, object)| &object.value).collect();
+        let items: Vec<&Value> = server.all(self.kind).map(|(_, object)| &*object.value).collect();
         json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveChangeList", "metadata": {},
                "items": items})
     }
 }
 
-fn failure(code: u16, reason: &str) -> (u16, Value) {
+fn failure(code: u16, reason: &str) -> (u16, Document) {
     let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code,
         "reason": reason, "message": format!("{reason} in {NAMESPACE}")});
-    (code, status)
+    (code, status.into())
 }

@@ -285,7 +285,7 @@ impl LedgerStore for Port {
             world.note("ledger", self.at, String::new);
             let before = world.hosts[self.at].ledger.replace(bytes.to_vec());
             world.watch_ledger(self.at, before.as_deref(), bytes);
-            if !notes_a_start(before.as_deref(), bytes) {
+            if world.checks.at_rest && !notes_a_start(before.as_deref(), bytes) {
                 world.checks.host_wrote(self.at);
             }
         });

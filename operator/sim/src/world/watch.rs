@@ -21,20 +21,23 @@ impl World {
 
     fn watch_change(&mut self, name: &str) {
         let Some(object) = self.api.get(Kind::Change, name) else { return };
-        let spec = &object.value["spec"];
+        let change = object.value.clone();
+        let spec = &change["spec"];
         let number = spec["number"].as_i64().unwrap_or(0);
-        let stages = spec["plan"]["stages"].as_array().cloned().unwrap_or_default();
+        let stages = spec["plan"]["stages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let of = digest_of;
-        let digests = stages.iter().flat_map(|stage| [of(&stage["config"]), of(&stage["back"])]);
-        self.stages.planned(u64::try_from(number).unwrap_or(0), &stages);
-        self.checks.planned(number, digests.flatten());
-        let status = object.value["status"].clone();
+        if self.stages.planned(u64::try_from(number).unwrap_or(0), stages) {
+            let digests =
+                stages.iter().flat_map(|stage| [of(&stage["config"]), of(&stage["back"])]);
+            self.checks.planned(number, digests.flatten());
+        }
+        let status = &change["status"];
         if status["outcome"] == "Succeeded" {
             let writes = stages.iter().rev().find(|stage| stage["course"] == "Write");
             self.checks.succeeded(name, writes.and_then(|stage| of(&stage["config"])));
         }
         let released = status["releasedStage"].as_i64().unwrap_or(0) > 0;
-        let held = object.value["metadata"]["finalizers"].as_array().is_some_and(|l| !l.is_empty());
+        let held = change["metadata"]["finalizers"].as_array().is_some_and(|l| !l.is_empty());
         if released && status["outcome"].is_null() && !held {
             self.broken(format!("{name} is under way, and nothing holds its object"));
         }
@@ -68,7 +71,7 @@ impl World {
         const TRIES: usize = 3;
         let mut failures: BTreeMap<i64, usize> = BTreeMap::new();
         let mut changes: Vec<&Value> =
-            self.api.all(Kind::Change).map(|(_, change)| &change.value).collect();
+            self.api.all(Kind::Change).map(|(_, change)| &*change.value).collect();
         changes.sort_by_key(|change| change["spec"]["number"].as_i64());
         for change in changes {
             let count = failures.entry(change["spec"]["plan"]["generation"].as_i64().unwrap_or(0));

@@ -120,7 +120,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a stage that is over is begun again",
         edits: &[
-            (SELECT, "last.is_some_and(|last| last.stage >= number)", "false"),
+            (SELECT, "last.is_some_and(|last| last.stage >= released)", "false"),
             (SELECT, "(Some(_), None) | (None, Some(_)) => «false»", "true"),
         ],
     },

@@ -106,6 +106,22 @@ fn the_first_stage_is_released_when_every_host_is_ready() {
 }
 
 #[test]
+fn a_release_that_a_restored_api_server_has_forgotten_is_made_again() {
+    let mut hosts = hosts(4, None);
+    hosts.get_mut(&host("n2")).unwrap().applied = Some(applied(2, StageResult::Acting));
+    hosts.get_mut(&host("n3")).unwrap().connected = false;
+    assert_eq!(at(&change(0), &hosts), Next::Release(1));
+    assert_eq!(at(&change(1), &hosts), Next::Release(2));
+    waits_for(&at(&change(2), &hosts), "n2");
+    // Another change is none of its business, and there is no stage after the last.
+    hosts.get_mut(&host("n2")).unwrap().applied =
+        Some(AppliedStage { change: ChangeNumber(8), ..applied(2, StageResult::Acting) });
+    waits_for(&at(&change(0), &hosts), "n3");
+    hosts.get_mut(&host("n2")).unwrap().applied = Some(applied(3, StageResult::Acting));
+    assert!(!matches!(at(&change(2), &hosts), Next::Release(_)));
+}
+
+#[test]
 fn a_host_that_is_not_heard_holds_the_release_and_is_named() {
     let mut hosts = hosts(4, None);
     hosts.get_mut(&host("n2")).unwrap().connected = false;

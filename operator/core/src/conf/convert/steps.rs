@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::dialect::Dialect;
-use super::super::document::{Document, Key, SectionView, Value};
+use super::super::document::{Document, SectionView, Value};
 use super::super::keys::{Standing, Width, find};
 use super::super::patch::Patch;
+use super::super::reader::Mark;
 use super::super::settings::Settings;
 use super::super::values::text;
 use super::{ConvertError, Step};
@@ -22,24 +23,23 @@ const WHY_SECAUTH: &str = "corosync 3 encrypts nothing unless told to; it means 
                            where the file names no others";
 
 /// A key of a section as it stands there, with name, value and line.
-type Entry<'a> = (&'a Key, String, String, usize);
+type Entry<'a> = (&'a Mark, String, String, usize);
 
 /// Changes collected so far.
 pub(super) struct Steps<'a> {
-    document: &'a Document,
     dialect: Dialect,
-    patch: Patch,
+    patch: Patch<'a>,
     done: Vec<Step>,
 }
 
 impl<'a> Steps<'a> {
     pub(super) fn new(document: &'a Document, dialect: Dialect) -> Self {
-        Self { document, dialect, patch: Patch::default(), done: Vec::new() }
+        Self { dialect, patch: Patch::of(document), done: Vec::new() }
     }
 
     pub(super) fn finish(mut self) -> (Document, Vec<Step>) {
         self.done.sort_by_key(|step| step.line.unwrap_or(usize::MAX));
-        (self.patch.apply(self.document), self.done)
+        (self.patch.apply(), self.done)
     }
 
     fn say(&mut self, line: Option<usize>, what: String) {
@@ -66,7 +66,7 @@ impl<'a> Steps<'a> {
                 let why = "corosync 3 does not have 3des any more";
                 self.say(Some(line), format!("crypto_cipher 3des becomes aes256: {why}"));
             } else if is_obsolete("totem", &name) {
-                self.patch.remove(place.span.clone());
+                self.patch.remove(place);
                 self.say(Some(line), format!("{name} is taken out: {}", why_obsolete(&name)));
             }
         }
@@ -79,17 +79,17 @@ impl<'a> Steps<'a> {
         let mut renamed = false;
         for (place, name, value, line) in keys(section) {
             if name == "ringnumber" {
-                self.patch.remove(place.span.clone());
+                self.patch.remove(place);
                 if numbered || renamed {
                     self.say(Some(line), format!("ringnumber {value} is taken out"));
                 } else {
                     let pair = ("linknumber".to_owned(), ring.to_string());
-                    self.patch.insert_behind(self.document, place, &[pair]);
+                    self.patch.insert_behind(place, &[pair]);
                     self.say(Some(line), format!("ringnumber {value} becomes linknumber {ring}"));
                     renamed = true;
                 }
             } else if is_obsolete("totem.interface", &name) || self.is_default_port(&name, &value) {
-                self.patch.remove(place.span.clone());
+                self.patch.remove(place);
                 self.say(Some(line), format!("{name} is taken out: {}", why_obsolete(&name)));
             }
         }
@@ -99,8 +99,7 @@ impl<'a> Steps<'a> {
             self.say(Some(section.line()), format!("linknumber {ring} is written out"));
         }
         for member in section.sections("member") {
-            let inner = member.section();
-            self.patch.remove(inner.open.start..inner.close.end);
+            self.patch.remove_section(&member);
             let what = "member is taken out: the nodelist names the nodes";
             self.say(Some(member.line()), what.to_owned());
         }
@@ -159,8 +158,8 @@ impl<'a> Steps<'a> {
 }
 
 fn keys<'a>(section: &SectionView<'a>) -> impl Iterator<Item = Entry<'a>> + use<'a> {
-    let places = section.places().iter();
-    let entry = |(place, (name, value)): (&'a Key, (&'a [u8], Value<'a>))| {
+    let places = section.places();
+    let entry = |(place, (name, value)): (&'a Mark, (&'a [u8], Value<'a>))| {
         (place, text(name), text(value.bytes), value.line)
     };
     places.zip(section.keys()).map(entry)

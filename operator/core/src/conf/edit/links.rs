@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{EditError, applied, check_free, key_in, node_views, remove_key, section, whole};
+use super::{EditError, applied, check_free, key_in, node_views, remove_key, section};
 use crate::conf::config::Config;
-use crate::conf::document::{Document, Key, SectionPath, SectionView};
+use crate::conf::document::{Document, SectionPath, SectionView};
 use crate::conf::form::{address_key, interface_pairs};
 use crate::conf::options::LinkOptions;
 use crate::conf::patch::{Pair, Patch};
+use crate::conf::reader::Mark;
 use crate::conf::values::{check_writable, plain_number};
 use crate::ids::{LinkNumber, NodeId};
 
@@ -21,7 +22,7 @@ pub fn add_link(
     addresses: &BTreeMap<NodeId, String>,
     options: &LinkOptions,
 ) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if config.links().contains(&link) || config.interfaces.contains_key(&link) {
         return Err(EditError::LinkExists(link));
     }
@@ -33,38 +34,38 @@ pub fn add_link(
     {
         return Err(EditError::NoNode(*id));
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     let key = address_key(link);
     for (node, view) in node_views(document, &config)? {
         let Some(address) = addresses.get(&node.id) else { continue };
         match last_address(&view) {
-            Some(last) => splices.insert_behind(document, last, &[(&key, address)]),
+            Some(last) => splices.insert_behind(last, &[(&key, address)]),
             None => splices.insert_keys(&view, &[(&key, address)]),
         }
     }
     if *options != LinkOptions::default() || !config.interfaces.is_empty() {
         append_interfaces(&mut splices, document, &config, (link, options))?;
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Takes a link out: its address of every node and its interface section. The last one stays.
 pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if !config.links().contains(&link) {
         return Err(EditError::NoLink(link));
     }
     if config.links().len() == 1 {
         return Err(EditError::LastLink(link));
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     for (_, view) in node_views(document, &config)? {
         remove_key(&mut splices, &view, &address_key(link));
     }
     if let Some(view) = interface_view(document, link)? {
-        splices.remove(whole(&view));
+        splices.remove_section(&view);
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Sets the options of a link that are given; the others stay.
@@ -73,11 +74,11 @@ pub fn set_link_options(
     link: LinkNumber,
     options: &LinkOptions,
 ) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if !config.links().contains(&link) {
         return Err(EditError::NoLink(link));
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     match interface_view(document, link)? {
         Some(view) => {
             let pairs = options.pairs();
@@ -92,7 +93,7 @@ pub fn set_link_options(
         }
         None => append_interfaces(&mut splices, document, &config, (link, options))?,
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Sets or takes away a link's `knet_link_priority`; higher is preferred. Taking away needs the
@@ -107,9 +108,9 @@ pub fn set_priority(
         let options = LinkOptions { priority, ..LinkOptions::default() };
         return set_link_options(document, link, &options);
     }
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     match interface_view(document, link)? {
-        Some(view) if remove_key(&mut splices, &view, KEY) => applied(splices, document),
+        Some(view) if remove_key(&mut splices, &view, KEY) => applied(splices),
         Some(_) | None => Err(EditError::NoPriority(link)),
     }
 }
@@ -123,24 +124,24 @@ pub fn set_addresses(
     link: LinkNumber,
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<Document, EditError> {
-    let config = Config::read(document)?;
+    let config = Config::borrow(document)?;
     if !config.links().contains(&link) {
         return Err(EditError::NoLink(link));
     }
     check_addresses(&config, link, addresses)?;
-    let mut splices = Patch::default();
+    let mut splices = Patch::of(document);
     let key = address_key(link);
     for (node, view) in node_views(document, &config)? {
         if let (Some(place), Some(address)) = (key_in(&view, &key), addresses.get(&node.id)) {
             splices.replace_value(place, address);
         }
     }
-    applied(splices, document)
+    applied(splices)
 }
 
 /// Every node is given one address that nobody else has.
 fn check_addresses(
-    config: &Config,
+    config: &Config<&str>,
     link: LinkNumber,
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<(), EditError> {
@@ -154,10 +155,10 @@ fn check_addresses(
 }
 
 /// Adds the interface section of a link and, where these are the first ones, of all other links.
-fn append_interfaces(
-    splices: &mut Patch,
-    document: &Document,
-    config: &Config,
+fn append_interfaces<'d>(
+    splices: &mut Patch<'d>,
+    document: &'d Document,
+    config: &Config<&str>,
     (link, options): (LinkNumber, &LinkOptions),
 ) -> Result<(), EditError> {
     let mut wanted = BTreeMap::from([(link, interface_pairs(link, options))]);
@@ -182,11 +183,11 @@ fn interface_view(
     Ok(totem.sections("interface").find(|view| number(view) == Some(u64::from(link.get()))))
 }
 
-fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Key> {
+fn last_address<'a>(view: &SectionView<'a>) -> Option<&'a Mark> {
     let bytes = view.document().as_bytes();
-    let is_address = |key: &&Key| {
-        let name = &bytes[key.name.clone()];
+    let is_address = |key: &&Mark| {
+        let name = &bytes[key.name()];
         name.starts_with(b"ring") && name.ends_with(b"_addr")
     };
-    view.places().iter().rfind(is_address)
+    view.places().rfind(is_address)
 }

@@ -221,6 +221,20 @@ fn sections_come_and_go_with_their_lines() {
 }
 
 #[test]
+fn what_comes_behind_a_last_line_without_end_begins_a_line() {
+    let edited = |old: &str, root: fn(&Document) -> Result<Document, EditError>| {
+        as_text(&root(&Document::parse(old.as_bytes())).unwrap())
+    };
+    let key = |old: &Document| set(old, &SectionPath::root(), "new", "1");
+    assert_eq!(edited("old: 1", key), "old: 1\nnew: 1\n");
+    assert_eq!(edited("# none\n", key), "new: 1\n# none\n");
+    let section = |old: &Document| append_section(old, &SectionPath::root(), "new", &[]);
+    assert_eq!(edited("new {\n}", section), "new {\n}\nnew {\n}\n");
+    assert_eq!(edited("old {\n}\n# end", section), "old {\n}\n# end\nnew {\n}\n");
+    assert_eq!(edited("", section), "new {\n}\n");
+}
+
+#[test]
 fn a_file_that_corosync_refuses_is_not_edited() {
     let broken = Document::parse(b"totem {\nconfig_version: 1\n");
     assert_refused(

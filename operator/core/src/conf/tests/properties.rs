@@ -57,7 +57,7 @@ fn any_file() -> impl Strategy<Value = Document> {
     })
 }
 
-/// Asserts that `new` is `old` with at most `removed` lines gone and `added` lines new, all others
+/// Asserts that `new` is what its bytes give, and `old` with at most `removed` lines gone and `added` lines new, all others
 /// byte-identical and in order.
 fn only_these_changed(
     old: &Document,
@@ -66,6 +66,7 @@ fn only_these_changed(
 ) -> Result<(), TestCaseError> {
     let changed = super::changed_lines_of_bytes(old.as_bytes(), new.as_bytes());
     prop_assert_eq!(changed, (removed, added));
+    prop_assert_eq!(new, &Document::parse(new.as_bytes()));
     Config::read(new).map_err(|error| TestCaseError::fail(error.to_string()))?;
     Ok(())
 }
@@ -133,6 +134,7 @@ proptest! {
         let _ = Overview::of(&new);
         if let Ok(converted) = convert(&new) {
             prop_assert_eq!(converted.document.problems(), []);
+            prop_assert_eq!(&Document::parse(converted.document.as_bytes()), &converted.document);
         }
     }
 

@@ -198,6 +198,13 @@ fn a_restart_that_calls_itself_live_is_refused() {
 }
 
 #[test]
+fn new_encryption_that_calls_itself_live_is_refused() {
+    refuses!(encrypting(), Refusal::RiskHidden { stage: 1 }, |stages| {
+        stages[0].risk = Risk::Live;
+    });
+}
+
+#[test]
 fn a_restart_that_is_not_seen_to_have_happened_is_refused() {
     let started = |probe: &Probe| matches!(probe, Probe::StartedWith { .. });
     refuses!(restarting(), Refusal::Unproven { stage: 3, .. }, |stages| {
