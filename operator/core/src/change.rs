@@ -57,12 +57,14 @@ pub enum Risk {
 }
 
 impl Risk {
-    /// The worst that a reload from one text to another may do. Who asks for it has all daemons send by
-    /// the new keys as soon as its own has read them: one that is milliseconds later never hears of it,
-    /// and is thrown out until the stage is undone (measured: three times in twelve on two busy cores).
+    /// The worst that a reload from one text to another may do, with the authkey exchanged or not. Who
+    /// asks for it has all daemons send by the new keys as soon as its own has read them: one that is
+    /// milliseconds later never hears of it, and is thrown out until the stage is undone (measured: three
+    /// times in twelve on two busy cores).
     #[must_use]
-    pub fn of_reload(old: &Config, new: &Config) -> Self {
-        if old.crypto() == new.crypto() { Self::Live } else { Self::NodeRestart }
+    pub fn of_reload(old: &Config, new: &Config, exchanges: bool) -> Self {
+        let same_keys = old.crypto() == new.crypto() && !exchanges;
+        if same_keys { Self::Live } else { Self::NodeRestart }
     }
 }
 

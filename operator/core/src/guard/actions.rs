@@ -179,11 +179,15 @@ pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// Who reads "Live" lets a change begin by itself. A restart that is called so would come over
-/// people who were to be asked, and so would new encryption, which a daemon that is late does not follow.
+/// people who were to be asked, and so would a new cipher or authkey, which a daemon that is late does
+/// not follow.
 pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
         (Course::Restart, _) => Risk::NodeRestart,
-        (Course::Write, Some(before)) => Risk::of_reload(&before.config, &step.config.config),
+        (Course::Write, Some(before)) => {
+            let exchanges = step.stage.exchanges_authkey();
+            Risk::of_reload(&before.config, &step.config.config, exchanges)
+        }
         (Course::Local | Course::Write | Course::Start, _) => Risk::Live,
     };
     let hidden = |step: &&Step<'_>| step.stage.risk < least(step);

@@ -195,7 +195,7 @@ pages! { Refusal:
         act: "Report it: this is a defect of the operator."
     }
     RiskHidden {
-        means: "A stage restarts corosync, or changes the encryption, and calls itself live.",
+        means: "A stage restarts corosync, or changes the encryption or its key, and calls itself live.",
         prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",
         act: "Report it: this is a defect of the operator."
     }

@@ -108,7 +108,7 @@ impl<'a> Draft<'a> {
 
         self.conf = text(version, &edited)?;
         self.stages.push(Stage {
-            risk: Risk::of_reload(&self.config, &config),
+            risk: Risk::of_reload(&self.config, &config, false),
             probes: values.chain(connected).chain([membership]).collect(),
             back: Some(text(undo, &back)?),
             ..self.stage(summary, Course::Write)
@@ -150,6 +150,7 @@ impl<'a> Draft<'a> {
         // The proof takes its time, and so does the write.
         let needed_secs = 10 + ping_timeout_millis(&self.config).div_ceil(1000);
         if let Some(stage) = self.stages.last_mut() {
+            stage.risk = Risk::of_reload(&self.config, &self.config, true);
             stage.actions = actions.collect();
             stage.probes.push(Probe::AuthkeyTaken {});
             stage.confirm_timeout_secs = stage.confirm_timeout_secs.max(needed_secs);

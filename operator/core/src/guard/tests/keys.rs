@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{adding, verdict};
-use crate::change::{Action, Probe, Stage};
+use crate::change::{Action, Probe, Risk, Stage};
 use crate::guard::Refusal;
 use crate::ids::{Fingerprint, HostName};
 use crate::plan::tests::world::{World, host};
@@ -82,6 +82,13 @@ fn an_exchange_that_nobody_asked_for_is_refused() {
 fn an_exchange_that_could_be_confirmed_on_the_old_key_is_refused() {
     refuses!(exchanging(), Refusal::Unproven { stage: 2, .. }, |stages| {
         stages[1].probes.retain(|probe| *probe != Probe::AuthkeyTaken {});
+    });
+}
+
+#[test]
+fn an_exchange_that_calls_itself_live_is_refused() {
+    refuses!(exchanging(), Refusal::RiskHidden { stage: 2 }, |stages| {
+        stages[1].risk = Risk::Live;
     });
 }
 
