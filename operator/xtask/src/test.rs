@@ -39,19 +39,21 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
     packages::ensure()?;
     step("formatting", || cargo::run(&["fmt", "--all", "--check"]))?;
     step("lints", || {
-        let clippy = ["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"];
-        cargo::run(&clippy)
+        lint("--all-targets")?;
+        // What runs only when it is asked for is not among all targets.
+        lint("--test=scenarios")
     })?;
     deny::check()?;
     let mut count = Count::default();
-    let unit = ["test", "--workspace", "--exclude", "pvecm-e2e"];
+    let more: &[&str] = if all { &["--include-ignored"] } else { &[] };
+    // Both as one workspace: of some packages alone other features are asked for, and all that these
+    // packages share would be compiled anew.
+    let unit = [&["test", "--workspace", "--"], more].concat();
     let units = step("unit tests", || count.add(&mut cargo::command(&unit)));
     let fuzzed = fuzz::run(None, FUZZ_SECONDS);
     cargo::build_what_hosts_run()?;
-    let mut scenarios = vec!["test", "--package", "pvecm-e2e", "--", "--nocapture", LABS_AT_ONCE];
-    if all {
-        scenarios.push("--include-ignored");
-    }
+    let asked = ["test", "--workspace", "--test", "scenarios", "--", "--nocapture", LABS_AT_ONCE];
+    let mut scenarios = [&asked[..], more].concat();
     if cluster.is_some() {
         scenarios.extend(NEED_OWN_STORE.iter().flat_map(|test| ["--skip", test]));
         println!("skipped, for want of an API server with a store of its own: {NEED_OWN_STORE:?}");
@@ -61,11 +63,16 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
     let scenarios = step("lab and scenarios", || count.add(&mut scenarios));
     if count.ignored > 0 && !all {
         let skipped = count.ignored;
-        println!("skipped {skipped} scenarios that only `cargo xtask test --all` runs");
+        println!("skipped {skipped} tests that only `cargo xtask test --all` runs");
     }
     println!("{} passed, {} failed", count.passed, count.failed);
     units.and(fuzzed).and(scenarios)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Clippy over some targets of every package.
+fn lint(targets: &str) -> Result<()> {
+    cargo::run(&["clippy", "--quiet", "--workspace", targets, "--", "-D", "warnings"])
 }
 
 /// The one file that KUBECONFIG names.
