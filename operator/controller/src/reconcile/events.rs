@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 use pvecm_crds::PveChange;
+use pvecm_crds::condition::reason;
 
 use super::dispatch::Sent;
 use super::drive::Ending;
@@ -33,6 +34,14 @@ pub async fn tell(seen: &Observation, sent: &Sent, context: &Context) {
 pub async fn stalled(seen: &Observation, note: &str, context: &Context) {
     let (type_, reason, note) = (EventType::Warning, "Stalled", note.to_owned());
     publish(seen, Words { type_, reason, note, change: None }, context).await;
+}
+
+/// Tells that a change now waits until somebody approves it.
+pub async fn asks(seen: &Observation, note: &str, context: &Context) {
+    let (type_, reason, note) =
+        (EventType::Normal, reason::WAITING_FOR_APPROVAL, note.to_owned());
+    let change = seen.open.as_ref().map(|(change, _)| change.name.clone());
+    publish(seen, Words { type_, reason, note, change }, context).await;
 }
 
 /// Tells that somebody changed something beside the operator.

@@ -8,7 +8,7 @@ mod nodes;
 use kube::ResourceExt;
 use pvecm_core::conf::{Config, Document};
 use pvecm_crds::cluster::{ChangeProgress, PlanReport, PveClusterStatus};
-use pvecm_crds::condition::kind;
+use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::{PveCluster, PveClusterSpec};
 
 use super::decide::{Stand, Verdict};
@@ -52,8 +52,12 @@ pub async fn report(
     if let Some(note) = drift::begun(cluster, &status) {
         events::drifted(seen, &note, context).await;
     }
-    if verdict.stand == Stand::Stalled && !was_stalled(cluster, &verdict.reason) {
+    if verdict.stand == Stand::Stalled && !was(cluster, kind::STALLED, &verdict.reason) {
         events::stalled(seen, &verdict.sentence, context).await;
+    }
+    let asks = reason::WAITING_FOR_APPROVAL;
+    if verdict.reason == asks && !was(cluster, kind::RECONCILING, asks) {
+        events::asks(seen, &verdict.sentence, context).await;
     }
     Ok(())
 }
@@ -65,10 +69,11 @@ fn too_early(cluster: &PveCluster, seen: &Observation) -> bool {
     told == cluster.metadata.generation && seen.heard.values().any(|h| *h == Heard::Unknown)
 }
 
-fn was_stalled(cluster: &PveCluster, reason: &str) -> bool {
+/// Whether a condition was true already, and for this reason: news are told once.
+fn was(cluster: &PveCluster, kind: &str, reason: &str) -> bool {
     let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|condition| {
-        condition.type_ == kind::STALLED && condition.status == "True" && condition.reason == reason
+        condition.type_ == kind && condition.status == "True" && condition.reason == reason
     })
 }
 
