@@ -98,7 +98,7 @@ fn corosync_takes_what_is_formed_and_what_every_edit_makes_of_it() {
     let addresses = own.into_iter().chain(others).collect();
     let moved = set_addresses(&document, link(0), &addresses).unwrap();
     desk.accepts(&hold_token(&moved, 9000).unwrap());
-    let device = [("model".to_owned(), "net".to_owned()), ("votes".to_owned(), "1".to_owned())];
+    let device = [("model", "net"), ("votes", "1")];
     let quorum = SectionPath::top("quorum");
     desk.accepts(&append_section(&document, &quorum, "device", &device).unwrap());
 }

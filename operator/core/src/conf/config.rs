@@ -171,6 +171,12 @@ impl<A> Config<A> {
         self.totem.link_mode.unwrap_or(LinkMode::Passive)
     }
 
+    /// Whether the nodes have addresses on this link.
+    #[must_use]
+    pub fn has_link(&self, link: LinkNumber) -> bool {
+        self.nodes.first().is_some_and(|node| node.addresses.contains_key(&link))
+    }
+
     /// The links that the nodes have addresses on: every node has the same.
     #[must_use]
     pub fn links(&self) -> BTreeSet<LinkNumber> {

@@ -45,6 +45,10 @@ impl Document {
         &self.marks
     }
 
+    fn value_in(&self, mark: &Mark) -> Value<'_> {
+        Value { bytes: &self.bytes[mark.value()], line: mark.place().line }
+    }
+
     /// The end of the text, behind its last line.
     pub(super) fn end(&self) -> Place {
         self.root().close().place()
@@ -73,6 +77,12 @@ impl Document {
     #[must_use]
     pub fn root(&self) -> SectionView<'_> {
         SectionView { document: self, at: 0 }
+    }
+
+    /// The first top-level section of this name, if there is one.
+    #[must_use]
+    pub fn top(&self, name: &str) -> Option<SectionView<'_>> {
+        self.root().sections(name).next()
     }
 
     /// The section at a path, if it is there.
@@ -216,17 +226,20 @@ impl<'a> SectionView<'a> {
     /// The value of a key; of a repeated key the last one, which is the one in force.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<Value<'a>> {
-        self.keys().rfind(|(name, _)| *name == key.as_bytes()).map(|(_, value)| value)
+        self.place(key).map(|mark| self.document.value_in(mark))
+    }
+
+    /// The line that has such a value.
+    pub(super) fn place(&self, key: &str) -> Option<&'a Mark> {
+        let bytes = &self.document.bytes;
+        self.places().rfind(|mark| &bytes[mark.name()] == key.as_bytes())
     }
 
     /// All keys with their values, in file order, repeated ones included.
     #[must_use]
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], Value<'a>)> + use<'a> {
-        let bytes = &self.document.bytes;
-        self.places().map(move |key| {
-            let value = Value { bytes: &bytes[key.value()], line: key.place().line };
-            (&bytes[key.name()], value)
-        })
+        let document = self.document;
+        self.places().map(|mark| (&document.bytes[mark.name()], document.value_in(mark)))
     }
 }
 

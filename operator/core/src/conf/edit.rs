@@ -14,8 +14,7 @@ use super::document::{Document, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key};
 use super::options::TotemOptions;
 use super::owners::{taken, twice};
-use super::patch::{Pair, Patch};
-use super::reader::Mark;
+use super::patch::Patch;
 use super::values::{ConfError, bad_value, check_writable, plain_number};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
@@ -81,11 +80,11 @@ pub enum EditError {
 /// Sets `totem.config_version`. Refused when the key is missing, or when pmxcfs would take
 /// another number for it (a comment that names `config_version` comes first, pve.md 3.3).
 pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Document, EditError> {
-    let totem = SectionPath::top("totem");
-    if document.value(&totem, "config_version").is_none() {
-        return Err(EditError::NoKey(totem, "config_version".to_owned()));
-    }
-    let edited = set(document, &totem, "config_version", &version.to_string())?;
+    let totem = top(document, "totem")?;
+    let place = totem.place(VERSION).ok_or_else(no_version)?;
+    let mut splices = Patch::of(document);
+    splices.replace_value(place, &version.to_string());
+    let edited = applied(splices)?;
     check_agreed(&edited, version)?;
     Ok(edited)
 }
@@ -93,17 +92,21 @@ pub fn set_version(document: &Document, version: ConfigVersion) -> Result<Docume
 /// Raises `totem.config_version` by one. Refused as [`set_version`] is, where pmxcfs compares another
 /// number before, and where what stands there is not a plain number or has no successor.
 pub fn bump(document: &Document) -> Result<Document, EditError> {
-    const KEY: &str = "config_version";
-    let totem = SectionPath::top("totem");
-    let value = document.value(&totem, KEY);
-    let value = value.ok_or_else(|| EditError::NoKey(totem, KEY.to_owned()))?;
-    let bad = || bad_value(KEY, value, "a plain number of 64 bits, to be raised");
+    let value = top(document, "totem")?.value(VERSION).ok_or_else(no_version)?;
+    let bad = || bad_value(VERSION, value, "a plain number of 64 bits, to be raised");
     let version = plain_number(value.bytes).ok_or_else(bad)?;
     let next = version.checked_add(1).ok_or_else(bad)?;
     // Else the next number may be the one that pmxcfs has compared all along: the file would look
     // right afterwards, and pmxcfs would not spread it.
     check_agreed(document, ConfigVersion(version))?;
     set_version(document, ConfigVersion(next))
+}
+
+/// The key of the version.
+const VERSION: &str = "config_version";
+
+fn no_version() -> EditError {
+    EditError::NoKey(SectionPath::top("totem"), VERSION.to_owned())
 }
 
 /// Refuses a text of this `totem.config_version` where pmxcfs compares another number.
@@ -128,7 +131,7 @@ pub fn set(
     check_writable(key, value).map_err(EditError::from)?;
     let view = section(document, path)?;
     let mut splices = Patch::of(document);
-    match key_in(&view, key) {
+    match view.place(key) {
         Some(place) => splices.replace_value(place, value),
         None => splices.insert_keys(&view, &[(key, value)]),
     }
@@ -150,7 +153,7 @@ pub fn append_section(
     document: &Document,
     path: &SectionPath,
     name: &str,
-    keys: &[Pair],
+    keys: &[(&str, &str)],
 ) -> Result<Document, EditError> {
     check_key(name)?;
     for (key, value) in keys {
@@ -177,7 +180,7 @@ pub fn set_votes(document: &Document, id: NodeId, votes: u32) -> Result<Document
     let mut splices = Patch::of(document);
     let value = votes.to_string();
     let pairs = [("quorum_votes", value.as_str())];
-    match (key_in(&view, "quorum_votes"), key_in(&view, "nodeid")) {
+    match (view.place("quorum_votes"), view.place("nodeid")) {
         (Some(place), _) => splices.replace_value(place, &value),
         (None, Some(id)) => splices.insert_behind(id, &pairs),
         (None, None) => splices.insert_keys(&view, &pairs),
@@ -236,14 +239,14 @@ pub fn add_node(document: &Document, entry: &NodeEntry) -> Result<Document, Edit
         if !links.contains(link) {
             return Err(EditError::NoLink(*link));
         }
-        check_writable(&address_key(*link), address).map_err(EditError::from)?;
+        check_writable(address_key(*link), address).map_err(EditError::from)?;
     }
     check_free(&config, entry.addresses.values().map(|address| (address.as_str(), entry.id)))?;
     if let Some(address) = twice(entry.addresses.values().map(String::as_str)) {
         return Err(EditError::AddressInUse { address: address.to_owned(), node: entry.id });
     }
     let mut splices = Patch::of(document);
-    splices.append_sections(&section(document, &nodelist())?, "node", &[entry.pairs()]);
+    splices.append_sections(&top(document, "nodelist")?, "node", &[entry.pairs()]);
     applied(splices)
 }
 
@@ -262,23 +265,29 @@ pub fn remove_node(document: &Document, id: NodeId) -> Result<Document, EditErro
 /// Makes the splices. A line that corosync would refuse (too long) never leaves this module.
 fn applied(splices: Patch<'_>) -> Result<Document, EditError> {
     let edited = splices.apply();
-    match edited.problems().first() {
-        Some(problem) => Err(ConfError::from(problem.clone()).into()),
-        None => Ok(edited),
-    }
+    check_readable(&edited)?;
+    Ok(edited)
 }
 
-/// The section at a path, in a document that corosync can read: where braces do not balance,
-/// nobody knows what belongs to what.
+/// The section at a path, in a document that corosync can read.
 fn section<'a>(document: &'a Document, path: &SectionPath) -> Result<SectionView<'a>, EditError> {
-    if let Some(problem) = document.problems().first() {
-        return Err(ConfError::from(problem.clone()).into());
-    }
+    check_readable(document)?;
     document.section(path).ok_or_else(|| EditError::NoSection(path.clone()))
 }
 
-fn nodelist() -> SectionPath {
-    SectionPath::top("nodelist")
+/// The same for the first top-level section of this name.
+fn top<'a>(document: &'a Document, name: &str) -> Result<SectionView<'a>, EditError> {
+    check_readable(document)?;
+    document.top(name).ok_or_else(|| EditError::NoSection(SectionPath::top(name)))
+}
+
+/// Refuses a document that corosync cannot read: where braces do not balance, nobody knows what
+/// belongs to what.
+fn check_readable(document: &Document) -> Result<(), EditError> {
+    match document.problems().first() {
+        Some(problem) => Err(ConfError::from(problem.clone()).into()),
+        None => Ok(()),
+    }
 }
 
 /// The nodes with their sections; both are in file order.
@@ -286,7 +295,7 @@ fn node_views<'c, 'd>(
     document: &'d Document,
     config: &'c Config<&'d str>,
 ) -> Result<Vec<(&'c Node<&'d str>, SectionView<'d>)>, EditError> {
-    let nodelist = section(document, &nodelist())?;
+    let nodelist = top(document, "nodelist")?;
     Ok(config.nodes.iter().zip(nodelist.sections("node")).collect())
 }
 
@@ -297,13 +306,6 @@ fn node_view<'c, 'd>(
 ) -> Result<(&'c Node<&'d str>, SectionView<'d>), EditError> {
     let mut views = node_views(document, config)?.into_iter();
     views.find(|(node, _)| node.id == id).ok_or(EditError::NoNode(id))
-}
-
-/// The line of a key that is in force.
-fn key_in<'a>(view: &SectionView<'a>, key: &str) -> Option<&'a Mark> {
-    let bytes = view.document().as_bytes();
-    let matches = |place: &&Mark| &bytes[place.name()] == key.as_bytes();
-    view.places().rfind(matches)
 }
 
 /// Takes every line of a key out; whether there was one.

@@ -40,11 +40,11 @@ pub struct NodeEntry {
 
 impl NodeEntry {
     /// The keys of the node's section, in Proxmox VE's order.
-    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+    pub(super) fn pairs(&self) -> Vec<(&'static str, String)> {
         let fixed = [
-            ("name".to_owned(), self.name.to_string()),
-            ("nodeid".to_owned(), self.id.to_string()),
-            ("quorum_votes".to_owned(), self.votes.to_string()),
+            ("name", self.name.to_string()),
+            ("nodeid", self.id.to_string()),
+            ("quorum_votes", self.votes.to_string()),
         ];
         let address =
             |(link, address): (&LinkNumber, &String)| (address_key(*link), address.clone());
@@ -53,14 +53,27 @@ impl NodeEntry {
 }
 
 /// The key of a node's address on a link.
-pub(super) fn address_key(link: LinkNumber) -> String {
-    format!("ring{link}_addr")
+pub(super) fn address_key(link: LinkNumber) -> &'static str {
+    const KEYS: [&str; 8] = [
+        "ring0_addr",
+        "ring1_addr",
+        "ring2_addr",
+        "ring3_addr",
+        "ring4_addr",
+        "ring5_addr",
+        "ring6_addr",
+        "ring7_addr",
+    ];
+    KEYS[usize::from(link.get())]
 }
 
 /// The keys of a link's interface section, in Proxmox VE's order (bytewise).
-pub(super) fn interface_pairs(link: LinkNumber, options: &LinkOptions) -> Vec<(String, String)> {
+pub(super) fn interface_pairs(
+    link: LinkNumber,
+    options: &LinkOptions,
+) -> Vec<(&'static str, String)> {
     let mut pairs = options.pairs();
-    pairs.push(("linknumber".to_owned(), link.to_string()));
+    pairs.push(("linknumber", link.to_string()));
     pairs.sort();
     pairs
 }
@@ -71,7 +84,7 @@ pub(super) fn interface_pairs(link: LinkNumber, options: &LinkOptions) -> Vec<(S
 /// Unlike `pvecm create` it writes a priority of 0 where 0 is asked for: corosync takes 0 for 1.
 pub fn form(formation: &Formation) -> Result<Vec<u8>, ConfError> {
     for (link, address) in formation.nodes.iter().flat_map(|node| &node.addresses) {
-        check_writable(&address_key(*link), address)?;
+        check_writable(address_key(*link), address)?;
     }
     let text = write(formation);
     let config = Config::read(&Document::parse(text.as_bytes()))?;
@@ -129,7 +142,7 @@ fn totem_keys(formation: &Formation) -> BTreeMap<&'static str, String> {
     keys
 }
 
-fn push_section(text: &mut String, name: &str, pairs: &[(String, String)]) {
+fn push_section(text: &mut String, name: &str, pairs: &[(&str, String)]) {
     text.push_str("  ");
     text.push_str(name);
     text.push_str(" {\n");

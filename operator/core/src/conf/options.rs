@@ -39,7 +39,7 @@ impl LinkOptions {
     }
 
     /// The keys to write, in Proxmox VE's order (bytewise).
-    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+    pub(crate) fn pairs(&self) -> Vec<(&'static str, String)> {
         let Self { priority, ping_interval_millis, ping_timeout_millis, .. } = self;
         let Self { ping_precision, pong_count, port, .. } = self;
         let keys = [
@@ -50,8 +50,7 @@ impl LinkOptions {
             ("knet_pong_count", *pong_count),
             ("mcastport", port.map(u32::from)),
         ];
-        let written =
-            |(key, value): (&str, Option<u32>)| Some((key.to_owned(), value?.to_string()));
+        let written = |(key, value): (_, Option<u32>)| Some((key, value?.to_string()));
         keys.into_iter().filter_map(written).collect()
     }
 

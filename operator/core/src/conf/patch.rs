@@ -18,9 +18,6 @@ pub(super) struct Patch<'d> {
     splices: Splices,
 }
 
-/// A `key: value` pair to be written.
-pub(super) type Pair = (String, String);
-
 impl<'d> Patch<'d> {
     pub(super) fn of(document: &'d Document) -> Self {
         Self { document, splices: Splices::default() }
@@ -46,13 +43,17 @@ impl<'d> Patch<'d> {
     }
 
     /// Adds keys behind a key of the section, in the style of that key's line.
-    pub(super) fn insert_behind<S: AsRef<str>>(&mut self, key: &Mark, pairs: &[(S, S)]) {
+    pub(super) fn insert_behind<S: AsRef<str>>(&mut self, key: &Mark, pairs: &[(&str, S)]) {
         let style = Style::of_line(&self.document.as_bytes()[key.span()]);
         self.insert_pairs(key.span().end, &style, pairs);
     }
 
     /// Adds keys behind the last key of a section, or at its beginning when it has none.
-    pub(super) fn insert_keys<S: AsRef<str>>(&mut self, view: &SectionView<'_>, pairs: &[(S, S)]) {
+    pub(super) fn insert_keys<S: AsRef<str>>(
+        &mut self,
+        view: &SectionView<'_>,
+        pairs: &[(&str, S)],
+    ) {
         if let Some(last) = view.places().next_back() {
             return self.insert_behind(last, pairs);
         }
@@ -61,11 +62,11 @@ impl<'d> Patch<'d> {
 
     /// Adds sections of one name at the end of a section: behind the last one of that name and in
     /// its style, or before the closing line.
-    pub(super) fn append_sections(
+    pub(super) fn append_sections<S: AsRef<str>>(
         &mut self,
         parent: &SectionView<'d>,
         name: &str,
-        sections: &[Vec<Pair>],
+        sections: &[Vec<(&str, S)>],
     ) {
         let (document, bytes) = (self.document, self.document.as_bytes());
         let (at, style, inner) = if let Some(sibling) = parent.sections(name).next_back() {
@@ -83,7 +84,7 @@ impl<'d> Patch<'d> {
         }
     }
 
-    fn insert_pairs<S: AsRef<str>>(&mut self, at: usize, style: &Style<'_>, pairs: &[(S, S)]) {
+    fn insert_pairs<S: AsRef<str>>(&mut self, at: usize, style: &Style<'_>, pairs: &[(&str, S)]) {
         self.begin_line(at);
         self.insert_lines(at, style, pairs);
     }
@@ -97,9 +98,9 @@ impl<'d> Patch<'d> {
         }
     }
 
-    fn insert_lines<S: AsRef<str>>(&mut self, at: usize, style: &Style<'_>, pairs: &[(S, S)]) {
+    fn insert_lines<S: AsRef<str>>(&mut self, at: usize, style: &Style<'_>, pairs: &[(&str, S)]) {
         for (key, value) in pairs {
-            self.insert_line(at, style, [key.as_ref(), ": ", value.as_ref()]);
+            self.insert_line(at, style, [key, ": ", value.as_ref()]);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::document::{Document, SectionPath, SectionView, Value};
+use super::document::{Document, SectionView, Value};
 use super::scan::Problem;
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
@@ -132,7 +132,7 @@ impl Document {
     /// as a whole.
     #[must_use]
     pub fn version(&self) -> Option<ConfigVersion> {
-        let value = self.value(&SectionPath::top("totem"), "config_version")?;
+        let value = self.top("totem")?.value("config_version")?;
         let version = ConfigVersion(plain_number(value.bytes)?);
         (first_version_for_pmxcfs(self.as_bytes()) == Some(version)).then_some(version)
     }

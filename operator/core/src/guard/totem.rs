@@ -70,5 +70,5 @@ fn token(text: &Text) -> u32 {
 }
 
 fn counts_nodes(text: &Text) -> bool {
-    text.config.links().contains(&LinkNumber::ZERO)
+    text.config.has_link(LinkNumber::ZERO)
 }

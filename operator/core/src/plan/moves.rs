@@ -118,9 +118,8 @@ fn means(desired: &DesiredCluster, (link, member): (LinkNumber, Member<'_>), now
 /// would make the token timeout depend on the number of nodes.
 pub(super) fn way(ground: &InForce<'_>, link: LinkNumber) -> Option<Way> {
     let config = &ground.config;
-    let taken = |number: &LinkNumber| {
-        config.links().contains(number) || config.interfaces.contains_key(number)
-    };
+    let taken =
+        |number: &LinkNumber| config.has_link(*number) || config.interfaces.contains_key(number);
     let free = LinkNumber::all().skip(1).find(|number| !taken(number));
     let others = || links::connected(ground).iter().any(|other| *other != link);
     free.map(Way::Helper).or_else(|| others().then_some(Way::Others))

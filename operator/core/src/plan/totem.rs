@@ -32,7 +32,7 @@ pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> TotemOptio
 /// What stands in the file for a wanted token timeout: without link 0 corosync does not count the
 /// nodes, and the file has to say the whole (corosync.md 6.2).
 fn token(base: u32, wanted: &TotemOptions, config: &Config) -> u32 {
-    if config.links().contains(&LinkNumber::ZERO) {
+    if config.has_link(LinkNumber::ZERO) {
         return base;
     }
     let coefficient = wanted.token_coefficient_millis.or(config.totem.token_coefficient_millis);

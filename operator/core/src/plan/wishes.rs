@@ -45,7 +45,7 @@ pub fn is_managed(desired: &DesiredCluster, key: &str) -> bool {
     if let Some((link, option)) = inside(key, "totem.interface[") {
         let link = link.parse::<u32>().ok().and_then(|link| LinkNumber::try_from(link).ok());
         let options = link.map(|link| links::options(desired, link)).unwrap_or_default();
-        return options.pairs().iter().any(|(known, _)| known == option);
+        return options.pairs().iter().any(|(known, _)| *known == option);
     }
     if let Some((name, key)) = inside(key, "nodelist.node[") {
         let node = desired.nodes.iter().find(|node| node.name.as_str() == name);

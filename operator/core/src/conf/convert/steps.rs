@@ -83,7 +83,7 @@ impl<'a> Steps<'a> {
                 if numbered || renamed {
                     self.say(Some(line), format!("ringnumber {value} is taken out"));
                 } else {
-                    let pair = ("linknumber".to_owned(), ring.to_string());
+                    let pair = ("linknumber", ring.to_string());
                     self.patch.insert_behind(place, &[pair]);
                     self.say(Some(line), format!("ringnumber {value} becomes linknumber {ring}"));
                     renamed = true;
@@ -94,7 +94,7 @@ impl<'a> Steps<'a> {
             }
         }
         if !numbered && !renamed {
-            let pair = ("linknumber".to_owned(), ring.to_string());
+            let pair = ("linknumber", ring.to_string());
             self.patch.insert_keys(section, &[pair]);
             self.say(Some(section.line()), format!("linknumber {ring} is written out"));
         }
@@ -121,14 +121,14 @@ impl<'a> Steps<'a> {
             return;
         }
         for link in links.difference(rings) {
-            let pair = ("linknumber".to_owned(), link.to_string());
+            let pair = ("linknumber", link.to_string());
             self.patch.append_sections(totem, "interface", &[vec![pair]]);
             self.say(None, format!("an interface section for link {link} is added"));
         }
     }
 
     pub(super) fn name(&mut self, node: &SectionView<'a>, name: &str) {
-        self.patch.insert_keys(node, &[("name".to_owned(), name.to_owned())]);
+        self.patch.insert_keys(node, &[("name", name)]);
         let what =
             format!("name {name} is added, taken from its address; it must be the host name");
         self.say(Some(node.line()), what);
@@ -137,7 +137,7 @@ impl<'a> Steps<'a> {
     /// corosync 2 encrypts unless told not to, corosync 3 only when told to (pve.md 2.4).
     pub(super) fn crypto(&mut self, totem: &SectionView<'a>, settings: &Settings) {
         if settings.totem("secauth").is_none() {
-            self.patch.insert_keys(totem, &[("secauth".to_owned(), "on".to_owned())]);
+            self.patch.insert_keys(totem, &[("secauth", "on")]);
             let what = format!("secauth on is written: {WHY_SECAUTH}");
             self.say(None, what);
         }
@@ -149,7 +149,7 @@ impl<'a> Steps<'a> {
         let mut nodes = settings.nodes.iter();
         let has_names = nodes.any(|node| node.addresses().into_values().any(is_name));
         if has_names && settings.totem("ip_version").is_none() {
-            self.patch.insert_keys(totem, &[("ip_version".to_owned(), "ipv4".to_owned())]);
+            self.patch.insert_keys(totem, &[("ip_version", "ipv4")]);
             let what = "ip_version ipv4 is written, as corosync 2 resolves names; the default is now \
                         IPv6 first";
             self.say(None, what.to_owned());

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{EditError, applied, check_free, key_in, node_views, remove_key, section};
+use super::{EditError, applied, check_free, node_views, remove_key, top};
 use crate::conf::config::Config;
-use crate::conf::document::{Document, SectionPath, SectionView};
+use crate::conf::document::{Document, SectionView};
 use crate::conf::form::{address_key, interface_pairs};
 use crate::conf::options::LinkOptions;
-use crate::conf::patch::{Pair, Patch};
+use crate::conf::patch::Patch;
 use crate::conf::reader::Mark;
 use crate::conf::values::{check_writable, plain_number};
 use crate::ids::{LinkNumber, NodeId};
@@ -23,7 +23,7 @@ pub fn add_link(
     options: &LinkOptions,
 ) -> Result<Document, EditError> {
     let config = Config::borrow(document)?;
-    if config.links().contains(&link) || config.interfaces.contains_key(&link) {
+    if config.has_link(link) || config.interfaces.contains_key(&link) {
         return Err(EditError::LinkExists(link));
     }
     check_addresses(&config, link, addresses)?;
@@ -39,8 +39,8 @@ pub fn add_link(
     for (node, view) in node_views(document, &config)? {
         let Some(address) = addresses.get(&node.id) else { continue };
         match last_address(&view) {
-            Some(last) => splices.insert_behind(last, &[(&key, address)]),
-            None => splices.insert_keys(&view, &[(&key, address)]),
+            Some(last) => splices.insert_behind(last, &[(key, address)]),
+            None => splices.insert_keys(&view, &[(key, address)]),
         }
     }
     if *options != LinkOptions::default() || !config.interfaces.is_empty() {
@@ -52,7 +52,7 @@ pub fn add_link(
 /// Takes a link out: its address of every node and its interface section. The last one stays.
 pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, EditError> {
     let config = Config::borrow(document)?;
-    if !config.links().contains(&link) {
+    if !config.has_link(link) {
         return Err(EditError::NoLink(link));
     }
     if config.links().len() == 1 {
@@ -60,7 +60,7 @@ pub fn remove_link(document: &Document, link: LinkNumber) -> Result<Document, Ed
     }
     let mut splices = Patch::of(document);
     for (_, view) in node_views(document, &config)? {
-        remove_key(&mut splices, &view, &address_key(link));
+        remove_key(&mut splices, &view, address_key(link));
     }
     if let Some(view) = interface_view(document, link)? {
         splices.remove_section(&view);
@@ -75,7 +75,7 @@ pub fn set_link_options(
     options: &LinkOptions,
 ) -> Result<Document, EditError> {
     let config = Config::borrow(document)?;
-    if !config.links().contains(&link) {
+    if !config.has_link(link) {
         return Err(EditError::NoLink(link));
     }
     let mut splices = Patch::of(document);
@@ -83,9 +83,9 @@ pub fn set_link_options(
         Some(view) => {
             let pairs = options.pairs();
             let (old, new): (Vec<_>, Vec<_>) =
-                pairs.into_iter().partition(|(key, _)| key_in(&view, key).is_some());
+                pairs.into_iter().partition(|(key, _)| view.place(key).is_some());
             for (key, value) in &old {
-                if let Some(place) = key_in(&view, key) {
+                if let Some(place) = view.place(key) {
                     splices.replace_value(place, value);
                 }
             }
@@ -125,14 +125,14 @@ pub fn set_addresses(
     addresses: &BTreeMap<NodeId, String>,
 ) -> Result<Document, EditError> {
     let config = Config::borrow(document)?;
-    if !config.links().contains(&link) {
+    if !config.has_link(link) {
         return Err(EditError::NoLink(link));
     }
     check_addresses(&config, link, addresses)?;
     let mut splices = Patch::of(document);
     let key = address_key(link);
     for (node, view) in node_views(document, &config)? {
-        if let (Some(place), Some(address)) = (key_in(&view, &key), addresses.get(&node.id)) {
+        if let (Some(place), Some(address)) = (view.place(key), addresses.get(&node.id)) {
             splices.replace_value(place, address);
         }
     }
@@ -149,7 +149,7 @@ fn check_addresses(
     for node in &config.nodes {
         let missing = EditError::AddressMissing { node: node.id, link };
         let address = addresses.get(&node.id).ok_or(missing)?;
-        check_writable(&key, address).map_err(EditError::from)?;
+        check_writable(key, address).map_err(EditError::from)?;
     }
     check_free(config, addresses.iter().map(|(id, address)| (address.as_str(), *id)))
 }
@@ -167,8 +167,8 @@ fn append_interfaces<'d>(
             wanted.entry(other).or_insert_with(|| interface_pairs(other, &LinkOptions::default()));
         }
     }
-    let totem = section(document, &SectionPath::top("totem"))?;
-    let sections: Vec<Vec<Pair>> = wanted.into_values().collect();
+    let totem = top(document, "totem")?;
+    let sections: Vec<_> = wanted.into_values().collect();
     splices.append_sections(&totem, "interface", &sections);
     Ok(())
 }
@@ -177,7 +177,7 @@ fn interface_view(
     document: &Document,
     link: LinkNumber,
 ) -> Result<Option<SectionView<'_>>, EditError> {
-    let totem = section(document, &SectionPath::top("totem"))?;
+    let totem = top(document, "totem")?;
     let number =
         |view: &SectionView<'_>| view.value("linknumber").and_then(|v| plain_number(v.bytes));
     Ok(totem.sections("interface").find(|view| number(view) == Some(u64::from(link.get()))))

@@ -213,7 +213,7 @@ fn any_key_can_be_set_and_taken_away() {
 fn sections_come_and_go_with_their_lines() {
     let old = by_hand();
     let quorum = SectionPath::top("quorum");
-    let keys = [("model".to_owned(), "net".to_owned())];
+    let keys = [("model", "net")];
     let lines = ["+23:\"\\tdevice {\\n\"", "+24:\"\\t\\tmodel: net\\n\"", "+25:\"\\t}\\n\""];
     let new = assert_edit(&old, append_section(&old, &quorum, "device", &keys), &lines);
     let back = remove_section(&new, &quorum.child("device", 0)).unwrap();
