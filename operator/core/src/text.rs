@@ -30,13 +30,20 @@ pub(crate) const fn is_perl_space(byte: u8) -> bool {
 }
 
 /// Replacements of bytes, collected first and applied in one pass.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Splices {
     /// All that is to be written, one piece behind the other: an edit of every node has hundreds of
     /// pieces, and a buffer for each would cost more than the rest of it.
     pieces: Vec<u8>,
     /// Which bytes go, and which part of the pieces comes in their place.
     splices: Vec<(Range<usize>, Range<usize>)>,
+}
+
+impl Default for Splices {
+    /// With room for the edit of a small cluster.
+    fn default() -> Self {
+        Self { pieces: Vec::with_capacity(256), splices: Vec::with_capacity(8) }
+    }
 }
 
 impl Splices {

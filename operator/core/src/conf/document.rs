@@ -220,7 +220,10 @@ impl<'a> SectionView<'a> {
         &self,
         name: &'n str,
     ) -> impl DoubleEndedIterator<Item = SectionView<'a>> + use<'a, 'n> {
-        self.all_sections().filter(move |section| section.name() == name.as_bytes())
+        let is_it = move |section: &SectionView<'a>| {
+            section.open().is_named(name.as_bytes(), &section.document.bytes)
+        };
+        self.all_sections().filter(is_it)
     }
 
     /// The value of a key; of a repeated key the last one, which is the one in force.
@@ -232,7 +235,7 @@ impl<'a> SectionView<'a> {
     /// The line that has such a value.
     pub(super) fn place(&self, key: &str) -> Option<&'a Mark> {
         let bytes = &self.document.bytes;
-        self.places().rfind(|mark| &bytes[mark.name()] == key.as_bytes())
+        self.places().rfind(|mark| mark.is_named(key.as_bytes(), bytes))
     }
 
     /// All keys with their values, in file order, repeated ones included.

@@ -83,6 +83,11 @@ impl Mark {
         self.within(&self.name)
     }
 
+    /// Whether this is its name, in the text that it marks. Most names differ in length already.
+    pub(super) fn is_named(&self, name: &[u8], text: &[u8]) -> bool {
+        self.name.len() == name.len() && &text[self.name()] == name
+    }
+
     /// The value of the key.
     pub(super) fn value(&self) -> Range<usize> {
         self.within(&self.value)

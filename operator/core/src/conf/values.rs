@@ -1,6 +1,9 @@
 //! Single values of corosync.conf, checked once, and what can be wrong with a file as a whole.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::document::{Document, SectionView, Value};
 use super::scan::Problem;
@@ -116,9 +119,10 @@ pub fn first_version_for_pmxcfs(bytes: &[u8]) -> Option<ConfigVersion> {
 
 /// Where the digits are that pmxcfs takes for the version.
 pub(super) fn version_digits(text: &str) -> Option<Range<usize>> {
-    const KEY: &str = "config_version";
-    memchr::memmem::find_iter(text.as_bytes(), KEY).find_map(|at| {
-        let behind = text[at + KEY.len()..].trim_start().strip_prefix(':')?.trim_start();
+    /// Made ready once: an edit looks three times.
+    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("config_version"));
+    KEY.find_iter(text.as_bytes()).find_map(|at| {
+        let behind = text[at + KEY.needle().len()..].trim_start().strip_prefix(':')?.trim_start();
         let start = text.len() - behind.len();
         let digits = behind.bytes().take_while(u8::is_ascii_digit).count();
         // Without digits the regex goes on searching.
