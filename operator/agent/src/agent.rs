@@ -391,7 +391,7 @@ impl Agent {
             recorded_at: self.host.clock.now(),
         };
         let new = self.book.ledger().admit(change, digest) == Admission::New;
-        let entry = pending.clone();
+        let (entry, name) = (pending.clone(), self.name.clone());
         self.book.change(|ledger| {
             if new {
                 ledger.sealed.clear();
@@ -401,6 +401,7 @@ impl Agent {
             if disarmed {
                 ledger.disarm_for(change, entry.recorded_at.clone());
             }
+            ledger.note_laying(&name, change, &entry.stage);
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -501,7 +502,7 @@ impl Agent {
         Ok(())
     }
 
-    /// A key that was laid for a change that has ended without its exchange is nobody's.
+    /// What was laid beside the key in force for a change that has ended is nobody's.
     fn forget_keys(&mut self) -> anyhow::Result<()> {
         let Some(change) = self.book.ledger().laid else { return Ok(()) };
         if !self.changes_known || self.is_open(change) {

@@ -152,32 +152,31 @@ impl Ledger {
         self.disarmed = Some(Disarmed { change, since: now, seen, overdue: false });
     }
 
+    /// Notes, before the stage begins, that it lays another authkey beside the one in force: whatever ends
+    /// the agent in between, the key is removed when the change is over.
+    pub fn note_laying(&mut self, me: &HostName, change: ChangeNumber, stage: &Stage) {
+        let lays =
+            |action: &Action| matches!(action, Action::MakeAuthkey { .. } | Action::LayAuthkey {});
+        if stage.actions.get(me).is_some_and(|own| own.iter().any(lays)) {
+            self.laid = Some(change);
+        }
+    }
+
     /// Notes of the pending stage, which ended so, what it did with keys on this host: whom a secret was
-    /// sealed for, and which authkey lies here now.
+    /// sealed for, and which authkey is in force here now.
     pub fn note_keys(&mut self, me: &HostName, result: StageResult) {
-        let Some(Pending { attempt, stage, .. }) = &self.pending else { return };
+        let Some(Pending { stage, .. }) = &self.pending else { return };
         let pin = |(to, recipient): (&HostName, &String)| {
             self.pinned.entry(to.clone()).or_insert_with(|| recipient.clone());
         };
-        let confirmed = result == StageResult::Confirmed;
-        let own = stage.actions.get(me);
-        let all = stage.actions.values().flatten();
-        all.flat_map(Action::receivers).for_each(pin);
+        stage.actions.values().flatten().flat_map(Action::receivers).for_each(pin);
+        let own = stage.actions.get(me).filter(|_| result == StageResult::Confirmed);
         for action in own.into_iter().flatten() {
-            match action {
-                Action::ReceiveAuthkey { generation } | Action::ExchangeAuthkey { generation }
-                    if confirmed =>
-                {
-                    self.key_generation = *generation;
-                }
-                Action::MakeAuthkey { .. } | Action::LayAuthkey {} => {
-                    self.laid = Some(attempt.change);
-                }
-                _nothing_with_keys => {}
+            if let Action::ReceiveAuthkey { generation } | Action::ExchangeAuthkey { generation } =
+                action
+            {
+                self.key_generation = *generation;
             }
-        }
-        if stage.exchanges_authkey() {
-            self.laid = None;
         }
     }
 

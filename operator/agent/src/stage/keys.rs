@@ -47,16 +47,17 @@ pub fn fingerprint(host: &Host, file: DiskFile) -> Option<Fingerprint> {
 pub fn laid(host: &Host) -> Option<Keys> {
     let old = fingerprint(host, DiskFile::Authkey)?;
     let new = fingerprint(host, DiskFile::NewAuthkey)?;
-    Some(Keys { old, new, lies: Key::Old })
+    Some(Keys { old, new, lies: Some(Key::Old) })
 }
 
-/// The keys of an exchange that is under way, with the one that lies where corosync reads it. A key that
-/// nobody knows of counts as the old one: it is not the new one.
+/// The keys of an exchange that is under way, with the one that lies where corosync reads it.
 #[must_use]
 pub fn lying(host: &Host, keys: Option<&Keys>) -> Option<Keys> {
     let keys = *keys?;
-    let is_new = fingerprint(host, DiskFile::Authkey) == Some(keys.new);
-    Some(Keys { lies: if is_new { Key::New } else { Key::Old }, ..keys })
+    let found = fingerprint(host, DiskFile::Authkey);
+    let lies = [(keys.new, Key::New), (keys.old, Key::Old)];
+    let lies = lies.into_iter().find(|(key, _)| found == Some(*key)).map(|(_, key)| key);
+    Some(Keys { lies, ..keys })
 }
 
 /// That every daemon has taken the new key, which none of them tells. Each has read it with the text, and
@@ -131,9 +132,13 @@ fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Exchange {
-    /// Takes Proxmox VE's lock and keeps it, unless it was given back meanwhile.
-    pub async fn lock(&self, host: &Host, at_most_ms: u64) -> Result<(), String> {
+    /// Notes that the lock is to be taken. The taking itself may begin after the lock was given back.
+    pub fn want_lock(&self) {
         guard(&self.0.lock).wanted = true;
+    }
+
+    /// Takes Proxmox VE's lock and keeps it, unless it is not wanted any more.
+    pub async fn lock(&self, host: &Host, at_most_ms: u64) -> Result<(), String> {
         let lock = host.cluster_files.lock(at_most_ms).await.map_err(|error| error.to_string())?;
         let mut held = guard(&self.0.lock);
         // One that nobody wants any more is given back when the guard is gone: that may take a while.
@@ -177,7 +182,7 @@ impl Exchange {
         // With quorum there are others in the ring, and a reload makes them read theirs.
         if has_quorum(host) {
             let keys = lying(host, keys).ok_or("the stage began without its keys")?;
-            return Ok(keys.lies);
+            return keys.lies.ok_or_else(|| "somebody replaced the authkey of this host".to_owned());
         }
         let laid = self.lay(host, keys, key)?;
         if let Err(error) = host.corosync.reload() {
@@ -187,13 +192,12 @@ impl Exchange {
         Ok(laid)
     }
 
-    /// Ends the exchange: this key stays, and no copy of any.
-    pub fn keep(&self, host: &Host, keys: Option<&Keys>, key: Key) -> Result<(), String> {
-        if keys.is_some() {
-            self.lay(host, keys, key)?;
-        }
+    /// Ends the exchange: this key stays, and no copy of any. Where a copy cannot be removed, the agent tries
+    /// again later.
+    pub fn keep(&self, host: &Host, keys: Option<&Keys>, key: Key) -> Result<Key, String> {
+        let laid = if keys.is_some() { self.lay(host, keys, key) } else { Ok(key) };
         let _alone = guard(&self.0.files);
-        forget(host)
+        laid.and_then(|key| forget(host).map(|()| key))
     }
 }
 

@@ -170,9 +170,12 @@ impl GroupRun {
                     self.outcome = Some(result(outcome));
                 }
                 Effect::KeepKey(key) => self.keep_key(key),
+                Effect::Lock => {
+                    self.exchange.want_lock();
+                    self.spawn(effect);
+                }
+                Effect::Unlock => self.unlock(),
                 Effect::RunChecks
-                | Effect::Lock
-                | Effect::Unlock
                 | Effect::Lay(_)
                 | Effect::TryKey(_)
                 | Effect::Write
@@ -186,12 +189,20 @@ impl GroupRun {
         Ok(())
     }
 
+    /// From now on the lock is not wanted. Giving it back goes through /etc/pve and may take long.
+    fn unlock(&self) {
+        let lock = self.exchange.take_lock();
+        self.jobs.host.workers.spawn(async move { drop(lock) }.boxed());
+    }
+
     /// Before the outcome is told, so that nothing is left to be done when it is.
     fn keep_key(&self, key: Key) {
         let kept = self.exchange.keep(&self.jobs.host, self.pending.keys.as_ref(), key);
-        if let Err(error) = kept {
+        if let Err(error) = &kept {
             tracing::warn!(error, "the exchange of the authkey did not end well");
         }
+        let laid = Event::Laid(kept);
+        let _ = self.jobs.answers.send((self.pending.attempt, laid));
     }
 
     fn persist(&mut self, record: Record, book: &mut Book) -> Result<(), LedgerError> {
@@ -253,10 +264,6 @@ async fn job(
             Some(Event::WrittenBack(written))
         }
         Effect::Lock => Some(Event::Locked(exchange.lock(host, LOCK_MS).await)),
-        Effect::Unlock => {
-            drop(exchange.take_lock());
-            None
-        }
         Effect::Lay(key) => Some(Event::Laid(exchange.lay(host, pending.keys.as_ref(), key))),
         Effect::TryKey(key) => {
             Some(Event::Laid(exchange.try_key(host, pending.keys.as_ref(), key)))
@@ -284,6 +291,7 @@ async fn job(
         Effect::Persist(_)
         | Effect::Send(_)
         | Effect::StartProbing
+        | Effect::Unlock
         | Effect::KeepKey(_)
         | Effect::Done(_) => None,
     }

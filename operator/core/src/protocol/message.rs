@@ -103,8 +103,9 @@ pub struct Keys {
     pub old: Fingerprint,
     /// The one that was laid beside it.
     pub new: Fingerprint,
-    /// The one that lies where corosync reads it at its next start or reload.
-    pub lies: Key,
+    /// The one that lies where corosync reads it at its next start or reload; absent: none of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lies: Option<Key>,
 }
 
 /// What a host says of the authkeys.

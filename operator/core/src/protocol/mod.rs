@@ -222,7 +222,8 @@ pub enum Effect {
     /// This host is alone: lay this key and reload its own daemon, unless it has quorum by now. Answer:
     /// [`Event::Laid`], with the key that lies there.
     TryKey(Key),
-    /// See that this key lies where corosync reads it, and remove the copies of both.
+    /// See that this key lies where corosync reads it, and remove the copies of both. Answer:
+    /// [`Event::Laid`].
     KeepKey(Key),
     /// The outcome. The machine goes on answering late hosts: keep it until the next attempt.
     Done(Outcome),

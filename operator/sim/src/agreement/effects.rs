@@ -62,6 +62,7 @@ impl World {
                 // What is still being laid finds no copy any more.
                 self.jobs.retain(|job| job.host != at || !matches!(job.work, Work::Lay { .. }));
                 self.hosts[at].key = key;
+                self.job(at, delay, Work::Answer(Event::Laid(Ok(key))));
             }
             Effect::Done(outcome) => self.done(at, outcome),
         }

@@ -263,7 +263,7 @@ impl World {
             has_back: self.traits.has_back,
             confirm_timeout_ms: self.traits.timeout,
             in_force: host.sees.text.in_force(),
-            keys: self.traits.exchanges.then(|| pair(host.key)),
+            keys: self.traits.exchanges.then(|| pair(Some(host.key))),
             recovered,
         }
     }

@@ -174,3 +174,28 @@ fn the_new_key_counts_as_taken_only_when_every_link_has_outlived_the_exchange() 
     assert!(proof.judge(&pending, &seen, (Ok(()), 2_500)).is_err(), "it begins anew");
     assert_eq!(proof.judge(&pending, &seen, (Ok(()), 4_000)), Ok(()));
 }
+
+#[test]
+fn a_lock_that_was_given_back_before_it_was_taken_is_not_kept() {
+    let (fake, _) = ready();
+    let exchange = keys::Exchange::default();
+    exchange.want_lock();
+    assert!(exchange.take_lock().is_none());
+    block_on(exchange.lock(&fake.host(), 0)).unwrap();
+    assert!(exchange.take_lock().is_none());
+    exchange.want_lock();
+    block_on(exchange.lock(&fake.host(), 0)).unwrap();
+    assert!(exchange.take_lock().is_some());
+}
+
+#[test]
+fn a_key_of_another_hand_counts_as_neither_of_the_two() {
+    let (fake, new) = ready();
+    let kept = keys::laid(&fake.host());
+    let lies = || keys::lying(&fake.host(), kept.as_ref()).unwrap().lies;
+    assert_eq!(lies(), Some(pvecm_core::protocol::Key::Old));
+    fake.world().disk.insert(DiskFile::Authkey, new);
+    assert_eq!(lies(), Some(pvecm_core::protocol::Key::New));
+    fake.world().disk.insert(DiskFile::Authkey, b"by hand".to_vec());
+    assert_eq!(lies(), None);
+}

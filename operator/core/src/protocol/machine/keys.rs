@@ -32,7 +32,7 @@ pub(super) struct Exchange {
     /// A key is being laid.
     laying: bool,
     lay_again_at: u64,
-    /// The old key lies here, and what undoes the stage is not written any more: no reload follows.
+    /// The key lies here that stays, and the daemon has yet to read it: no reload of anybody's follows.
     late: bool,
     /// Since when the new key should lie everywhere.
     asked_at: Option<u64>,
@@ -46,7 +46,7 @@ impl Exchange {
     pub(super) fn new(keys: Keys) -> Self {
         Self {
             keys,
-            lies: Some(keys.lies),
+            lies: keys.lies,
             lock: Lock::Free,
             lock_again_at: 0,
             laying: false,
@@ -153,11 +153,13 @@ impl Machine {
     }
 
     pub(super) fn laid(&mut self, result: Result<Key, String>) {
-        let again_at = self.now + RETRY_MS;
+        let (again_at, unfinished) = (self.now + RETRY_MS, self.unfinished());
         let Some(exchange) = &mut self.exchange else { return };
         exchange.laying = false;
         match result {
             Ok(key) => exchange.lies = Some(key),
+            // Nothing was laid: with the outcome the copies went.
+            Err(_) if !unfinished => {}
             Err(why) => {
                 (exchange.lies, exchange.lay_again_at) = (None, again_at);
                 self.lost = Some(format!("{} could not lay the authkey: {why}", self.me()));
@@ -320,11 +322,16 @@ impl Machine {
         if matches!(self.phase, Some(Phase::Confirmed)) { Key::New } else { Key::Old }
     }
 
-    /// The end of the exchange.
+    /// The end of the exchange. Whoever has another key by then has it since it was alone, and so has its
+    /// daemon.
     pub(super) fn keep_key(&mut self) {
         self.unlock();
-        if self.exchange.is_some() {
-            self.out.push(Effect::KeepKey(self.final_key()));
+        let key = self.final_key();
+        let Some(exchange) = &mut self.exchange else { return };
+        if exchange.lies != Some(key) {
+            exchange.late = true;
+            exchange.laying = true;
         }
+        self.out.push(Effect::KeepKey(key));
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn recovered(me: u32, hosts: u32, phase: Phase) -> Setup {
 
 /// The two keys of an exchange, with one of them in its place.
 pub(super) fn keys(lies: Key) -> Keys {
-    Keys { old: Fingerprint::of(b"old"), new: Fingerprint::of(b"new"), lies }
+    Keys { old: Fingerprint::of(b"old"), new: Fingerprint::of(b"new"), lies: Some(lies) }
 }
 
 pub(super) fn undo() -> Phase {

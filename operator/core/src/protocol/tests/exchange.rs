@@ -9,7 +9,7 @@ const WRITE_BACK: Effect = Effect::WriteBack { over_parent: true };
 
 fn word(lies: Key, asks: Option<Key>) -> KeyWord {
     let Keys { old, new, lies } = keys(lies);
-    KeyWord { old, new, lies: Some(lies), asks }
+    KeyWord { old, new, lies, asks }
 }
 
 fn exchange(me: u32) -> Setup {
@@ -321,4 +321,37 @@ fn a_writer_that_was_killed_takes_the_lock_again_before_anybody_lays_a_key() {
     bench.on(Event::Laid(Ok(Key::New)));
     bench.hear_itself();
     assert!(bench.did(&Effect::Write));
+}
+
+#[test]
+fn a_daemon_that_tried_the_old_key_reads_the_new_one_when_the_stage_stays_after_all() {
+    let mut bench = gone(2);
+    bench.on(Event::Laid(Ok(Key::New)));
+    bench.on(Event::InForce(InForce::New));
+    bench.on(Event::Probes(Ok(())));
+    (1..=3).for_each(|from| bench.hear_key(from, Phase::Holds, word(Key::New, None)));
+    bench.on(Event::View(view([2], false)));
+    bench.tick_at(40_000);
+    bench.on(Event::Laid(Ok(Key::Old)));
+    bench.on(Event::View(view([1, 2, 3], true)));
+    bench.hear_key(3, Phase::Sealed, word(Key::Old, None));
+    bench.hear_key(1, Phase::Confirmed, word(Key::Old, None));
+    bench.hear_itself();
+    assert_eq!(bench.outcome(), Some(Outcome::Confirmed));
+    assert!(bench.did(&Effect::KeepKey(Key::New)));
+    bench.hear_key(1, Phase::Confirmed, word(Key::New, None));
+    bench.on(Event::Laid(Ok(Key::New)));
+    assert!(!bench.did(&Effect::TakeClusterFile), "host 3 would read the old key");
+    bench.hear_key(3, Phase::Confirmed, word(Key::New, None));
+    assert!(bench.did(&Effect::TakeClusterFile));
+}
+
+#[test]
+fn a_key_that_is_none_of_the_two_is_laid_over_before_the_text_that_undoes_is_written() {
+    let strange = Keys { lies: None, ..keys(Key::Old) };
+    let before = Setup { keys: Some(strange), ..recovered(1, 3, undo()) };
+    let mut bench = Bench::start(Setup { in_force: InForce::New, ..before });
+    bench.hear_itself();
+    (2..=3).for_each(|from| bench.hear_key(from, undo(), word(Key::Old, None)));
+    assert!(bench.did(&Effect::Lay(Key::Old)) && !bench.did(&WRITE_BACK));
 }
