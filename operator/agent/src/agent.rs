@@ -2,6 +2,7 @@
 //! stands in for what sends none (FUSE, links).
 
 mod armed;
+mod laid;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -499,19 +500,6 @@ impl Agent {
             ledger.last = Some(last);
         })?;
         self.news = true;
-        Ok(())
-    }
-
-    /// What was laid beside the key in force for a change that has ended is nobody's.
-    fn forget_keys(&mut self) -> anyhow::Result<()> {
-        let Some(change) = self.book.ledger().laid else { return Ok(()) };
-        if !self.changes_known || self.is_open(change) {
-            return Ok(());
-        }
-        match keys::forget(&self.host) {
-            Ok(()) => self.book.change(|ledger| ledger.laid = None)?,
-            Err(error) => tracing::warn!(error, "a key that nobody needs any more stays"),
-        }
         Ok(())
     }
 

@@ -182,7 +182,9 @@ impl Exchange {
         // With quorum there are others in the ring, and a reload makes them read theirs.
         if has_quorum(host) {
             let keys = lying(host, keys).ok_or("the stage began without its keys")?;
-            return keys.lies.ok_or_else(|| "somebody replaced the authkey of this host".to_owned());
+            return keys
+                .lies
+                .ok_or_else(|| "somebody replaced the authkey of this host".to_owned());
         }
         let laid = self.lay(host, keys, key)?;
         if let Err(error) = host.corosync.reload() {
