@@ -79,7 +79,7 @@ fn reads_authkey(text: &Text) -> bool {
 }
 
 /// The new key on two of three hosts and one reload: the third is thrown out, or the other two part
-/// (corosync.md 5.5). So every member takes part, and was given the key in an earlier stage.
+/// (corosync.md 5.5). So the whole group takes part, and was given the key in an earlier stage.
 pub(super) fn exchanges_are_whole(case: &Case<'_>) -> Result<(), Refusal> {
     for (at, step) in case.steps.iter().enumerate() {
         if !step.stage.exchanges_authkey() {
@@ -95,7 +95,7 @@ pub(super) fn exchanges_are_whole(case: &Case<'_>) -> Result<(), Refusal> {
         }
         let exchange = [Action::ExchangeAuthkey { generation: wanted }];
         let laid = case.steps[..at].iter().find_map(|earlier| given(earlier));
-        for host in members(case).into_keys() {
+        for host in step.stage.group.values() {
             let takes_part = step.stage.actions.get(host).is_some_and(|own| **own == exchange);
             let has_key = laid.as_ref().is_some_and(|laid| laid.contains(host));
             if !takes_part || !has_key {
