@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use pvecm_core::change::Stage;
+use pvecm_core::change::{Action, Stage, Tombstone};
 use pvecm_core::conf::{Config, Document};
 use pvecm_core::ids::NodeId;
 
@@ -88,17 +88,17 @@ async fn move_all(host: &Host, task: &Task<'_>) -> Result<(), String> {
 
 /// That the nodes which a stage takes off the list have stopped: of one that runs the others hear only when
 /// the token is lost, and everybody stalls for seconds (facts/corosync.md 5.1).
-pub fn the_gone_have_stopped(
-    stage: &Stage,
-    parent: Option<&str>,
-    seen: &Observation,
-) -> Result<(), String> {
-    let listed = parent.map(nodes).transpose()?.unwrap_or_default();
-    let staying = nodes(&stage.config.text)?;
-    let members = seen.corosync.iter().flat_map(|corosync| &corosync.members);
-    let mut gone = members.filter(|id| listed.contains(id) && !staying.contains(id));
-    match gone.next() {
-        Some(node) => Err(format!("node {node} is to be taken off the list and still runs")),
+pub fn the_gone_have_stopped(stage: &Stage, seen: &Observation) -> Result<(), String> {
+    let members = seen.corosync.as_ref().map(|corosync| &corosync.members);
+    let buried = stage.actions.values().flatten().filter_map(|action| match action {
+        Action::Bury(tombstone) => Some(tombstone),
+        _other => None,
+    });
+    let runs = |node: &NodeId| members.is_some_and(|members| members.contains(node));
+    match buried.into_iter().find(|tombstone| runs(&tombstone.node_id)) {
+        Some(Tombstone { name, .. }) => {
+            Err(format!("{name} is to be taken off the list and still runs"))
+        }
         None => Ok(()),
     }
 }

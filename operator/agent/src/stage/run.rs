@@ -305,7 +305,7 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
     match stage.course {
         Course::Write => {
             host.corosync.check(&stage.config.text)?;
-            the_gone_have_stopped(stage, pending.parent.as_deref(), &seen)?;
+            the_gone_have_stopped(stage, &seen)?;
             if stage.exchanges_authkey() {
                 keys::set_aside(host, pending.keys.as_ref())?;
             }
