@@ -35,7 +35,9 @@ pub(super) fn lowest(votes: &Votes) -> Option<NodeId> {
     votes.keys().next().copied()
 }
 
-/// The wanted votes of the members where they differ.
+/// The wanted votes of the members where they differ. One that is alone gives none up: corosync takes a
+/// node's votes before what is expected of all, so that it would have one vote of two for an instant (seen
+/// with 3.1.7), and whoever is alone has the majority with any number.
 pub(super) fn goal(ground: &InForce<'_>) -> Result<Votes, Obstacle> {
     let now = of(&ground.config);
     let mut then = now.clone();
@@ -43,7 +45,8 @@ pub(super) fn goal(ground: &InForce<'_>) -> Result<Votes, Obstacle> {
     if then != now && expected(&then) == 0 {
         return Obstacle::stop(Blocker::NoVotes, "the spec would leave no node with a vote");
     }
-    then.retain(|id, votes| now.get(id) != Some(votes));
+    let alone = now.len() == 1;
+    then.retain(|id, votes| now.get(id).is_none_or(|now| now < votes || now > votes && !alone));
     Ok(then)
 }
 

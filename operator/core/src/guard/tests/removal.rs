@@ -14,7 +14,7 @@ fn leaving() -> World {
     world
 }
 
-/// One of two stays: lend, stop, off the list, put away, take back.
+/// One of two stays: lend, stop, off the list, put away.
 fn halving() -> World {
     let mut world = World::running(2, &[0]);
     world.desired.nodes.pop();
@@ -59,7 +59,7 @@ fn a_node_that_stops_and_stays_on_the_list_takes_the_margin_for_good() {
     assert_eq!(refused, Err(Refusal::MembersMove { stage: 1, node: id(4) }));
 }
 
-/// The plan without the stages that lend and take back.
+/// The plan without the stage that lends.
 fn without_lending(world: &World, stages: &mut Vec<Stage>) {
     let file = world.observed.hosts[&host(1)].pmxcfs_file.clone().unwrap();
     let old = ConfText::new(file.version.unwrap(), file.text.unwrap());

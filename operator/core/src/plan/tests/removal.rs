@@ -26,6 +26,14 @@ fn the_one_that_stays_of_two_is_lent_a_vote() {
     let mut world = shrinking(2, 1);
     insta::assert_snapshot!(round(&mut world));
     settles(&world);
+    assert_eq!(world.text().nodes[0].votes(), 2, "nothing is taken from one that is alone");
+    world.node(1).votes = Some(1);
+    settles(&world);
+    world.desired.nodes.push(World::new(2).desired.nodes[1].clone());
+    world.node(1).votes = None;
+    let said = round(&mut world);
+    assert!(!said.contains("Lend"), "{said}");
+    settles(&world);
     assert_eq!(world.text().nodes[0].votes(), 1);
 }
 
