@@ -44,6 +44,7 @@ pub struct World {
     /// Who else is in the membership.
     pub others: BTreeSet<NodeId>,
     pub corosync_hangs: bool,
+    pub guests: BTreeSet<u32>,
     pub corosync_runs: bool,
     pub running: Option<String>,
     /// The authkey that the daemon read last.
@@ -202,7 +203,7 @@ impl ClusterFiles for FakeHost {
         ready(Ok(lock)).boxed()
     }
     fn guests(&self) -> BTreeSet<u32> {
-        BTreeSet::new()
+        self.world().guests.clone()
     }
 }
 

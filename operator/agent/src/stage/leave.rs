@@ -18,12 +18,16 @@ use crate::observe::Observation;
 use crate::ports::Unit;
 
 /// Stops corosync and pmxcfs, as long as every other node that the file lists is there: the votes of this
-/// one are missing from then on. When it cannot, it goes on as a member.
+/// one are missing from then on. Guests stay nobody's when their host has left, so it has none. When it
+/// cannot stop, it goes on as a member.
 pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     let seen = Observation::take(host);
     if seen.corosync.is_some() {
         parent_in_force(task.pending.expects.as_ref(), &seen).map_err(Undone::NotBegun)?;
         all_are_here(task, &seen).map_err(Undone::NotBegun)?;
+    }
+    if let Some(guest) = seen.guests.first() {
+        return Err(not_begun(format!("the guest {guest} is configured on this host")));
     }
     let Err(why) = stop_units(host).await else { return Ok(()) };
     let mut started = Ok(());

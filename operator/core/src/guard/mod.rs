@@ -51,6 +51,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         hosts::names_are_host_names,
         removal::only_those_who_leave_are_dropped,
         removal::one_goes_and_nobody_comes,
+        removal::nobody_leaves_with_guests,
         removal::who_goes_is_buried,
         removal::buried_numbers_stay_buried,
         hosts::groups_are_the_members,

@@ -199,6 +199,11 @@ pages! { Refusal:
         prevents: "Two missing votes where one was counted: the rest loses quorum, and /etc/pve is read-only with nobody able to write the way back.",
         act: "Start corosync on all but one of the members that are to leave; they go one by one. Else report it."
     }
+    LeavesWithGuests {
+        means: "A plan removes a host on which guests are configured.",
+        prevents: "Nobody would start, back up or migrate them any more, and the machine itself would know them no more.",
+        act: "Migrate or remove the guests; a plan for what is then so follows."
+    }
     NotBuried {
         means: "A plan takes a node off the list, and some member does not remember its name, number and machine.",
         prevents: "A removed machine that is switched on again with its old files is taken for a new one; with one member on an old file too, all lose quorum.",

@@ -258,6 +258,14 @@ pub enum Refusal {
         /// The stage.
         stage: usize,
     },
+    /// A host that leaves has guests.
+    #[error("{host} leaves at stage {stage} and still has guests")]
+    LeavesWithGuests {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
     /// Some member would not remember who has left.
     #[error("stage {stage} takes a node off the list, and not every member remembers that one")]
     NotBuried {

@@ -35,6 +35,24 @@ pub(super) fn one_goes_and_nobody_comes(case: &Case<'_>) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// A guest's configuration lies in the database that its host puts away, and in a directory of the cluster
+/// that belongs to nobody then: the guest is lost to both.
+pub(super) fn nobody_leaves_with_guests(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let acts =
+            |action: &Action| matches!(action, Action::StopCorosync {} | Action::LeaveCluster {});
+        let leaves = |host: &HostName| step.stage.actions[host].iter().any(acts);
+        let has_guests = |host: &HostName| {
+            case.observed.hosts.get(host).is_some_and(|view| !view.guests.is_empty())
+        };
+        let mut hosts = step.stage.actions.keys().filter(|host| leaves(host));
+        if let Some(host) = hosts.find(|host| has_guests(host)) {
+            return Err(Refusal::LeavesWithGuests { stage: step.number, host: host.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// A machine that was removed and of which nobody knows is let in again when it comes back with its old
 /// files, and one removed node back can leave all the others without quorum (corosync.md 9.2).
 pub(super) fn who_goes_is_buried(case: &Case<'_>) -> Result<(), Refusal> {

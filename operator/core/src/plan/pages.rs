@@ -134,6 +134,11 @@ pages! { Blocker:
         prevents: "A cluster is its members: with the last one everything that /etc/pve holds would be gone.",
         act: "Keep one member in the list until a new one has joined."
     }
+    StillReferenced {
+        means: "Guests are configured on a member that is to leave.",
+        prevents: "Its guests would stop being the cluster's: nobody starts, backs up or migrates them, their ids stay taken in the directory of a node that is gone, and the machine itself knows them no more.",
+        act: "Migrate the guests to members that stay, or remove them. Look at replication jobs, high availability rules, `nodes` of storages and backup jobs as well: these are not looked at yet."
+    }
     HaNotIdle {
         means: "A member is to leave, and high availability runs its watchdog on some host.",
         prevents: "Its CRM would fence the host that stops, start its guests elsewhere, and a minute without quorum resets every host with a watchdog.",

@@ -5,7 +5,7 @@
 //! the stop on its votes count and are missing, so votes are lent before where the others would be left
 //! with half.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::ground::{InForce, Member};
@@ -13,7 +13,7 @@ use super::report::{Blocker, Obstacle};
 use super::votes;
 use crate::change::{Action, Plan, Proposed, Tombstone};
 use crate::desired::DesiredCluster;
-use crate::ids::NodeId;
+use crate::ids::{HostName, NodeId};
 use crate::observed::ObservedCluster;
 
 /// What is said of those whose turn has not come.
@@ -39,6 +39,7 @@ pub(super) fn plan(
     let leaver = next(ground).and_then(|id| Some((id, *ground.members.get(&id)?)));
     let Some((id, Member { node, view })) = leaver else { return Ok(None) };
     refuse(ground)?;
+    refuse_guests(&node.host, &view.guests)?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
     let host = &node.host;
@@ -57,6 +58,22 @@ pub(super) fn plan(
         votes::take_back(&mut draft, lent)?;
     }
     Ok(Some(draft.finish(format!("{host} leaves the cluster {}", desired.name))))
+}
+
+/// The database that knows a guest's configuration goes with the cluster, and its directory stays behind
+/// there under a name that nobody has.
+fn refuse_guests(host: &HostName, guests: &BTreeSet<u32>) -> Result<(), Obstacle> {
+    const NAMED: usize = 20;
+    if guests.is_empty() {
+        return Ok(());
+    }
+    let mut named: Vec<_> = guests.iter().take(NAMED).map(u32::to_string).collect();
+    named.extend(guests.len().checked_sub(NAMED + 1).map(|more| format!("{} more", more + 1)));
+    let sentence = format!(
+        "{host} is to leave and still has guests: {}; migrate them first",
+        named.join(", ")
+    );
+    Obstacle::stop(Blocker::StillReferenced, sentence)
 }
 
 fn refuse(ground: &InForce<'_>) -> Result<(), Obstacle> {

@@ -88,6 +88,8 @@ pub enum Blocker {
     MemberNotManaged,
     /// The spec names none of the members of the running cluster.
     NobodyStays,
+    /// Something in the cluster still belongs to a member that is to leave.
+    StillReferenced,
     /// High availability runs its watchdog on a member, and one is to leave.
     HaNotIdle,
     /// A link has to move, and nothing can carry meanwhile: all numbers are in use, and no other link
@@ -153,6 +155,7 @@ impl Blocker {
             | Self::VersionExhausted
             | Self::HaCannotDisarm
             | Self::HaNotIdle
+            | Self::StillReferenced
             | Self::MemberNotManaged
             | Self::QuorumOptionsNotSupported
             | Self::AuthkeysDiffer

@@ -70,6 +70,14 @@ fn a_host_goes_on_while_another_member_is_missing_or_the_file_is_another_one() {
 }
 
 #[test]
+fn a_host_with_a_guest_goes_on() {
+    let fake = member();
+    fake.world().guests.insert(100);
+    assert!(matches!(stop(&fake), Err(Undone::NotBegun(_))));
+    assert!(fake.world().corosync_runs && fake.world().pmxcfs_runs);
+}
+
+#[test]
 fn a_host_that_cannot_stop_goes_on_as_a_member() {
     let fake = member();
     fake.world().corosync_hangs = true;

@@ -121,6 +121,15 @@ fn while_one_goes_nobody_comes() {
 }
 
 #[test]
+fn a_guest_that_came_to_the_leaving_host_since_the_plan_was_made_refuses_it() {
+    let mut world = leaving();
+    let plan = proposed(&world);
+    world.host(4).guests = [100].into();
+    let verdict = guard(plan, &world.desired, &world.observed);
+    assert_eq!(verdict, Err(Refusal::LeavesWithGuests { stage: 1, host: host(4) }));
+}
+
+#[test]
 fn every_member_buries_exactly_the_one_that_goes() {
     let refused = |spoil: fn(&mut Vec<Stage>)| {
         let verdict = verdict(&leaving(), spoil);

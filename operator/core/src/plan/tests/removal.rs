@@ -125,6 +125,20 @@ fn one_that_nobody_hears_does_not_leave_by_being_silent() {
 }
 
 #[test]
+fn a_member_with_guests_does_not_leave_and_they_are_named() {
+    let mut world = shrinking(4, 3);
+    world.host(4).guests = (100..125).collect();
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+    let sentence = planned.report.sentence;
+    assert!(sentence.contains("n4") && sentence.contains("100, 101"), "{sentence}");
+    assert!(sentence.contains("119, 5 more"), "{sentence}");
+    let mut world = shrinking(4, 3);
+    world.host(1).guests = [100].into();
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+}
+
+#[test]
 fn nobody_leaves_while_a_watchdog_runs() {
     let mut world = shrinking(4, 3);
     world.host(2).ha = HaState::Active;
