@@ -38,7 +38,9 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::LayAuthkey {},
             Course::Local,
         )
-        | (Action::ExchangeAuthkey { .. }, Course::Write) => is_member(case, host),
+        | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write) => {
+            is_member(case, host)
+        }
         (Action::ReceiveAuthkey { .. }, Course::Local) => joins && !is_member(case, host),
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
@@ -46,7 +48,6 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         (Action::StopCorosync {}, Course::Local) => case.leaves(host) && lists(case, step, host),
         // Only once nobody expects it any more.
         (Action::LeaveCluster {}, Course::Local) => case.leaves(host) && !lists(case, step, host),
-        (Action::Bury(_), Course::Write) => is_member(case, host),
         (Action::Join {}, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }

@@ -93,11 +93,19 @@ impl<'a> Case<'a> {
             let config = Text::read(&stage.config, number)?;
             let back = stage.back.as_ref().map(|back| Text::read(back, number)).transpose()?;
             let after = config.clone();
-            let stops = case.stopping(stage, &config);
+            let going = case.stopping(stage, &config);
             let members = running.clone();
             running.extend(stage.joining.keys());
-            running.retain(|id| !stops.contains(id));
-            case.steps.push(Step { number, stage, before, config, back, running: members, stops });
+            running.retain(|id| !going.contains(id));
+            case.steps.push(Step {
+                number,
+                stage,
+                before,
+                config,
+                back,
+                running: members,
+                stops: going,
+            });
             before = Some(after);
         }
         Ok(case)
