@@ -9,7 +9,9 @@ use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
-use crate::support::{apply, changes, formed, get, now_ms, record, wait_ready, with_links};
+use crate::support::{
+    HOSTS, apply, changes, formed, get, now_ms, record, wait_ready, wait_stalled, with_links,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 const BACKUPS: &str = "/var/lib/pve-cluster/backup";
@@ -20,6 +22,7 @@ type Votes = (u32, u32);
 #[test]
 fn two_of_three_members_leave_and_stay_out_when_they_boot() -> Result<()> {
     let lab = formed("removal")?;
+    a_guest_holds_its_host(&lab)?;
     let (began, votes) = remove(&lab, &["n1", "n2"])?;
     follows(&votes, &[(3, 3), (3, 2), (2, 2)])?;
     for host in ["n1", "n2"] {
@@ -48,14 +51,42 @@ fn two_of_three_members_leave_and_stay_out_when_they_boot() -> Result<()> {
     keeps_nothing(&lab, "n2")
 }
 
+/// Asked to leave with a guest, a host stays until the guest is gone from it; asked back, nothing happened.
+fn a_guest_holds_its_host(lab: &Lab) -> Result<()> {
+    let (n3, count) = (lab.host("n3")?, changes(lab)?.len());
+    let guest = "/etc/pve/nodes/n3/qemu-server/100.conf";
+    n3.sh(&format!("mkdir -p $(dirname {guest}) && echo 'memory: 512' > {guest}"))?;
+    // Without this wait a change may begin, and n3 itself refuses it.
+    wait_until(LONG, "n3 to tell of its guest", || {
+        let told = get(lab, &["pvehost", "n3"]).map_err(|error| format!("{error:#}"))?;
+        let guests = &told["status"]["guests"];
+        if guests == &json!([100]) { Ok(()) } else { Err(guests.to_string()) }
+    })?;
+    apply(lab, &of(&["n1", "n2"]))?;
+    let sentence = wait_stalled(lab, "StillReferenced")?;
+    println!("{sentence}");
+    ensure!(sentence.contains("n3") && sentence.contains("100"), "{sentence}");
+    apply(lab, &of(&HOSTS))?;
+    wait_ready(lab, LONG)?;
+    n3.run(&["rm", guest])?;
+    ensure!(changes(lab)?.len() == count, "a change was made");
+    Ok(())
+}
+
+/// The sample cluster of these hosts.
+fn of(names: &[&str]) -> Value {
+    let mut spec = with_links(&json!([{"number": 0, "network": "10.50.0.0/24"}]));
+    let nodes: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    spec["spec"]["nodes"] = json!(nodes);
+    spec["spec"]["rollout"]["maxRisk"] = json!("NodeRestart");
+    spec
+}
+
 /// Edits the spec and waits for the change, which is one; says when it was asked for, and which votes n1
 /// counted meanwhile.
 fn remove(lab: &Lab, staying: &[&str]) -> Result<(u64, Vec<Votes>)> {
     let count = changes(lab)?.len();
-    let mut spec = with_links(&json!([{"number": 0, "network": "10.50.0.0/24"}]));
-    let nodes: Vec<Value> = staying.iter().map(|name| json!({"name": name})).collect();
-    spec["spec"]["nodes"] = json!(nodes);
-    spec["spec"]["rollout"]["maxRisk"] = json!("NodeRestart");
+    let spec = of(staying);
     let (began, over) = (now_ms(), AtomicBool::new(false));
     let n1 = lab.host("n1")?;
     let votes = std::thread::scope(|scope| {
