@@ -4,6 +4,8 @@
 //! its life in a process group; `mount`, `store` and `group` are the edges to the kernel, the disk and corosync; `daemon` starts
 //! and stops the process.
 
+#![expect(missing_docs, reason = "a program for the lab: what it serves is documented with pmxcfs")]
+
 pub mod cfs;
 pub mod cluster;
 pub mod confsync;

@@ -38,8 +38,7 @@ pub async fn stalled(seen: &Observation, note: &str, context: &Context) {
 
 /// Tells that a change now waits until somebody approves it.
 pub async fn asks(seen: &Observation, note: &str, context: &Context) {
-    let (type_, reason, note) =
-        (EventType::Normal, reason::WAITING_FOR_APPROVAL, note.to_owned());
+    let (type_, reason, note) = (EventType::Normal, reason::WAITING_FOR_APPROVAL, note.to_owned());
     let change = seen.open.as_ref().map(|(change, _)| change.name.clone());
     publish(seen, Words { type_, reason, note, change }, context).await;
 }
