@@ -1,6 +1,8 @@
 //! Where the workspace's own programs are: beside the running one, in cargo's target directory.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{env, iter};
 
 use anyhow::{Context, Result, ensure};
 
@@ -25,8 +27,15 @@ pub fn package() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The search path of programs with the workspace's own first, where kubectl finds its plugin.
+pub fn path_with_own() -> Result<OsString> {
+    let others = env::var_os("PATH").unwrap_or_default();
+    let all = iter::once(directory()?).chain(env::split_paths(&others));
+    env::join_paths(all).context("a folder with a colon in its name cannot be searched")
+}
+
 fn directory() -> Result<PathBuf> {
-    let running = std::env::current_exe().context("where does this program run from?")?;
+    let running = env::current_exe().context("where does this program run from?")?;
     let parent = running.parent().unwrap_or(Path::new("/"));
     // Cargo puts test programs one directory below all others.
     let deps = parent.file_name().is_some_and(|name| name == "deps");

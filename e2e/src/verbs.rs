@@ -12,7 +12,7 @@ use pvecm_e2e::network::{self, Network};
 use pvecm_e2e::operator;
 use pvecm_e2e::state::StateDir;
 use pvecm_e2e::supervisor::{self, Life};
-use pvecm_e2e::{Lab, Level, Lifetime, Options, relay};
+use pvecm_e2e::{Lab, Level, Lifetime, Options, binaries, relay};
 
 use crate::demo;
 
@@ -60,7 +60,7 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Run kubectl as admin; the default namespace is `pve`.
+    /// Run kubectl as admin, `kubectl pvecm` included; the default namespace is `pve`.
     Kubectl {
         /// Arguments of kubectl.
         #[arg(last = true, required = true)]
@@ -149,7 +149,9 @@ impl Arguments {
             }
             Verb::Kubectl { arguments } => {
                 let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-                return exit_as(Lab::open(name)?.control_plane()?.kubectl_command(&words)?);
+                let mut kubectl = Lab::open(name)?.control_plane()?.kubectl_command(&words)?;
+                kubectl.env("PATH", binaries::path_with_own()?);
+                return exit_as(kubectl);
             }
             Verb::Crash { host } => Lab::open(name)?.host(&host)?.crash()?,
             Verb::Off { host } => Lab::open(name)?.host(&host)?.power_off()?,

@@ -130,7 +130,8 @@ impl<'lab> ControlPlane<'lab> {
         // The network of the lab, but the caller's own files: `-f FILE` means the caller's file.
         let mut kubectl = Command::new("nsenter");
         kubectl.args(["-t", &self.supervisor.pid().to_string(), "-n", "--"]).arg(program);
-        kubectl.arg("--kubeconfig").arg(self.kubeconfig()).args(arguments);
+        // By the environment: kubectl takes no flag before the name of a plugin.
+        kubectl.env("KUBECONFIG", self.kubeconfig()).args(arguments);
         Ok(kubectl)
     }
 

@@ -61,7 +61,7 @@ fn headline(name: &str, status: &PveClusterStatus) -> String {
     let version = status.config_version.map_or("differs".to_owned(), |v| v.to_string());
     let quorum = match &status.quorum {
         Some(votes) => format!(
-            "{} of {} votes present, {} needed: {} more nodes may fail",
+            "{} of {} votes present, {} needed: nodes that may still fail: {}",
             votes.present, votes.expected, votes.needed, votes.failures_survived
         ),
         None => "unknown".to_owned(),
@@ -119,7 +119,7 @@ mod tests {
         });
         let wanted = "\
 prod: not Ready (HostNotConnected), config_version 7
-Quorum: 2 of 3 votes present, 2 needed: 0 more nodes may fail
+Quorum: 2 of 3 votes present, 2 needed: nodes that may still fail: 0
 NODE   ID   VOTES   ONLINE   ADDRESSES    MESSAGE
 n1     1    1       yes      0=10.0.0.1   \n\
 n2     2    1       yes      0=10.0.0.2   \n\
