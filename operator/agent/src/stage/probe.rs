@@ -1,6 +1,7 @@
 //! What must hold before and after a stage, judged from one look. Pure.
 
-use pvecm_core::change::{ConfText, Parent, Probe, Stage};
+use pvecm_core::change::{ConfText, Course, Parent, Probe, Stage};
+use pvecm_core::conf::Document;
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 use pvecm_core::protocol::InForce;
 
@@ -11,11 +12,17 @@ use crate::ports::CorosyncView;
 /// Whether a stage is in force as this host sees it; else one sentence about the first thing that is
 /// not. Nothing that a command returned counts, only what is seen (facts/corosync.md 4).
 pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<(), String> {
-    in_force(&stage.config, seen)?;
+    // In an outage /etc/pve gets the text when all this holds.
+    let outage = stage.course == Course::Outage;
+    if outage {
+        runs_everywhere(&stage.config, seen)?
+    } else {
+        in_force(&stage.config, seen)?
+    }
     let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     let members = stage.group.keys().chain(stage.joining.keys());
     let others: Vec<NodeId> = members.copied().filter(|node| Some(*node) != me).collect();
-    let starts = me.is_some_and(|me| stage.joining.contains_key(&me));
+    let starts = outage || me.is_some_and(|me| stage.joining.contains_key(&me));
     stage.probes.iter().try_for_each(|probe| match probe {
         Probe::StartedWith { key, value } if starts => {
             let started = seen.started.get(key);
@@ -31,11 +38,16 @@ pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<()
 
 /// Whether a text is in force in all three places, on a host that is quorate and writable.
 pub fn in_force(config: &ConfText, seen: &Observation) -> Result<(), String> {
-    let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     if !seen.mounted {
         return Err("pmxcfs is not mounted at /etc/pve".to_owned());
     }
     same_text("/etc/pve/corosync.conf", seen.pmxcfs_conf.as_deref(), config)?;
+    runs_everywhere(config, seen)
+}
+
+/// The same, but for the text in /etc/pve.
+fn runs_everywhere(config: &ConfText, seen: &Observation) -> Result<(), String> {
+    let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     same_text("/etc/corosync/corosync.conf", seen.disk_conf.as_deref(), config)?;
     runs(seen, config.version)?;
     every_member_runs(corosync, config.version)?;
@@ -166,11 +178,19 @@ pub fn which(stage: &Stage, parent: Option<&str>, bytes: Option<&[u8]>) -> InFor
     }
 }
 
+/// Which of a stage's texts lies on the own disk, where the daemon runs it.
+#[must_use]
+pub fn text_run(stage: &Stage, parent: Option<&str>, seen: &Observation) -> InForce {
+    let lies = which(stage, parent, seen.disk_conf.as_deref());
+    let version = seen.disk_conf.as_deref().and_then(|bytes| Document::parse(bytes).version());
+    if version.is_some() && version == seen.running_version() { lies } else { InForce::Other }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use pvecm_core::change::{Course, Risk};
+    use pvecm_core::change::Risk;
 
     use super::*;
 

@@ -14,15 +14,16 @@ use pvecm_core::protocol::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::action::{Task, join, may_join, restart, undo_join, undo_restart};
+use super::action::{Task, join, may_join, restart, start_with, undo_join, undo_restart};
 use super::ha::leaves_room;
 use super::keys::{self, Exchange};
-use super::probe::{holds, links_carry, parent_in_force, which};
+use super::probe::{holds, links_carry, parent_in_force, text_run, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
 use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
 use crate::observe::Observation;
+use crate::ports::DiskFile;
 use crate::seal::SealingKey;
 
 /// How long another program's lock is waited for before an exchange of the authkey: the others wait as well.
@@ -40,6 +41,7 @@ pub struct GroupRun {
     probing: bool,
     last_view: Option<View>,
     last_in_force: Option<InForce>,
+    last_runs: Option<InForce>,
     /// The outcome, once there is one.
     pub outcome: Option<(StageResult, String)>,
     jobs: Jobs,
@@ -95,6 +97,7 @@ impl GroupRun {
             confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
             in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
             keys: keys::lying(&jobs.host, pending.keys.as_ref()),
+            runs: text_run(stage, pending.parent.as_deref(), &seen),
             recovered: pending.record_at(&now),
         };
         let (machine, effects) = Machine::new(setup, now.millis);
@@ -105,6 +108,7 @@ impl GroupRun {
             probing: false,
             last_view: None,
             last_in_force: None,
+            last_runs: None,
             outcome: None,
             jobs,
             exchange: Exchange::default(),
@@ -150,6 +154,11 @@ impl GroupRun {
             self.last_in_force = Some(in_force);
             self.on(Event::InForce(in_force), book)?;
         }
+        let runs = text_run(&self.pending.stage, self.pending.parent.as_deref(), seen);
+        if self.last_runs != Some(runs) {
+            self.last_runs = Some(runs);
+            self.on(Event::Runs(runs), book)?;
+        }
         if self.probing && self.outcome.is_none() {
             let held = holds(&self.pending.stage, Some(self.me), seen);
             let now_ms = self.jobs.host.clock.now().millis;
@@ -180,6 +189,7 @@ impl GroupRun {
                 | Effect::WriteBack { .. }
                 | Effect::RestoreOwnDisk
                 | Effect::TakeClusterFile
+                | Effect::StartWith(_)
                 | Effect::Undo => self.spawn(effect),
             }
         }
@@ -277,6 +287,9 @@ async fn job(
             };
             Some(Event::Acted(acted))
         }
+        Effect::StartWith(text) => {
+            Some(Event::Started(start_with(host, stage, parent, text).await))
+        }
         // Somebody else in the ring would read another key.
         Effect::RestoreOwnDisk if stage.exchanges_authkey() && keys::has_quorum(host) => None,
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
@@ -312,6 +325,15 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
         // It will start with this text.
         Course::Restart if stage.joining.contains_key(&me) => {
             host.corosync.check(&stage.config.text)
+        }
+        // Nobody can ask for help while all are stopped: what undoes it has to start as well.
+        Course::Outage => {
+            let texts = [Some(&stage.config), stage.back.as_ref()];
+            texts.into_iter().flatten().try_for_each(|text| host.corosync.check(&text.text))?;
+            let text = stage.config.text.as_bytes();
+            let tried = host.disk.replace(DiskFile::TrialConf, text);
+            let tried = tried.and_then(|()| host.disk.remove(DiskFile::TrialConf));
+            tried.map_err(|error| format!("the disk takes no corosync.conf: {error}"))
         }
         Course::Start | Course::Restart | Course::Local => Ok(()),
     }

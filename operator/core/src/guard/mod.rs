@@ -68,6 +68,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         ha::disarming_is_needed,
         ha::disarming_ends,
         actions::restarts_follow,
+        actions::stops_are_right,
         actions::risks_are_told,
     ];
     guards.iter().try_for_each(|guard| guard(case))

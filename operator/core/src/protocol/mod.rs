@@ -96,7 +96,7 @@ pub struct Setup {
     pub me: NodeId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// `Write`, `Start` or `Restart`; a `Local` stage has no use for a machine.
+    /// `Write`, `Start`, `Restart` or `Outage`; a `Local` stage has no use for a machine.
     pub course: Course,
     /// The members that prepare, vote and confirm. Never empty.
     pub group: BTreeSet<NodeId>,
@@ -112,6 +112,8 @@ pub struct Setup {
     pub in_force: InForce,
     /// Where the stage exchanges the authkey: the two keys, as they lie now.
     pub keys: Option<Keys>,
+    /// The text on the own disk, if this host's daemon runs it; else `Other`. Only an outage asks.
+    pub runs: InForce,
     /// What the ledger holds of this very attempt.
     pub recovered: Option<Record>,
 }
@@ -177,6 +179,10 @@ pub enum Event {
     Locked(Result<(), String>),
     /// A key was laid where corosync reads it, or one sentence why not.
     Laid(Result<Key, String>),
+    /// In an outage: the text on the own disk, if the daemon runs it; else `Other`. After each change.
+    Runs(InForce),
+    /// [`Effect::StartWith`] ended, or one sentence why the daemon did not start.
+    Started(Result<(), String>),
 }
 
 /// What the executor has to do, in the order given, each finished before the next unless it answers
@@ -224,6 +230,9 @@ pub enum Effect {
     TryKey(Key),
     /// See that this key lies where corosync reads it, and remove the copies of both.
     KeepKey(Key),
+    /// Stop corosync, put this text of the stage on the own disk and start corosync with it. Answer:
+    /// [`Event::Started`].
+    StartWith(InForce),
     /// The outcome. The machine goes on answering late hosts: keep it until the next attempt.
     Done(Outcome),
 }

@@ -30,6 +30,7 @@ fn run(hosts: u32, holds: bool) -> Vec<Outcome> {
                 confirm_timeout_ms: 30_000,
                 in_force: InForce::Parent,
                 keys: None,
+                runs: InForce::Parent,
                 recovered: None,
             },
             0,
