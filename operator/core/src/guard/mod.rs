@@ -67,8 +67,8 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         ha::nobody_is_reset,
         ha::disarming_is_needed,
         ha::disarming_ends,
-        actions::restarts_follow,
         actions::stops_are_right,
+        actions::restarts_follow,
         actions::risks_are_told,
     ];
     guards.iter().try_for_each(|guard| guard(case))

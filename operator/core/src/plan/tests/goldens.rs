@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::world::{World, id, link, moved, read, wanted_link};
 use crate::change::Plan;
-use crate::conf::{Cipher, Compression, Hash, LINK_MODE, LinkMode, TotemOptions};
+use crate::conf::{
+    Cipher, Compression, Hash, IP_VERSION, IpVersion, LINK_MODE, LinkMode, TotemOptions,
+};
 use crate::guard::guard;
 use crate::plan::{Blocker, State, plan};
 
@@ -406,4 +408,49 @@ fn what_restarts_comes_last_and_more_hosts_than_a_plan_holds_are_the_next_ones()
     let second = round(&mut world);
     assert!(second.contains("in 4 stages"), "{second}");
     settles(&world);
+}
+
+#[test]
+fn an_ip_version_is_taken_by_all_at_once() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn a_daemon_that_was_started_with_another_ip_version_makes_all_stop_once_more() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(world.text().ip_version());
+    settles(&world);
+    world.host(2).started_with.insert(IP_VERSION.to_owned(), "ipv6".to_owned());
+    let shown = round(&mut world);
+    assert!(shown.contains("in one stage") && shown.contains("Outage"), "{shown}");
+    settles(&world);
+}
+
+#[test]
+fn what_stops_everybody_comes_after_everything_else_and_waits_for_broken_links() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    let first = round(&mut world);
+    assert!(first.contains("later: [\"stop corosync everywhere"), "{first}");
+    world.host(1).link_faults.insert((link(0), id(2)));
+    let blocked = plan(&world.desired, &world.observed);
+    assert_eq!(blocked.report.state, State::Blocked(Blocker::LinkNotConnected));
+    world.host(1).link_faults.clear();
+    assert!(round(&mut world).contains("Outage"));
+    settles(&world);
+}
+
+#[test]
+fn a_large_cluster_gets_the_time_that_it_takes_to_find_each_other() {
+    let mut world = World::running(32, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    let planned = plan(&world.desired, &world.observed).plan.unwrap();
+    assert_eq!(planned.stages[0].confirm_timeout_secs, 94);
+    world.desired.rollout.confirm_timeout_secs = 120;
+    let planned = plan(&world.desired, &world.observed).plan.unwrap();
+    assert_eq!(planned.stages[0].confirm_timeout_secs, 120);
 }

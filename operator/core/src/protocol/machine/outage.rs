@@ -9,7 +9,7 @@ const TURN_MS: u64 = 60_000;
 /// Two hosts that try the same texts at different times would never meet: their turns are of different
 /// length.
 const SKEW_MS: u64 = 5_000;
-/// How long after a start that failed it is tried again: systemd refuses more than five within 10 s.
+/// How long after a start the same one is tried again: systemd refuses more than five within 10 s.
 const START_AGAIN_MS: u64 = 5_000;
 
 /// This host's part in an outage.
@@ -22,6 +22,8 @@ pub(super) struct Outage {
     /// Everything but /etc/pve was as it should be at the last look.
     fits: bool,
     starting: bool,
+    /// The text of the last start, and when the same may be tried again.
+    started: Option<InForce>,
     start_again_at: u64,
     /// The outcome, told once the daemon runs what belongs to it.
     untold: Option<Phase>,
@@ -29,7 +31,15 @@ pub(super) struct Outage {
 
 impl Outage {
     pub(super) fn new(runs: InForce, stopped: bool) -> Self {
-        Self { stopped, runs, fits: false, starting: false, start_again_at: 0, untold: None }
+        Self {
+            stopped,
+            runs,
+            fits: false,
+            starting: false,
+            started: None,
+            start_again_at: 0,
+            untold: None,
+        }
     }
 }
 
@@ -109,10 +119,11 @@ impl Machine {
             }
             return;
         };
-        if outage.starting || now < outage.start_again_at {
+        let again = outage.started == Some(text);
+        if outage.starting || (again && now < outage.start_again_at) {
             return;
         }
-        outage.starting = true;
+        (outage.starting, outage.started) = (true, Some(text));
         if text == InForce::Back && !self.restored {
             self.restored = true;
             self.out.push(Effect::Persist(self.record()));

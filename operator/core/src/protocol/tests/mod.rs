@@ -1,5 +1,6 @@
 mod bench;
 mod exchange;
+mod outage;
 mod recovery;
 mod rules;
 
