@@ -147,7 +147,7 @@ fn change(
     let restarts = restarts::goal(desired, ground);
     let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
     let outage = outage::goal(desired, ground);
-    let later_outage = outage.as_ref().map(outage::Goal::summary);
+    let later_outage = outage.map(outage::Goal::summary);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
     let interrupting = || later_restarts.iter().chain(&later_outage).cloned();
     let at_last = || later_votes.clone().into_iter().chain(interrupting());

@@ -28,7 +28,7 @@ impl Goal {
     }
 
     /// What it does, in words.
-    pub fn summary(&self) -> String {
+    pub fn summary(self) -> String {
         format!("stop corosync everywhere and start it with ip_version {}", self.ip_version)
     }
 }

@@ -25,7 +25,7 @@ pub fn wishes(desired: &DesiredCluster, observed: &ObservedCluster, text: &ConfT
     wishes.extend(totem.map(|(key, value)| (format!("totem.{key}"), value)));
     let mode = restarts::goal(desired, &ground).and_then(|goal| goal.to_write());
     wishes.extend(mode.map(|mode| (LINK_MODE.to_owned(), Some(mode.to_string()))));
-    let ip_version = outage::goal(desired, &ground).and_then(|goal| goal.to_write());
+    let ip_version = outage::goal(desired, &ground).and_then(outage::Goal::to_write);
     wishes.extend(ip_version.map(|word| (IP_VERSION.to_owned(), Some(word.to_string()))));
     // What a goal cannot be made of (an address that no card has) is the plan's to say.
     if let Ok(goal) = links::goal(desired, &ground) {

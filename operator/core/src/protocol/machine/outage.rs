@@ -98,13 +98,13 @@ impl Machine {
         let Some(outage) = self.outage.as_mut().filter(|outage| due && !outage.stopped) else {
             return;
         };
-        if self.setup.in_force != InForce::Parent {
-            self.own_loss = true;
-            self.lost = Some("corosync.conf was changed before everybody had agreed".to_owned());
-        } else {
+        if self.setup.in_force == InForce::Parent {
             outage.stopped = true;
             self.out.push(Effect::Persist(self.record()));
             self.say();
+        } else {
+            self.own_loss = true;
+            self.lost = Some("corosync.conf was changed before everybody had agreed".to_owned());
         }
     }
 

@@ -22,7 +22,9 @@ fn gone(me: u32, voted: &[u32]) -> Bench {
     let mut bench = Bench::start(outage(me));
     bench.on(Event::Checks(Ok(())));
     (1..=3).for_each(|from| bench.hear(from, READY));
-    voted.iter().for_each(|from| bench.hear(*from, Phase::Going));
+    for from in voted {
+        bench.hear(*from, Phase::Going);
+    }
     bench
 }
 
@@ -47,7 +49,7 @@ fn back_again(me: u32) -> Bench {
 fn after_a_restart(me: u32, phase: Phase, runs: InForce) -> Setup {
     let Setup { recovered, .. } = recovered(me, 3, phase);
     let recovered = recovered.map(|record| Record { stopped: true, ..record });
-    Setup { recovered, runs, ..outage(me) }
+    Setup { runs, recovered, ..outage(me) }
 }
 
 #[test]
