@@ -42,3 +42,17 @@ fn directory() -> Result<PathBuf> {
     let directory = if deps { parent.parent().unwrap_or(parent) } else { parent };
     Ok(directory.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_programs_are_found_before_others_of_their_name() {
+        let path = path_with_own().unwrap();
+        let folders: Vec<_> = env::split_paths(&path).collect();
+        let others = env::var_os("PATH").unwrap();
+        assert_eq!(folders[0], directory().unwrap());
+        assert_eq!(folders[1..], env::split_paths(&others).collect::<Vec<_>>());
+    }
+}

@@ -313,7 +313,7 @@ fn remove_key(splices: &mut Patch<'_>, view: &SectionView<'_>, key: &str) -> boo
     let bytes = view.document().as_bytes();
     let mut found = false;
     for place in view.places() {
-        if &bytes[place.name()] == key.as_bytes() {
+        if place.is_named(key.as_bytes(), bytes) {
             splices.remove(place);
             found = true;
         }

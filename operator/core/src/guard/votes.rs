@@ -3,7 +3,6 @@
 use super::case::{Case, Step, Text};
 use super::refusal::Refusal;
 use crate::change::Course;
-use crate::conf::SectionPath;
 use crate::ids::NodeId;
 use crate::quorum::{expected, is_quorate, majorities_meet};
 
@@ -52,7 +51,7 @@ fn runs(step: &Step<'_>, text: &Text, id: NodeId) -> bool {
 
 /// Whether the text's `quorum` section names the provider and nothing else.
 fn is_plain(text: &Text) -> bool {
-    let section = text.document.section(&SectionPath::top("quorum"));
+    let section = text.document.top("quorum");
     section.is_some_and(|section| {
         section.keys().all(|(key, _)| key == b"provider") && section.all_sections().next().is_none()
     })

@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::ground::InForce;
 use super::report::{Blocker, Obstacle};
 use crate::change::{Plan, Proposed};
-use crate::conf::{Config, SectionPath, edit};
+use crate::conf::{Config, edit};
 use crate::desired::DesiredCluster;
 use crate::ids::NodeId;
 use crate::observed::ObservedCluster;
@@ -90,7 +90,7 @@ pub(super) fn step(draft: &mut Draft<'_>, id: Option<NodeId>, step: Step) -> Res
 /// The vote arithmetic knows a nodelist and nothing else. A device, `two_node`, `expected_votes` and
 /// the like change what a majority is.
 pub(super) fn refuse_options(ground: &InForce<'_>) -> Result<(), Obstacle> {
-    let Some(section) = ground.document.section(&SectionPath::top("quorum")) else {
+    let Some(section) = ground.document.top("quorum") else {
         return Ok(());
     };
     let key = section.keys().map(|(key, _)| key).find(|key| *key != b"provider");

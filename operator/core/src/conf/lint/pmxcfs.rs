@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::{Code, Effect, Finding, Reader};
+use crate::conf::Document;
 use crate::conf::values::{text, version_digits};
-use crate::conf::{Document, SectionPath};
 
 #[cfg(test)]
 mod tests;
@@ -147,7 +147,7 @@ fn version(document: &Document) -> Option<Finding> {
 fn disagreement(document: &Document, digits: &Range<usize>, number: u64) -> Option<Finding> {
     let bytes = document.as_bytes();
     let line = line_of(bytes, digits.start);
-    let value = document.value(&SectionPath::top("totem"), "config_version");
+    let value = document.top("totem").and_then(|totem| totem.value("config_version"));
     let corosync = value.map(|value| (text(value.bytes), value.line));
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;
     let message = match corosync {
