@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView, Value};
-use super::effective::{TOKEN_MILLIS, default_port, token_growth_millis};
+use super::effective::{PONG_COUNT, TOKEN_MILLIS, default_port, pings_millis, token_growth_millis};
 use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, plain, plain_number, text,
@@ -138,6 +138,17 @@ impl<A> Config<A> {
     #[must_use]
     pub fn link_options(&self, link: LinkNumber) -> LinkOptions {
         self.interfaces.get(&link).map(|interface| interface.options).unwrap_or_default()
+    }
+
+    /// The interval and the timeout of a link's pings in milliseconds: as written, else made of the
+    /// token timeout (pve.md 2.5).
+    #[must_use]
+    pub fn pings_millis(&self, link: LinkNumber) -> (u32, u32) {
+        let options = self.link_options(link);
+        let pongs = options.pong_count.filter(|count| *count > 0).unwrap_or(PONG_COUNT);
+        let (interval, timeout) = pings_millis(self.token_in_force_millis(), pongs);
+        let interval = options.ping_interval_millis.unwrap_or(interval);
+        (interval, options.ping_timeout_millis.unwrap_or(timeout))
     }
 
     /// The UDP port of a link: 5405 and its number where the file says nothing (pve.md 2.5).

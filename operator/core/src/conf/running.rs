@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::config::{Config, Node};
-use super::effective::{PONG_COUNT, pings_millis};
 use super::form::address_key;
 use super::options::{Compression, LinkOptions, TotemOptions};
 use crate::ids::LinkNumber;
@@ -147,12 +146,10 @@ fn effective_values(config: &Config) -> impl Iterator<Item = (String, String)> +
 /// computes them anew only at the reload *after* the one that changes the timeout (corosync.md 5.4).
 #[must_use]
 pub fn derived_pings(config: &Config) -> Vec<(String, String)> {
-    let token = config.token_in_force_millis();
     let derived = config.links().into_iter().flat_map(|link| {
         let options = config.link_options(link);
-        let pongs = options.pong_count.filter(|count| *count > 0).unwrap_or(PONG_COUNT);
         let unset = |set: Option<u32>, derived| set.is_none().then_some(derived);
-        let (interval, timeout) = pings_millis(token, pongs);
+        let (interval, timeout) = config.pings_millis(link);
         let interval = unset(options.ping_interval_millis, interval);
         pings(link, (interval, unset(options.ping_timeout_millis, timeout)))
     });

@@ -150,7 +150,7 @@ pub(super) fn stages(
     };
     let options = LinkOptions {
         port: helper_port(draft.config(), helper, to),
-        ..draft.config().link_options(link)
+        ..with_quick_pings(draft.config(), link)
     };
     let add = |text: &Document| edit::add_link(text, helper, &to.addresses, &options);
 
@@ -163,6 +163,16 @@ pub(super) fn stages(
     draft.write(summary, &with(&[helper, link]), |_| held(add(&there(&first)?)))?;
     let summary = format!("Remove link {helper} from every node");
     draft.write(summary, &with(&[link]), |_| there(&first))
+}
+
+/// The options of the link that the helper stands in for, but with pings in quick succession: knet calls
+/// a link connected after `knet_pong_count` pongs, and with the pings that follow from the token timeout
+/// that takes two seconds. How long a pong may take stays what it was.
+fn with_quick_pings(config: &Config, link: LinkNumber) -> LinkOptions {
+    const QUICK_MILLIS: u32 = 200;
+    let (interval, _) = config.pings_millis(link);
+    let ping_interval_millis = Some(interval.min(QUICK_MILLIS));
+    LinkOptions { ping_interval_millis, ..config.link_options(link) }
 }
 
 /// The helper stands where the link goes to, so that it needs a port of its own.

@@ -151,6 +151,19 @@ fn a_link_moves_to_another_network_and_keeps_its_number() {
 }
 
 #[test]
+fn a_helper_pings_no_slower_than_the_link_that_moves() {
+    let mut world = World::running(3, &[0]);
+    world.rewrite(|text| {
+        text.replace("    linknumber: 0\n", "    knet_ping_interval: 100\n    linknumber: 0\n")
+    });
+    moved(&mut world.desired.links[0]);
+    let told = round(&mut world);
+    let helper = r#""totem.interface.1.knet_ping_interval", value: Some("100")"#;
+    assert!(told.contains(helper), "{told}");
+    settles(&world);
+}
+
+#[test]
 fn one_node_moves_and_the_text_keeps_everything_else() {
     let mut world = World::running(3, &[0, 1]);
     let before = "# by hand\ntotem {\n  interface {\n    knet_link_priority: 9\n    x: y\n    linknumber: 1\n  }\n";
