@@ -159,13 +159,7 @@ pub fn derived_pings(config: &Config) -> Vec<(String, String)> {
 /// The longest that a link of a running daemon counts as connected after the last answer, in milliseconds.
 #[must_use]
 pub fn ping_timeout_millis(config: &Config) -> u32 {
-    let token = config.token_in_force_millis();
-    let timeout = |link| {
-        let options = config.link_options(link);
-        let pongs = options.pong_count.filter(|count| *count > 0).unwrap_or(PONG_COUNT);
-        options.ping_timeout_millis.unwrap_or(pings_millis(token, pongs).1)
-    };
-    config.links().into_iter().map(timeout).max().unwrap_or(0)
+    config.links().into_iter().map(|link| config.pings_millis(link).1).max().unwrap_or(0)
 }
 
 fn pings(
@@ -187,7 +181,15 @@ pub fn changed_values(old: &Config, new: &Config) -> ChangedValues {
     let in_force = (format!("{EFFECTIVE}totem.token"), new.token_in_force_millis().to_string());
     let token = (parts(old) != parts(new)).then_some(in_force);
     let mut changed = ChangedValues::default();
-    changed.note(&other_values(old), &other_values(new), String::clone);
+    let before = other_values(old);
+    changed.note(&before, &other_values(new), String::clone);
+    // Ping times that the text no longer sets follow from the token timeout at this very reload, unless
+    // that is the one which moves the token timeout (corosync.md 5.4).
+    if old.token_in_force_millis() == new.token_in_force_millis() {
+        let mut derived = derived_pings(new);
+        derived.retain(|(key, _)| before.iter().any(|(written, _)| written == key));
+        changed.set.extend(derived);
+    }
     // An effective number falls back to a default and never goes, not even with its link.
     changed.gone.retain(|name| !name.starts_with(EFFECTIVE));
     for at in 0..old.nodes.len().max(new.nodes.len()) {

@@ -148,11 +148,15 @@ pub(super) fn stages(
         let summary = format!("Add link {link} again, with {to}");
         return draft.write(summary, &with(&[link]), |_| there(&first));
     };
+    let quick = Some(quick_interval_millis(draft.config(), link));
     let options = LinkOptions {
         port: helper_port(draft.config(), helper, to),
-        ..with_quick_pings(draft.config(), link)
+        ping_interval_millis: quick,
+        ..draft.config().link_options(link)
     };
     let add = |text: &Document| edit::add_link(text, helper, &to.addresses, &options);
+    let quick = LinkOptions { ping_interval_millis: quick, ..LinkOptions::default() };
+    let quick = |text: &Document| edit::set_link_options(text, link, &quick);
 
     let summary = format!("Add link {helper}{}, to carry while link {link} moves", to.at());
     old.insert(helper);
@@ -160,19 +164,18 @@ pub(super) fn stages(
     let summary = format!("Remove link {link} from every node");
     draft.write(summary, &with(&[helper]), |text| held(edit::remove_link(text, link)))?;
     let summary = format!("Add link {link} again, with {to}");
-    draft.write(summary, &with(&[helper, link]), |_| held(add(&there(&first)?)))?;
+    draft.write(summary, &with(&[helper, link]), |_| held(add(&quick(&there(&first)?)?)))?;
     let summary = format!("Remove link {helper} from every node");
     draft.write(summary, &with(&[link]), |_| there(&first))
 }
 
-/// The options of the link that the helper stands in for, but with pings in quick succession: knet calls
-/// a link connected after `knet_pong_count` pongs, and with the pings that follow from the token timeout
-/// that takes two seconds. How long a pong may take stays what it was.
-fn with_quick_pings(config: &Config, link: LinkNumber) -> LinkOptions {
-    const QUICK_MILLIS: u32 = 200;
+/// How often a link pings that a move waits for: knet calls it connected after `knet_pong_count` pongs,
+/// and at the interval that follows from the token timeout that takes some two seconds. How long a pong
+/// may take stays what it was.
+fn quick_interval_millis(config: &Config, link: LinkNumber) -> u32 {
+    const QUICK: u32 = 200;
     let (interval, _) = config.pings_millis(link);
-    let ping_interval_millis = Some(interval.min(QUICK_MILLIS));
-    LinkOptions { ping_interval_millis, ..config.link_options(link) }
+    interval.min(QUICK)
 }
 
 /// The helper stands where the link goes to, so that it needs a port of its own.

@@ -8,8 +8,8 @@ use crate::conf::edit::{
     set_version, set_votes,
 };
 use crate::conf::{
-    Cipher, Compression, Config, Hash, LinkOptions, TotemOptions, changed_values, derived_pings,
-    running_values,
+    Cipher, Compression, Config, Document, Hash, LinkOptions, TotemOptions, changed_values,
+    derived_pings, running_values,
 };
 use crate::ids::ConfigVersion;
 
@@ -71,6 +71,20 @@ fn a_stage_is_proven_by_the_keys_that_it_changed_and_those_that_went() {
         ]
     );
     assert_eq!(changed.set["nodelist.node.0.name"], "n2", "the numbering follows the file");
+}
+
+#[test]
+fn ping_times_that_are_written_no_more_are_proven_by_those_that_follow_from_the_token() {
+    let quick = LinkOptions { ping_interval_millis: Some(200), ..LinkOptions::default() };
+    let new = formed(&three_nodes());
+    let old = Config::read(&set_link_options(&new, link(0), &quick).unwrap()).unwrap();
+    let set = |new: &Document| changed_values(&old, &Config::read(new).unwrap()).set;
+    let interval = "runtime.config.totem.interface.0.knet_ping_interval";
+    let derived = old.token_in_force_millis() / 4;
+    assert_eq!(set(&new), BTreeMap::from([(interval.to_owned(), derived.to_string())]));
+    // With another token timeout they come one reload later.
+    let totem = TotemOptions { token_millis: Some(5000), ..TotemOptions::default() };
+    assert!(!set(&set_totem(&new, &totem).unwrap()).contains_key(interval));
 }
 
 /// The numbers are those that corosync 3.1.7 showed for these texts.
