@@ -17,6 +17,7 @@ pub mod faults;
 pub mod operator;
 pub mod person;
 pub mod ports;
+pub mod reload;
 pub mod setup;
 pub mod stages;
 pub mod story;

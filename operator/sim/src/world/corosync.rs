@@ -10,7 +10,7 @@ use pvecm_core::ids::NodeId;
 
 use super::World;
 use super::group::Item;
-use super::text::Parsed;
+use super::text::{Parsed, with_transport};
 
 /// Keys that keep their old value, one by one, while the rest of the file is taken (5.6).
 const REFUSED: [&str; 4] =
@@ -154,20 +154,39 @@ impl World {
     /// Takes the host's own file, or refuses it as a whole.
     pub fn read_own_file(&mut self, at: usize) -> Result<(), String> {
         let bytes = self.hosts[at].disk.get(&DiskFile::Conf).cloned();
-        let parsed = bytes.map(|bytes| self.parse(&bytes));
         let Some(daemon) = &self.hosts[at].daemon else { return Ok(()) };
-        let Some(parsed) = parsed else { return Err("no file".to_owned()) };
+        let old = daemon.running.clone();
+        let transport = daemon.values.get("totem.transport").cloned();
+        let Some(bytes) = bytes else { return Err("no file".to_owned()) };
+        let mut parsed = self.parse(&bytes);
+        if parsed.values.get("totem.transport") != transport.as_ref() {
+            parsed = self.parse(&with_transport(&bytes, transport.as_deref()));
+        }
         if parsed.aborts {
             self.end_corosync(at);
             return Ok(());
         }
-        let old = daemon.running.clone();
-        let new = parsed.config.as_ref().map_err(Clone::clone)?;
+        let new = match &parsed.config {
+            Ok(new) => new,
+            Err(why) => {
+                self.forget_gone(at, &parsed);
+                return Err(why.clone());
+            }
+        };
         if let Some(before) = old.config() {
             addresses_stay(before, new)?;
         }
         self.take(at, &parsed);
         Ok(())
+    }
+
+    /// A file that can be read and makes no sense is refused after cmap has lost the keys that it lacks.
+    fn forget_gone(&mut self, at: usize, parsed: &Parsed) {
+        const OF_FILE: [&str; 3] = ["totem.", "nodelist.", "quorum."];
+        let Some(daemon) = self.hosts[at].daemon.as_mut().filter(|_| parsed.parses) else { return };
+        daemon.values.retain(|key, _| {
+            parsed.values.contains_key(key) || !OF_FILE.iter().any(|part| key.starts_with(part))
+        });
     }
 
     fn take(&mut self, at: usize, parsed: &Arc<Parsed>) {

@@ -16,6 +16,8 @@ pub struct Parsed {
     pub config: Result<Config, String>,
     /// A `config_version` that aborts every daemon which reads it (facts/corosync.md 1.10).
     pub aborts: bool,
+    /// corosync's parser gets to its end.
+    pub parses: bool,
     /// What cmap shows of it.
     pub values: BTreeMap<String, String>,
 }
@@ -34,6 +36,7 @@ impl Parsed {
             version: number.clone().and_then(Result::ok).unwrap_or(0),
             pmxcfs_version: first_version_for_pmxcfs(bytes).map(|version| version.0),
             config,
+            parses: document.problems().is_empty(),
             aborts: matches!(number, Some(Err(_))) && written.is_none_or(|text| text != "-1"),
             values,
         }
@@ -76,6 +79,19 @@ impl Parsed {
         ["totem.secauth", "totem.crypto_cipher", "totem.crypto_hash"]
             .map(|key| self.values.get(key))
     }
+}
+
+/// The text as a running daemon takes it: the transport is refused by itself (facts/corosync.md 5.6).
+#[must_use]
+pub fn with_transport(bytes: &[u8], running: Option<&str>) -> Vec<u8> {
+    let own = |line: &str| line.trim_start().starts_with("transport:");
+    let lines = String::from_utf8_lossy(bytes).into_owned();
+    let lines = lines.split_inclusive('\n').filter_map(|line| match running {
+        Some(running) if own(line) => Some(format!("  transport: {running}\n")),
+        None if own(line) => None,
+        _ => Some(line.to_owned()),
+    });
+    lines.collect::<String>().into_bytes()
 }
 
 /// cmap's names: nodes are counted, interfaces go by their link number.
