@@ -5,6 +5,7 @@
     reason = "each printer column is an attribute with the same keys"
 )]
 
+mod logging;
 mod quorum;
 mod rollout;
 mod rules;
@@ -14,6 +15,7 @@ mod totem;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use logging::{DebugMessages, Logging, SyslogPriority};
 pub use quorum::{Device, DeviceAlgorithm, DeviceType, Quorum};
 pub use rollout::{Approval, DeletionPolicy, Drift, HighAvailability, MaxRisk, Removal, Rollout};
 pub use status::{
@@ -101,6 +103,9 @@ pub struct PveClusterSpec {
     /// Transport, timing and encryption of corosync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totem: Option<Totem>,
+    /// What corosync tells in its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Logging>,
     /// What else votes, and how quorum is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<Quorum>,

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::cluster::{
-    DeletionPolicy, Link, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem,
+    DeletionPolicy, Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem,
 };
 
 /// A field of a spec, as `kubectl explain` would be asked for it, with keys in brackets.
@@ -27,6 +27,7 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         nodes,
         links,
         totem,
+        logging,
         quorum,
         migration,
         rollout,
@@ -53,6 +54,8 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
     if let Some(totem) = totem {
         used.totem(totem);
     }
+    // All of it is built, too.
+    if let Some(Logging { debug: _, to_syslog: _, syslog_priority: _ }) = logging {}
     if let Some(Quorum { device }) = quorum {
         used.note("spec.quorum.device", device.is_some());
     }

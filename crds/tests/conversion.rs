@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
-use pvecm_core::conf::{Cipher, Compression, Hash, LinkMode, LinkOptions, TotemOptions};
+use pvecm_core::conf::{
+    Cipher, Compression, Hash, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
+};
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_crds::convert::{
@@ -176,6 +178,26 @@ fn every_word_of_the_spec_is_the_same_word_in_the_file() {
     for model in ["None", "Zlib", "Lz4", "Lz4hc", "Lzo2", "Lzma", "Bzip2", "Zstd"] {
         let word = words("compression", json!({ "model": model })).compression;
         assert_eq!(word.expect("a model").to_string(), model.to_ascii_lowercase());
+    }
+}
+
+#[test]
+fn every_word_of_logging_is_the_word_of_the_file() {
+    let words = |logging: Value| {
+        let spec = json!({ "nodes": [{ "name": "n1" }], "logging": logging });
+        desired(&cluster(&spec)).expect("a valid spec").logging
+    };
+    assert_eq!(words(json!({})), LoggingOptions::default());
+    for (debug, word) in [("Disabled", "off"), ("Enabled", "on"), ("Trace", "trace")] {
+        let logging = words(json!({ "debug": debug }));
+        assert_eq!(logging.to_string(), format!("debug {word}"));
+    }
+    for priority in ["Emerg", "Alert", "Crit", "Err", "Warning", "Notice", "Info", "Debug"] {
+        let logging = words(json!({ "syslogPriority": priority })).to_string();
+        assert_eq!(logging, format!("syslog_priority {}", priority.to_ascii_lowercase()));
+    }
+    for (on, word) in [(true, "yes"), (false, "no")] {
+        assert_eq!(words(json!({ "toSyslog": on })).to_string(), format!("to_syslog {word}"));
     }
 }
 

@@ -26,6 +26,7 @@ fn a_spec_of_built_fields_names_nothing() {
         "totem": { "tokenMillis": 3000, "tokenCoefficientMillis": 125, "consensusMillis": 4000,
             "mtuBytes": 1400, "linkMode": "Active", "keyGeneration": 3, "crypto": { "cipher": "AES256", "hash": "SHA256" },
             "compression": { "model": "Zlib", "thresholdBytes": 200, "level": 3 } },
+        "logging": { "debug": "Trace", "toSyslog": true, "syslogPriority": "Notice" },
         "rollout": { "confirmTimeoutSeconds": 60, "paused": true, "approval": "Manual",
             "maxRisk": "Outage", "drift": "Report", "highAvailability": "Disarm" },
         "deletionPolicy": "Orphan",

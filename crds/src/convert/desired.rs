@@ -1,5 +1,6 @@
 //! A `PveCluster`'s spec as the planner sees it. Checks what the API server cannot.
 
+mod logging;
 mod totem;
 
 use std::collections::BTreeMap;
@@ -52,6 +53,7 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
         nodes,
         links,
         totem,
+        logging: spec.logging.map(logging::options).unwrap_or_default(),
         key_generation: optional("spec.totem.keyGeneration", key_generation)?.unwrap_or(0),
         rollout: rollout(&spec.rollout)?,
         generation: cluster.metadata.generation.unwrap_or_default(),

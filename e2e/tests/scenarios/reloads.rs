@@ -50,6 +50,9 @@ nodelist {
 quorum {
   provider: corosync_votequorum
 }
+logging {
+  to_syslog: yes
+}
 ";
 
 /// A part of a text, and what stands there instead.
@@ -105,6 +108,7 @@ const CASES: &[(&str, &[Edit])] = &[
             "version: 2\n  knet_compression_model: zlib\n  knet_compression_threshold: 200",
         )],
     ),
+    ("what is logged", &[("to_syslog: yes", "to_syslog: yes\n  debug: on")]),
     ("the cipher", &[("aes256", "aes128"), ("sha256", "sha512")]),
     ("no encryption at all", &[("aes256", "none"), ("sha256", "none")]),
     ("secauth beside crypto keys", &[("version: 2", "version: 2\n  secauth: on")]),
@@ -253,7 +257,7 @@ fn difference(real: &Standing, simulated: &Standing) -> Vec<String> {
 
 /// The place of the host's own node is left out: no agent reads it, since it can be gone after a reload.
 fn is_of_file(key: &str) -> bool {
-    let parts = ["totem.", "nodelist.", "quorum."];
+    let parts = ["totem.", "nodelist.", "quorum.", "logging."];
     key != "nodelist.local_node_pos" && parts.iter().any(|part| key.starts_with(part))
 }
 

@@ -34,6 +34,25 @@ fn token_and_cipher_change_live_and_are_read_again_on_every_host() -> Result<()>
     assert_all_followed_or_one_was_late(&lab, began)
 }
 
+#[test]
+fn what_corosync_tells_changes_live_and_what_the_spec_does_not_name_stays() -> Result<()> {
+    let lab = formed("logging")?;
+    let began = now_ms();
+    let mut spec = with_links(&json!([{"number": 0, "network": "10.50.0.0/24"}]));
+    spec["spec"]["logging"] = json!({"debug": "Enabled", "syslogPriority": "Notice"});
+    apply(&lab, &spec)?;
+    wait_ready(&lab, SOON)?;
+    expect(&lab, "logging.debug", "on")?;
+    expect(&lab, "logging.syslog_priority", "notice")?;
+    expect(&lab, "logging.to_syslog", "yes")?;
+    spec["spec"]["logging"] = json!({"debug": "Disabled"});
+    apply(&lab, &spec)?;
+    wait_ready(&lab, SOON)?;
+    expect(&lab, "logging.debug", "off")?;
+    expect(&lab, "logging.syslog_priority", "notice")?;
+    assert_undisturbed(&lab, began)
+}
+
 fn apply_totem(lab: &Lab, totem: &Value) -> Result<()> {
     let mut spec = with_links(&json!([{"number": 0, "network": "10.50.0.0/24"}]));
     spec["spec"]["totem"] = totem.clone();

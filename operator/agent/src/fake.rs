@@ -112,10 +112,11 @@ impl Corosync for FakeHost {
         let text = world.running.clone().filter(|_| world.corosync_runs)?;
         let version = Document::parse(text.as_bytes()).version()?.to_string();
         let key = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        // Of a text its totem section is enough for what stages look at.
-        let totem = flat(&Document::parse(text.as_bytes())).into_iter();
-        let totem = totem.filter(|(key, _)| key.starts_with("totem.") && !key.contains('['));
-        let mut values: BTreeMap<String, String> = totem.collect();
+        // Of a text two sections are enough for what stages look at.
+        let read = |key: &str| ["totem.", "logging."].iter().any(|tree| key.starts_with(tree));
+        let all = flat(&Document::parse(text.as_bytes())).into_iter();
+        let all = all.filter(|(key, _)| read(key) && !key.contains('['));
+        let mut values: BTreeMap<String, String> = all.collect();
         values.extend([
             key("totem.config_version", &version),
             key("runtime.members.1.config_version", &version),

@@ -11,7 +11,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use pvecm_core::conf::edit::{add_link, bump};
-use pvecm_core::conf::{Document, Formation, LinkOptions, NodeEntry, TotemOptions, form};
+use pvecm_core::conf::{
+    Document, Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form,
+};
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 
 /// Nodes and links of the file after the edit: corosync has eight links, so 64x8 begins with seven.
@@ -48,6 +50,7 @@ fn file(nodes: u32, links: u32) -> Vec<u8> {
         nodes: (1..=nodes).map(node).collect(),
         links: (0..links).map(|n| (link(n), LinkOptions::default())).collect(),
         totem: TotemOptions::default(),
+        logging: LoggingOptions::default(),
     };
     form(&formation).unwrap()
 }

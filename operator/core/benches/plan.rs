@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use pvecm_core::change::ConfText;
 use pvecm_core::conf::{
-    Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form, values_at_start,
+    Config, Document, Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form,
+    values_at_start,
 };
 use pvecm_core::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
@@ -92,6 +93,7 @@ impl World {
             nodes: (1..=nodes).map(entry).collect(),
             links: links.iter().map(|link| (link.number, link.options)).collect(),
             totem: TotemOptions::default(),
+            logging: LoggingOptions::default(),
         });
         let text = ConfText::new(ConfigVersion(7), String::from_utf8(text.unwrap()).unwrap());
         let members: BTreeSet<NodeId> = (1..=nodes).map(id).collect();
@@ -109,6 +111,7 @@ impl World {
             nodes: (1..=nodes).map(wanted_node).collect(),
             links: links.into(),
             totem: TotemOptions::default(),
+            logging: LoggingOptions::default(),
             key_generation: 0,
             rollout,
             generation: 1,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-use crate::conf::{LinkOptions, TotemOptions};
+use crate::conf::{LinkOptions, LoggingOptions, TotemOptions};
 use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
 
 /// The checked form of a `PveCluster`'s spec.
@@ -21,6 +21,8 @@ pub struct DesiredCluster {
     /// The wanted keys of `totem`. The token timeout is meant for two nodes, and what the coefficient
     /// adds for more holds with every set of links, also without link 0.
     pub totem: TotemOptions,
+    /// The wanted keys of `logging`.
+    pub logging: LoggingOptions,
     /// The wanted generation of the authkey; 0: it is never exchanged.
     pub key_generation: u32,
     /// How changes are rolled out.

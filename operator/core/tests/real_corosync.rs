@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use pvecm_core::conf::edit::{
     add_link, add_node, append_section, hold_token, remove_link, remove_node, set_addresses,
-    set_priority, set_totem, set_version, set_votes,
+    set_logging, set_priority, set_totem, set_version, set_votes,
 };
 use pvecm_core::conf::{
-    Cipher, Compression, Document, Formation, Hash, LinkMode, LinkOptions, NodeEntry, SectionPath,
-    TotemOptions, form,
+    Cipher, Compression, Debugging, Document, Formation, Hash, LinkMode, LinkOptions,
+    LoggingOptions, NodeEntry, Priority, SectionPath, Switch, TotemOptions, form,
 };
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 
@@ -44,6 +44,7 @@ fn cluster() -> Document {
         nodes: (1..=3).map(node).collect(),
         links: BTreeMap::from([(link(0), LinkOptions::default())]),
         totem: TotemOptions::default(),
+        logging: LoggingOptions::default(),
     };
     Document::parse(&form(&formation).unwrap())
 }
@@ -93,6 +94,12 @@ fn corosync_takes_what_is_formed_and_what_every_edit_makes_of_it() {
     desk.accepts(&whole);
     let none = TotemOptions { compression: Some(Compression::None), ..totem };
     desk.accepts(&set_totem(&whole, &none).unwrap());
+    let logging = LoggingOptions {
+        debug: Some(Debugging::Trace),
+        syslog_priority: Some(Priority::Err),
+        to_syslog: Some(Switch::No),
+    };
+    desk.accepts(&set_logging(&whole, &logging).unwrap());
     let others = [3, 4].map(|id| (node_id(id), format!("127.0.0.{}", 255 - id)));
     let own = [(node_id(1), "127.0.0.1".to_owned())];
     let addresses = own.into_iter().chain(others).collect();

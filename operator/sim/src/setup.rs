@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_agent::ports::DiskFile;
-use pvecm_core::conf::{Formation, LinkOptions, NodeEntry, TotemOptions, form};
+use pvecm_core::conf::{Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form};
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 use serde_json::json;
 
@@ -109,6 +109,7 @@ fn text(wish: &Wish) -> Option<Vec<u8>> {
         nodes: wish.nodes.keys().map(|at| node(*at)).collect::<Option<_>>()?,
         links: wish.links.iter().map(options).collect::<Option<_>>()?,
         totem: TotemOptions { token_coefficient_millis: Some(125), ..TotemOptions::default() },
+        logging: LoggingOptions::default(),
     };
     form(&formation).ok()
 }

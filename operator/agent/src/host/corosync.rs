@@ -20,6 +20,8 @@ use super::services::run;
 use crate::ports::{Corosync, CorosyncError, CorosyncEvent, CorosyncView, Votes};
 
 const GROUP: &str = "pvecm";
+/// Where cmap has the sections of corosync.conf.
+const CONF: [&str; 4] = ["totem.", "nodelist.", "quorum.", "logging."];
 const RECONNECT: Duration = Duration::from_millis(250);
 
 const NO_CALLBACKS: cfg::Callbacks = cfg::Callbacks { corosync_cfg_shutdown_callback_fn: None };
@@ -103,7 +105,7 @@ impl Connections {
                 | cmap::TrackType::PREFIX
         };
         let notify = cmap::NotifyCallback { notify_fn: Some(on_cmap) };
-        for prefix in ["runtime.members.", "totem.", "nodelist.", "quorum.", "config."] {
+        for prefix in CONF.into_iter().chain(["runtime.members.", "config."]) {
             cmap::track_add(&cmap, prefix, every(), &notify, 0)?;
         }
         let model = quorum::ModelData::ModelV1(quorum::Model1Data {
@@ -232,7 +234,7 @@ impl Reader {
     fn values(&self) -> Option<BTreeMap<String, String>> {
         let icmap = self.icmap.as_ref()?;
         let mut values = BTreeMap::new();
-        for prefix in ["totem.", "nodelist.", "quorum.", "runtime.members.", "runtime.config."] {
+        for prefix in CONF.into_iter().chain(["runtime.members.", "runtime.config."]) {
             // The iterator is the only way to read a value of more than 16 bytes: the crate's `get`
             // offers the library no larger buffer.
             for entry in cmap::CmapIterStart::new(icmap, prefix).ok()? {

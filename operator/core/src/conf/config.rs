@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{Document, SectionView, Value};
 use super::effective::{PONG_COUNT, TOKEN_MILLIS, default_port, pings_millis, token_growth_millis};
+use super::logging::LoggingOptions;
 use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, plain, plain_number, text,
@@ -35,6 +36,8 @@ pub struct Config<A = String> {
     pub nodes: Vec<Node<A>>,
     /// The `quorum` section.
     pub quorum: Quorum,
+    /// The managed keys of `logging`.
+    pub logging: LoggingOptions,
 }
 
 /// One `totem.interface` section.
@@ -123,6 +126,7 @@ impl<'d, A: From<&'d str>> Config<A> {
             interfaces: read_interfaces(&totem)?,
             nodes: read_nodes(&single(document, "nodelist")?)?,
             quorum: read_quorum(&single(document, "quorum")?)?,
+            logging: LoggingOptions::read(document),
         })
     }
 }

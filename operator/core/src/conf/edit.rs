@@ -12,6 +12,7 @@ pub use links::{add_link, remove_link, set_addresses, set_link_options, set_prio
 use super::config::{Config, Node};
 use super::document::{Document, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key};
+use super::logging::{self, LoggingOptions};
 use super::options::TotemOptions;
 use super::owners::{taken, twice};
 use super::patch::Patch;
@@ -196,6 +197,24 @@ pub fn set_totem(document: &Document, options: &TotemOptions) -> Result<Document
         None if text.value(&totem, key).is_some() => unset(&text, &totem, key),
         None => Ok(text),
     })
+}
+
+/// Sets the keys of `logging` that the options name, in a section of its own where there is none. Of two
+/// sections corosync makes one and Proxmox VE refuses the file: there is nothing to edit then.
+pub fn set_logging(document: &Document, options: &LoggingOptions) -> Result<Document, EditError> {
+    let pairs = options.pairs();
+    let mut sections = document.root().sections(logging::SECTION);
+    let (first, second) = (sections.next(), sections.next());
+    if let Some(second) = second {
+        let (line, section) = (second.line(), logging::SECTION.to_owned());
+        return Err(ConfError::RepeatedSection { line, section }.into());
+    }
+    if first.is_none() && !pairs.is_empty() {
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        return append_section(document, &SectionPath::root(), logging::SECTION, &pairs);
+    }
+    let section = SectionPath::top(logging::SECTION);
+    pairs.iter().try_fold(document.clone(), |text, (key, value)| set(&text, &section, key, value))
 }
 
 /// A text with the votes of another one of the same nodes.

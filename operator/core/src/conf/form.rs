@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::config::Config;
 use super::document::Document;
+use super::logging::{Debugging, LoggingOptions, Switch};
 use super::options::{LinkOptions, TotemOptions};
 use super::values::{ConfError, check_writable};
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
@@ -23,6 +24,8 @@ pub struct Formation {
     /// What is set in `totem` besides what `pvecm create` writes. A `token_coefficient` that is left
     /// out is 125 milliseconds, as Proxmox VE 9.1 writes it (pve.md 1.3).
     pub totem: TotemOptions,
+    /// What is set in `logging`; the rest of it is as `pvecm create` writes it.
+    pub logging: LoggingOptions,
 }
 
 /// One node as it is to stand in the nodelist.
@@ -108,7 +111,17 @@ fn write(formation: &Formation) -> String {
         links.entry(*link).or_default();
     }
 
-    let mut text = String::from("logging {\n  debug: off\n  to_syslog: yes\n}\n\nnodelist {\n");
+    let LoggingOptions { debug, syslog_priority, to_syslog } = formation.logging;
+    let logging = LoggingOptions {
+        debug: debug.or(Some(Debugging::Off)),
+        syslog_priority,
+        to_syslog: to_syslog.or(Some(Switch::Yes)),
+    };
+    let mut text = String::from("logging {\n");
+    for (key, value) in &logging.pairs() {
+        push_pair(&mut text, 1, (key, value));
+    }
+    text.push_str("}\n\nnodelist {\n");
     for node in nodes {
         push_section(&mut text, "node", &node.pairs());
     }

@@ -29,6 +29,7 @@ mod flat;
 mod form;
 pub mod keys;
 pub mod lint;
+mod logging;
 mod options;
 pub mod overview;
 mod owners;
@@ -52,6 +53,7 @@ pub use edit::EditError;
 pub use effective::{Encryption, Timers, Valued, Votes, default_port, token_growth_millis};
 pub use flat::{Flat, flat, flat_cmap, section_and_name};
 pub use form::{Formation, NodeEntry, form};
+pub use logging::{Debugging, LoggingOptions, Priority, Switch};
 pub use options::{Cipher, Compression, Crypto, Hash, LinkMode, LinkOptions, TotemOptions};
 pub use overview::Overview;
 pub use running::{

@@ -68,7 +68,8 @@ impl LinkOptions {
     }
 }
 
-fn news<T: Copy + PartialEq>(wanted: Option<T>, written: Option<T>) -> Option<T> {
+/// A wish, where a file does not say it already.
+pub(super) fn news<T: Copy + PartialEq>(wanted: Option<T>, written: Option<T>) -> Option<T> {
     if wanted == written { None } else { wanted }
 }
 
@@ -241,6 +242,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words! {
     /// `totem.crypto_cipher`.

@@ -104,6 +104,8 @@ fn other_values(config: &Config) -> Vec<(String, String)> {
     }
     let totem = config.totem.pairs().into_iter();
     values.extend(totem.filter_map(|(key, value)| Some((format!("totem.{key}"), value?))));
+    let logging = config.logging.pairs().into_iter();
+    values.extend(logging.map(|(key, value)| (format!("logging.{key}"), value)));
     values.extend(effective_values(config));
     values
 }

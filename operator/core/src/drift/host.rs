@@ -95,7 +95,7 @@ pub fn of_host(places: &Places<'_>) -> Vec<HostDrift> {
 /// Whether cmap shows what is in force for this key.
 fn is_applied(key: &str) -> bool {
     let Some((section, name)) = section_and_name(key) else { return false };
-    let compared = ["totem", "totem.interface", "nodelist.node", "quorum"];
+    let compared = ["totem", "totem.interface", "nodelist.node", "quorum", "logging"];
     if !compared.contains(&section.as_str()) {
         return false;
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Difference, HostDrift, Places, differences, of_host};
-use crate::conf::LinkMode;
+use crate::conf::{Debugging, LinkMode};
 use crate::plan::tests::world::{World, host};
 
 const TEXT: &str = "\
@@ -50,6 +50,7 @@ fn cmap() -> BTreeMap<String, String> {
         ("nodelist.node.0.quorum_votes", "1"),
         ("nodelist.node.0.ring0_addr", "10.0.0.1"),
         ("quorum.provider", "corosync_votequorum"),
+        ("logging.debug", "off"),
         ("runtime.config.totem.token", "5000"),
         ("runtime.members.1.config_version", "7"),
     ];
@@ -85,7 +86,10 @@ fn an_edit_of_one_disk_is_named_with_every_place_also_where_nobody_manages_the_k
     let expected = drift("totem.token", [Some("5000"), Some("4000"), Some("5000")]);
     assert_eq!(found(&token, nothing), [expected]);
     let debug = TEXT.replace("debug: off", "debug: on");
-    assert_eq!(found(&debug, nothing), [drift("logging.debug", [Some("off"), Some("on"), None])]);
+    assert_eq!(
+        found(&debug, nothing),
+        [drift("logging.debug", [Some("off"), Some("on"), Some("off")])]
+    );
     let comment = format!("# mine\n{TEXT}");
     assert_eq!(found(&comment, nothing)[0].key, super::WHOLE_FILE);
     let gone = of_host(&Places { pmxcfs: TEXT.as_bytes(), disk: None, cmap: Some(&cmap()) });
@@ -104,6 +108,9 @@ fn a_value_set_in_the_daemon_alone_is_named_also_where_the_file_does_not_write_i
     assert_eq!(votes, [drift("quorum.expected_votes", [None, None, Some("9")])]);
     let priority = found(TEXT, set("totem.interface.0.knet_link_priority", "7"));
     assert_eq!(priority[0].key, "totem.interface[0].knet_link_priority");
+    let debug = found(TEXT, set("logging.debug", "on"));
+    assert_eq!(debug, [drift("logging.debug", [Some("off"), Some("off"), Some("on")])]);
+    assert!(debug[0].is_running());
     let version = found(TEXT, set("totem.config_version", "900"));
     assert_eq!(version[0].key, "totem.config_version");
     let vote = found(TEXT, set("nodelist.node.0.quorum_votes", "3"));
@@ -205,6 +212,18 @@ fn each_kind_of_managed_key_is_named() {
 fn what_the_spec_does_not_name_is_nobodys_drift_in_etc_pve() {
     assert_eq!(edited("debug: off", "debug: on"), []);
     assert_eq!(edited("secauth: on", "secauth: off"), []);
+}
+
+#[test]
+fn a_key_of_logging_that_the_spec_names_has_drifted_with_all_four_views() {
+    let mut world = settled();
+    world.desired.logging.debug = Some(Debugging::Off);
+    assert_eq!(differences(&world.desired, &world.observed), []);
+    world.rewrite(|text| text.replace("debug: off", "debug: on"));
+    let rows = differences(&world.desired, &world.observed);
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((row.key.as_str(), row.hosts.len()), ("logging.debug", 3));
+    assert_eq!(values(row), [Some("off"), Some("on"), Some("on"), Some("on")]);
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn stage(
         nodes: vec![entry],
         links,
         totem: desired.totem,
+        logging: desired.logging,
     };
     let text = form(&formation).map_err(|error| not_formable(&error))?;
     let config = ConfText::new(version, String::from_utf8_lossy(&text).into_owned());

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::is_managed;
 use super::report::{Blocker, Obstacle};
 use crate::change::ConfText;
 use crate::conf::{Config, Document};
@@ -72,7 +73,7 @@ pub(super) fn look<'a>(
     let members = members(desired, observed, &config)?;
     let mut ground = InForce { conf, document, config, members, strays: BTreeMap::new() };
     ground.members.values().try_for_each(|member| agrees(&ground, member))?;
-    ground.strays = strays(&ground);
+    ground.strays = strays(desired, &ground);
     ground.members.iter().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
     Ok(Ground::Cluster(Box::new(ground)))
 }
@@ -261,11 +262,17 @@ fn is_run(ground: &InForce<'_>) -> bool {
     ground.members.values().any(|member| member.view.running_version == version)
 }
 
-fn strays(ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
+/// A person may have a daemon tell more for a while, by its cmap alone: as long as the spec does not
+/// speak of that key, it is shown and left to that person.
+fn strays(desired: &DesiredCluster, ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
+    let counts = |drift: &HostDrift| {
+        drift.is_running()
+            && (!drift.key.starts_with("logging.") || is_managed(desired, &drift.key))
+    };
     let stray = |Member { node, view }: &Member<'_>| {
         let disk = view.disk_file.as_ref().map(|file| file.digest) != Some(ground.conf.digest);
         let behind = view.running_version != Some(ground.conf.version);
-        let daemon = behind || view.drift.iter().any(HostDrift::is_running);
+        let daemon = behind || view.drift.iter().any(counts);
         (disk || daemon).then(|| (node.host.clone(), Stray { disk, daemon }))
     };
     ground.members.values().filter_map(stray).collect()

@@ -5,12 +5,12 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or the authkey, or one node more, or the
-//! votes, or what takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
-//! in [`Report::waiting_for`]. Where to read next: `ground` (may anything be planned at all), `refresh`
-//! (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `keys`, `join`,
-//! `votes`, `restarts`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall the
-//! cluster).
+//! One plan changes one thing: the links, or the keys of totem, or those of logging, or the authkey, or
+//! one node more, or the votes, or what takes a restart, in this order (what may wait for approval comes
+//! last); what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground` (may
+//! anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `links` and `moves`,
+//! `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `draft` (how stages are numbered), `ha` (what
+//! stands around stages that may stall the cluster).
 
 mod addresses;
 mod draft;
@@ -20,6 +20,7 @@ mod ha;
 mod join;
 mod keys;
 mod links;
+mod logging;
 mod moves;
 mod pages;
 mod refresh;
@@ -36,7 +37,7 @@ pub use report::{Blocker, Class, Report, State};
 pub use wishes::{Wishes, is_managed, wishes};
 
 use crate::change::{Plan, Proposed};
-use crate::conf::TotemOptions;
+use crate::conf::{LoggingOptions, TotemOptions};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
 use crate::observed::ObservedCluster;
@@ -139,6 +140,7 @@ fn change(
     let mut joiners = desired.nodes.iter().filter(|node| !listed(node));
     let links = links::goal(desired, ground)?;
     let totem = totem::goal(desired, ground);
+    let logging = logging::goal(desired, ground);
     let votes = votes::goal(ground)?;
     // Texts are read for it, and only with `Report` does it matter.
     let reports = desired.rollout.drift == Drift::Report;
@@ -149,16 +151,23 @@ fn change(
     let at_last = || later_votes.clone().into_iter().chain(later_restarts.clone());
     let key = keys::goal(desired, ground);
     let later_key = key.map(|_| "exchange the authkey".to_owned());
+    let later_logging = logging::summary(logging);
 
     if !links.is_empty() {
         let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
         let later_totem = totem::summary(&totem);
-        let first = later.into_iter().chain(later_totem).chain(later_key);
+        let first = later.into_iter().chain(later_totem).chain(later_logging).chain(later_key);
         let later = first.chain(joins(joiners)).chain(at_last());
         return Ok(Some(Next { plan, later: later.collect(), puts_back }));
     }
     if totem != TotemOptions::default() {
         let plan = totem::plan(desired, observed, (ground, totem))?;
+        let first = later_logging.into_iter().chain(later_key);
+        let later = first.chain(joins(joiners)).chain(at_last()).collect();
+        return Ok(Some(Next { plan, later, puts_back }));
+    }
+    if logging != LoggingOptions::default() {
+        let plan = logging::plan(desired, observed, (ground, logging))?;
         let later = later_key.into_iter().chain(joins(joiners)).chain(at_last()).collect();
         return Ok(Some(Next { plan, later, puts_back }));
     }

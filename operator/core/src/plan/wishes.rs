@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ground::{InForce, Member};
-use super::{links, restarts, totem, votes};
+use super::{links, logging, restarts, totem, votes};
 use crate::change::ConfText;
 use crate::conf::{Config, Document, LINK_MODE};
 use crate::desired::DesiredCluster;
@@ -23,6 +23,8 @@ pub fn wishes(desired: &DesiredCluster, observed: &ObservedCluster, text: &ConfT
     let mut wishes = nodes(desired, &ground);
     let totem = totem::goal(desired, &ground).pairs().into_iter();
     wishes.extend(totem.map(|(key, value)| (format!("totem.{key}"), value)));
+    let logging = logging::goal(desired, &ground).pairs().into_iter();
+    wishes.extend(logging.map(|(key, value)| (format!("logging.{key}"), Some(value))));
     let mode = restarts::goal(desired, &ground).and_then(|goal| goal.to_write());
     wishes.extend(mode.map(|mode| (LINK_MODE.to_owned(), Some(mode.to_string()))));
     // What a goal cannot be made of (an address that no card has) is the plan's to say.
@@ -56,8 +58,10 @@ pub fn is_managed(desired: &DesiredCluster, key: &str) -> bool {
         };
     }
     let mut totem = desired.totem.pairs().into_iter();
+    let mut logging = desired.logging.pairs().into_iter();
     key == "totem.cluster_name"
         || key.strip_prefix("totem.").is_some_and(|key| totem.any(|(known, _)| known == key))
+        || key.strip_prefix("logging.").is_some_and(|key| logging.any(|(known, _)| known == key))
 }
 
 /// A key of a node, by the node's name.

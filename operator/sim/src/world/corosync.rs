@@ -182,7 +182,7 @@ impl World {
 
     /// A file that can be read and makes no sense is refused after cmap has lost the keys that it lacks.
     fn forget_gone(&mut self, at: usize, parsed: &Parsed) {
-        const OF_FILE: [&str; 3] = ["totem.", "nodelist.", "quorum."];
+        const OF_FILE: [&str; 4] = ["totem.", "nodelist.", "quorum.", "logging."];
         let Some(daemon) = self.hosts[at].daemon.as_mut().filter(|_| parsed.parses) else { return };
         daemon.values.retain(|key, _| {
             parsed.values.contains_key(key) || !OF_FILE.iter().any(|part| key.starts_with(part))

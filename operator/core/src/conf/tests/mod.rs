@@ -4,6 +4,7 @@ mod carried;
 mod documents;
 mod edits;
 mod forming;
+mod logging;
 mod overview;
 mod properties;
 mod reading;
@@ -11,7 +12,7 @@ mod running;
 
 use std::collections::BTreeMap;
 
-use super::{Document, Formation, LinkOptions, NodeEntry, TotemOptions};
+use super::{Document, Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions};
 use crate::ids::{ConfigVersion, LinkNumber, NodeId};
 
 pub(super) fn node_id(id: u32) -> NodeId {
@@ -41,6 +42,7 @@ pub(super) fn three_nodes() -> Formation {
         nodes: (1..=3).map(|id| entry(&format!("n{id}"), id, &[0])).collect(),
         links: BTreeMap::from([(link(0), LinkOptions::default())]),
         totem: TotemOptions::default(),
+        logging: LoggingOptions::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{adding, edited, rewrite, verdict};
 use crate::change::{Action, Probe, Risk, Stage};
-use crate::conf::{Cipher, Hash, LinkMode, edit};
+use crate::conf::{Cipher, Debugging, Hash, LinkMode, edit};
 use crate::guard::Refusal;
 use crate::ids::NodeId;
 use crate::plan::tests::world::{World, host, id, link, moved};
@@ -41,9 +41,24 @@ fn restarting() -> World {
     world
 }
 
+fn telling_more() -> World {
+    let mut world = World::running(2, &[0]);
+    world.desired.logging.debug = Some(Debugging::Trace);
+    world
+}
+
+#[test]
+fn a_key_of_logging_that_no_daemon_is_asked_for_is_refused() {
+    refuses!(telling_more(), Refusal::Unproven { stage: 1, .. }, |stages| {
+        let asks = |probe: &Probe| matches!(probe, Probe::RunningValue { key, .. } if key == "logging.debug");
+        assert!(stages[0].probes.iter().any(asks));
+        stages[0].probes.retain(|probe| !asks(probe));
+    });
+}
+
 #[test]
 fn moves_and_keys_as_the_planner_plans_them_are_proven() {
-    for world in [moving(), losing_zero(), encrypting(), timing(), restarting()] {
+    for world in [moving(), losing_zero(), encrypting(), timing(), restarting(), telling_more()] {
         assert_eq!(verdict(&world, |_| ()), Ok(()));
     }
 }

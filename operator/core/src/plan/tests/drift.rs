@@ -2,6 +2,7 @@
 
 use super::world::{World, host};
 use crate::change::{Action, Course, Plan, Proposed};
+use crate::conf::Debugging;
 use crate::desired::Drift;
 use crate::drift::HostDrift;
 use crate::guard::{Refusal, guard};
@@ -158,4 +159,15 @@ fn with_report_a_spec_that_asks_for_a_change_still_gets_it() {
     world.rewrite(|text| text.replace("token_coefficient: 125", "token_coefficient: 300"));
     world.desired.totem.token_millis = Some(4000);
     assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+}
+
+/// A person looks for something: what the spec says nothing of is shown, not reloaded away under them.
+#[test]
+fn a_daemon_that_was_made_to_tell_more_is_put_back_only_where_the_spec_speaks_of_it() {
+    let mut world = World::running(3, &[0]);
+    world.host(2).drift = vec![drift("logging.debug", ["off", "off", "on"])];
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Settled);
+    world.desired.logging.debug = Some(Debugging::Off);
+    let plan = proven(&world);
+    assert_eq!(acts(&plan), [vec![("n2".to_owned(), Action::Reload {})]]);
 }

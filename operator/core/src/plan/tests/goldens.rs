@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use super::world::{World, id, link, moved, read, wanted_link};
 use crate::change::Plan;
-use crate::conf::{Cipher, Compression, Hash, LINK_MODE, LinkMode, TotemOptions};
+use crate::conf::{
+    Cipher, Compression, Debugging, Hash, LINK_MODE, LinkMode, LoggingOptions, Priority, Switch,
+    TotemOptions,
+};
 use crate::guard::guard;
 use crate::plan::{Blocker, State, plan};
 
@@ -419,4 +422,53 @@ fn what_restarts_comes_last_and_more_hosts_than_a_plan_holds_are_the_next_ones()
     let second = round(&mut world);
     assert!(second.contains("in 4 stages"), "{second}");
     settles(&world);
+}
+
+#[test]
+fn keys_of_logging_change_in_one_stage() {
+    let mut world = World::running(3, &[0]);
+    world.desired.logging = LoggingOptions {
+        debug: Some(Debugging::On),
+        syslog_priority: Some(Priority::Notice),
+        to_syslog: Some(Switch::Yes),
+    };
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn another_word_for_what_is_wanted_of_logging_is_left_alone() {
+    let mut world = World::running(2, &[0]);
+    let (debug, syslog_priority) = (Some(Debugging::Off), Some(Priority::Err));
+    world.desired.logging = LoggingOptions { debug, syslog_priority, to_syslog: Some(Switch::Yes) };
+    let written = "to_syslog: on\n  syslog_priority: error";
+    world.rewrite(|text| text.replace("to_syslog: yes", written));
+    settles(&world);
+}
+
+#[test]
+fn logging_comes_behind_totem_and_before_the_authkey() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.mtu_bytes = Some(1400);
+    world.desired.logging.debug = Some(Debugging::Trace);
+    world.desired.key_generation = 1;
+    let first = round(&mut world);
+    let later = "later: [\"set logging: debug trace\", \"exchange the authkey\"]";
+    assert!(first.contains(later), "{first}");
+    let second = round(&mut world);
+    assert!(second.contains("set logging: debug trace, in one stage"), "{second}");
+    assert!(second.contains("later: [\"exchange the authkey\"]"), "{second}");
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
+fn a_second_section_of_logging_stops_only_whoever_would_change_it() {
+    let mut world = World::running(2, &[0]);
+    world.rewrite(|text| format!("{text}logging {{\n  debug: off\n}}\n"));
+    settles(&world);
+    world.desired.logging.debug = Some(Debugging::On);
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::ConfigNotUnderstood));
+    assert!(planned.report.sentence.contains("`logging` is there a second time"));
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::{Action, ConfText, Course, Plan, Stage};
 use crate::conf::{
-    Config, Document, Formation, LinkOptions, NodeEntry, TotemOptions, form, values_at_start,
+    Config, Document, Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form,
+    values_at_start,
 };
 use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
@@ -52,6 +53,7 @@ impl World {
             nodes: (1..=nodes).map(node).collect(),
             links: vec![wanted_link(0, None)],
             totem: TotemOptions::default(),
+            logging: LoggingOptions::default(),
             key_generation: 0,
             rollout: Rollout {
                 approval: Approval::Automatic,
@@ -90,6 +92,7 @@ impl World {
             nodes: nodes.iter().map(entry).collect(),
             links: links.iter().map(|l| (link(*l), LinkOptions::default())).collect(),
             totem: TotemOptions::default(),
+            logging: LoggingOptions::default(),
         });
         let text = String::from_utf8(text.unwrap()).unwrap();
         let ids: BTreeSet<_> = nodes.iter().map(|(n, _)| id(*n)).collect();
