@@ -89,7 +89,7 @@ fn down_leaves_nothing_and_what_a_killed_lab_left_does_not_stop_the_next() -> Re
     ensure!(namespaces.len() > 3, "the host has no namespaces of its own: {namespaces:?}");
     ensure!(!inhabited(&namespaces)?.is_empty(), "nobody lives in {namespaces:?}");
     Lab::down(&options.name)?;
-    ensure!(inhabited(&namespaces)?.is_empty(), "somebody still lives in the lab's namespaces");
+    wait_uninhabited(&namespaces)?;
     ensure!(traces(&lab)?.is_empty(), "traces of the lab: {:?}", traces(&lab)?);
     ensure!(nics()? == before, "network cards of the machine: {before:?}, now {:?}", nics()?);
     Ok(())
@@ -156,10 +156,7 @@ fn a_bound_lab_dies_with_the_process_that_brought_it_up() -> Result<()> {
     let namespaces = namespaces_of(&lab)?;
     holder.kill()?;
     holder.wait()?;
-    wait_until(SOON, "the lab's processes to end", || {
-        let left = inhabited(&namespaces).map_err(|e| format!("{e:#}"))?;
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-    })?;
+    wait_uninhabited(&namespaces)?;
     ensure!(!lab.state().is_alive(), "the lab counts as alive");
     Lab::down(&name)
 }
@@ -217,6 +214,14 @@ fn namespaces_of(lab: &Lab) -> Result<BTreeSet<PathBuf>> {
         found.remove(&ours);
     }
     Ok(found)
+}
+
+/// A process that was killed is there for a moment more.
+fn wait_uninhabited(wanted: &BTreeSet<PathBuf>) -> Result<()> {
+    wait_until(SOON, "nobody to live in the lab's namespaces any more", || {
+        let left = inhabited(wanted).map_err(|e| format!("{e:#}"))?;
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
 }
 
 /// Which of these namespaces a process is still in. A mount or a network that no process and no
