@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::agent::{Agent, Inputs};
 use crate::api::Outlets;
-use crate::host::{FileStore, watch as watch_corosync};
+use crate::host::{FileStore, remove_unfinished, watch as watch_corosync};
 use crate::host_ports::Host;
 use crate::ledger::Book;
 use crate::observe::{Identity, Observation, status};
@@ -102,6 +102,11 @@ async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(STATE_FOLDER).context("cannot make the state folder")?;
     let state = |name: &str| FileStore(Path::new(STATE_FOLDER).join(name));
     let bootstrap = Arc::new(api::read_bootstrap(bootstrap_path)?);
+    for folder in ["/etc/corosync", STATE_FOLDER] {
+        if let Err(error) = remove_unfinished(Path::new(folder)) {
+            tracing::warn!(%error, folder, "what an earlier life was writing stays");
+        }
+    }
     let host = Host::real()?;
     let key = SealingKey::open(&state("sealing.key"))?;
     let book = Book::open(Arc::new(state("ledger.json")))?;
