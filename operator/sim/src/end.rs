@@ -1,4 +1,4 @@
-//! What counts as an end: all is as wanted, or the operator stands still and says why, and it is so.
+//! What counts as an end: all is as wanted, and the operator says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use pvecm_agent::ports::DiskFile;
 use crate::api::{Kind, NAMESPACE};
 use crate::setup::CLUSTER;
 use crate::wish::Wish;
-use crate::world::{Daemon, World};
+use crate::world::World;
 
 impl World {
     /// Whether every wanted host runs what is wanted, and the operator says so.
@@ -85,29 +85,6 @@ impl World {
         let (status, why) = self.condition("Stalled");
         let reason = why.split(':').next().unwrap_or_default();
         (status == "True").then(|| reason.to_owned())
-    }
-
-    /// Whether the operator stands still for a reason that is so.
-    #[must_use]
-    pub fn is_excused(&self) -> bool {
-        self.stalled().is_some_and(|reason| self.excused(&reason))
-    }
-
-    /// Whether what a guard says is so.
-    fn excused(&self, reason: &str) -> bool {
-        let running =
-            || self.hosts.iter().filter_map(|h| h.daemon.as_ref().and_then(Daemon::config));
-        match reason {
-            // Not built yet: a join that ended between the list and the start leaves a node that is
-            // listed and has nothing, and nobody plans from there.
-            "HostsDisagree" => running().any(|config| {
-                config.nodes.iter().any(|node| {
-                    let host = self.hosts.iter().find(|host| host.name == node.name.as_str());
-                    host.is_some_and(|host| host.disk.is_empty() && host.daemon.is_none())
-                })
-            }),
-            _ => false,
-        }
     }
 
     fn condition(&self, kind: &str) -> (String, String) {

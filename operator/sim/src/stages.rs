@@ -94,7 +94,8 @@ impl Stages {
     /// A text of ours lands in /etc/pve: votes must have allowed it, and one host alone may write.
     pub fn lands(&mut self, at: usize, digest: Digest) -> Result<(), String> {
         let wrote = |(_, s): &(&StageKey, &mut KnownStage)| s.writes && s.digest == Some(digest);
-        if let Some((key, stage)) = self.0.iter_mut().find(wrote) {
+        // The same text comes again in a later change when the first one wrote nothing.
+        if let Some((key, stage)) = self.0.iter_mut().rev().find(wrote) {
             let writer = *stage.writer.get_or_insert(at);
             if !stage.votes.begins() {
                 return Err(format!("{key:?} is written before the vote to begin was won"));
@@ -116,7 +117,7 @@ impl Stages {
     /// A stage whose own text this is.
     #[must_use]
     pub fn writing(&self, digest: Digest) -> Option<&KnownStage> {
-        self.0.values().find(|stage| stage.writes && stage.digest == Some(digest))
+        self.0.values().rev().find(|stage| stage.writes && stage.digest == Some(digest))
     }
 }
 

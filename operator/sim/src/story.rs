@@ -164,24 +164,18 @@ async fn act(shared: &Shared, wish: &mut Wish) {
     }
 }
 
-/// After the faults everything comes to what is wanted, or stands still for a reason that stands; and
-/// then nobody writes anything. A person gives what was undone too often another try.
+/// After the faults everything comes to what is wanted, and then nobody writes anything. A person gives what was undone too often another try.
 async fn settle(shared: &Shared, wish: &mut Wish) {
     const BOUND_MS: u64 = 900_000;
     let begun = shared.with(|world| world.now());
-    let (mut stalled, mut excused, mut round) = (0, 0, 0);
+    let (mut stalled, mut round) = (0, 0);
     loop {
         pause(shared, 5_000).await;
         let (state, reason, now) = shared.with(|world| {
             let state = if world.checks.broken.is_some() { Ok(()) } else { world.stands(wish) };
             (state, world.stalled(), world.now())
         });
-        // A reason that goes away by itself is no end.
-        excused = if shared.with(|world| world.is_excused()) { excused + 1 } else { 0 };
         let Err(why) = state else { break };
-        if excused >= 8 {
-            break;
-        }
         if now > begun + BOUND_MS {
             return shared.with(|world| {
                 let said = world.said();
