@@ -13,6 +13,8 @@ pub struct Checks {
     pub broken: Option<String>,
     /// When something from outside disturbed the cluster last.
     pub outside_at: u64,
+    /// When the API server came back from a backup last.
+    pub restored_at: Option<u64>,
     /// No text may be written: the cluster is adopted, or at rest.
     pub at_rest: bool,
     /// The highest change of which a text has landed.
@@ -23,6 +25,8 @@ pub struct Checks {
     landed: BTreeSet<Digest>,
     /// The change whose stage has this text.
     texts: BTreeMap<Digest, i64>,
+    /// Changes that have their outcome.
+    ended: BTreeSet<String>,
     /// What hosts said of a stage: change, stage, and whether it is confirmed.
     outcomes: BTreeMap<(i64, i32), BTreeMap<usize, bool>>,
 }
@@ -81,6 +85,11 @@ impl Checks {
         if last.is_some_and(|digest| !self.landed.contains(&digest)) {
             self.fail(format!("{name} succeeded, and its last text was never written"));
         }
+    }
+
+    /// A change has its outcome; true: that is news.
+    pub fn ended(&mut self, name: &str) -> bool {
+        !self.ended.contains(name) && self.ended.insert(name.to_owned())
     }
 
     /// A host says what became of a stage for good.

@@ -135,6 +135,10 @@ async fn act(shared: &Shared, wish: &mut Wish) {
     let steps = shared.with(|world| world.dice.between(2, 7));
     for _ in 0..steps {
         let (fault, person) = shared.with(|world| {
+            if world.rates.hosts > 0 && world.dice.chance(300) {
+                let wait = world.dice.below(10_000);
+                world.later(wait, World::keep_history);
+            }
             let chances = (world.rates.hosts, world.rates.person);
             (world.dice.chance(chances.0), world.dice.chance(chances.1))
         });
@@ -164,7 +168,8 @@ async fn act(shared: &Shared, wish: &mut Wish) {
     }
 }
 
-/// After the faults everything comes to what is wanted, and then nobody writes anything. A person gives what was undone too often another try.
+/// After the faults everything comes to what is wanted, and then nobody writes anything. A person gives
+/// what was undone too often another try.
 async fn settle(shared: &Shared, wish: &mut Wish) {
     const BOUND_MS: u64 = 900_000;
     let begun = shared.with(|world| world.now());

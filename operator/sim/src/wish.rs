@@ -50,7 +50,7 @@ pub const KINDS: [(&str, u64, Edit); 11] = [
     ("remove a link", 3, remove_link),
     ("change a priority", 3, change_priority),
     ("change votes", 2, change_votes),
-    ("let a host join", 2, join),
+    ("let a host join", 4, join),
     ("change the timeout", 1, change_timeout),
     ("move a link", 4, move_link),
     ("change a port", 1, change_port),

@@ -14,6 +14,7 @@ const MACHINE: &str = "operator/core/src/protocol/machine/mod.rs";
 const STEPS: &str = "operator/core/src/protocol/machine/steps.rs";
 const UNDO: &str = "operator/core/src/protocol/machine/undo.rs";
 const DRAFT: &str = "operator/core/src/plan/draft.rs";
+const GROUND: &str = "operator/core/src/plan/ground.rs";
 const JOIN: &str = "operator/core/src/plan/join.rs";
 const LINKS: &str = "operator/core/src/plan/links.rs";
 const GUARD: &str = "operator/core/src/guard/votes.rs";
@@ -94,8 +95,11 @@ pub const BUGS: &[Bug] = &[
         edits: &[(UNDO, "self.alone_too_long() && !self.restored && self.setup.has_back", "false")],
     },
     Bug {
-        name: "a host that restored never takes the cluster's file",
-        edits: &[(MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false")],
+        name: "a host that restored never takes the cluster's file, and nobody refreshes it",
+        edits: &[
+            (MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false"),
+            (GROUND, "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()", "false"),
+        ],
     },
     Bug {
         name: "a host with an outcome answers nobody",
@@ -148,8 +152,11 @@ pub const BUGS: &[Bug] = &[
         edits: &[(PROBE, "corosync.links.get(&(**node, *link)) != Some(&true)", "false")],
     },
     Bug {
-        name: "a daemon that missed a reload goes on so",
-        edits: &[(AGENT, "paused || !same || !behind || !self.seen.quorate()", "true")],
+        name: "a daemon that missed a reload goes on so, and nobody refreshes it",
+        edits: &[
+            (AGENT, "paused || !same || !behind || !self.seen.quorate()", "true"),
+            (GROUND, "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()", "false"),
+        ],
     },
     Bug {
         name: "what was under way is forgotten at a restart",
