@@ -19,6 +19,8 @@ impl World {
             return Err(format!("{name} has its outcome and is still held"));
         }
         for at in wish.nodes.keys() {
+            let db = self.hosts[*at].db.conf.clone();
+            let number = db.as_ref().map(|bytes| self.parse(bytes).version);
             let host = &self.hosts[*at];
             let Some(daemon) = &host.daemon else {
                 return Err(format!("corosync does not run on {}", host.name));
@@ -28,6 +30,10 @@ impl World {
             }
             let config = daemon.config().ok_or("a text is not understood")?;
             wish.holds(config).map_err(|why| format!("on {}: {why}", host.name))?;
+            // The operator may have said its last word before this: nobody leads for a moment.
+            if host.disk.get(&DiskFile::Conf) != db.as_ref() || number != Some(daemon.version()) {
+                return Err(format!("{} differs from /etc/pve", host.name));
+            }
         }
         self.keys_stand(wish)?;
         self.marks_stand()?;

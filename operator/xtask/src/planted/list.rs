@@ -106,8 +106,11 @@ pub const BUGS: &[Bug] = &[
         edits: &[(MACHINE, "asks && !self.unfinished()", "{ let _ = asks; false }")],
     },
     Bug {
-        name: "nobody repeats where he is",
-        edits: &[(MACHINE, "now_ms >= self.said_at + REPEAT_MS", "false")],
+        name: "nobody repeats where he is, also not for who comes",
+        edits: &[
+            (MACHINE, "now_ms >= self.said_at + REPEAT_MS", "false"),
+            (MACHINE, "if «regrouped || changed» {\n            self.say()", "changed"),
+        ],
     },
     Bug {
         name: "an old change is taken for the newest",
