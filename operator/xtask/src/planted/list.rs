@@ -98,7 +98,11 @@ pub const BUGS: &[Bug] = &[
         name: "a host that restored never takes the cluster's file, and nobody refreshes it",
         edits: &[
             (MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false"),
-            (GROUND, "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()", "false"),
+            (
+                GROUND,
+                "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()",
+                "false",
+            ),
         ],
     },
     Bug {
@@ -158,7 +162,11 @@ pub const BUGS: &[Bug] = &[
         name: "a daemon that missed a reload goes on so, and nobody refreshes it",
         edits: &[
             (AGENT, "paused || !same || !behind || !self.seen.quorate()", "true"),
-            (GROUND, "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()", "false"),
+            (
+                GROUND,
+                "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()",
+                "false",
+            ),
         ],
     },
     Bug {
