@@ -155,10 +155,12 @@ async fn act(shared: &Shared, wish: &mut Wish) {
         }
         let wait = shared.with(|world| {
             let long = world.rates.hosts > 0 && world.dice.chance(80);
-            if long {
-                world.dice.between(100_000, 250_000)
-            } else {
-                world.dice.between(200, 15_000)
+            // What follows at once meets what nobody has noticed yet.
+            let soon = world.dice.chance(250);
+            match (long, soon) {
+                (true, _) => world.dice.between(100_000, 250_000),
+                (false, true) => world.dice.between(20, 1_500),
+                (false, false) => world.dice.between(200, 15_000),
             }
         });
         pause(shared, wait).await;

@@ -21,6 +21,8 @@ use list::{BUGS, Bug};
 const WHOLE: &[&str] = &["--first", "--seeds", "3000"];
 /// The hosts' agreement alone has a thousand seeds in the time that the whole takes for ten.
 const AGREEMENT: &[&str] = &["--first", "--seeds", "20000", "--agreement"];
+/// The workspace's manifest.
+const MANIFEST: &str = "Cargo.toml";
 /// What wakes one, by its number.
 const AWAKE: &str = "PVECM_PLANTED";
 /// What the copy has at the end of `operator/core/src/lib.rs`.
@@ -84,6 +86,8 @@ fn build() -> Result<PathBuf> {
     for (path, text) in planted(&root())? {
         write_if_different(&sources.join(path), &text)?;
     }
+    let manifest = sources.join(MANIFEST);
+    fs::write(&manifest, told_apart(&fs::read_to_string(root().join(MANIFEST))?)?)?;
     let built = command(&["build", "--quiet", "--profile", "sim", "--package", "pvecm-sim"])
         .current_dir(&sources)
         .env("CARGO_TARGET_DIR", target())
@@ -95,6 +99,17 @@ fn build() -> Result<PathBuf> {
     let program = copy.join("pvecm-sim");
     fs::copy(target().join("sim/pvecm-sim"), &program)?;
     Ok(program)
+}
+
+/// The workspace's manifest under a version of its own. Cargo knows a crate by its name, its version and its
+/// path in the workspace: without that it takes the true crates for those with bugs, and these for the true ones,
+/// whichever were built last.
+fn told_apart(manifest: &str) -> Result<String> {
+    let version = |line: &&str| line.starts_with("version = ");
+    let count = manifest.lines().filter(version).count();
+    ensure!(count == 1, "{MANIFEST} has {count} versions");
+    let line = |line| if version(&line) { "version = \"0.0.0\"" } else { line };
+    Ok(manifest.lines().map(line).collect::<Vec<_>>().join("\n") + "\n")
 }
 
 /// The sources with all bugs in them, by path.
@@ -164,5 +179,14 @@ mod tests {
     fn every_planted_bug_has_its_place_in_the_sources() {
         assert!(BUGS.len() >= 30);
         planted(&root()).unwrap();
+    }
+
+    #[test]
+    fn crates_with_bugs_are_no_crates_of_ours() {
+        let manifest = fs::read_to_string(root().join(MANIFEST)).unwrap();
+        let apart = told_apart(&manifest).unwrap();
+        assert_ne!(apart, manifest);
+        assert_eq!(apart.lines().count(), manifest.lines().count());
+        assert!(told_apart("[workspace]\n").is_err());
     }
 }
