@@ -98,17 +98,29 @@ impl World {
             }
             8 => self.hosts[at].api_cut = !self.hosts[at].api_cut,
             9 => self.restart_pmxcfs(at),
-            10 => {
-                self.outside("corosync killed", at);
-                self.end_corosync(at);
-                self.later(4_000, move |world| {
-                    let _refused = world.start_corosync(at);
-                });
-            }
+            10 => self.crash_corosync(at),
             11 => self.forget_lock(at),
             12 => self.hosts[at].lags = !self.hosts[at].lags,
             _backup => self.lose_history(),
         }
+    }
+
+    /// One thing goes wrong on a host that joins just now: nothing else is so often in between.
+    pub fn fault_of_joiner(&mut self, at: usize) {
+        match self.dice.below(4) {
+            0 => self.isolate(at),
+            1 => self.power_cut(at),
+            2 => self.crash_corosync(at),
+            _link => self.cut_link(at, 0),
+        }
+    }
+
+    fn crash_corosync(&mut self, at: usize) {
+        self.outside("corosync killed", at);
+        self.end_corosync(at);
+        self.later(4_000, move |world| {
+            let _refused = world.start_corosync(at);
+        });
     }
 
     fn cut_link(&mut self, a: usize, b: usize) {

@@ -10,7 +10,7 @@ use pvecm_agent::seal::SealingKey;
 use crate::faults::Rates;
 use crate::setup::hosts;
 use crate::trace::Trace;
-use crate::wish::Wish;
+use crate::wish::{JOIN, Wish};
 use crate::world::{Shared, World};
 use crate::{agent, operator, person};
 
@@ -151,6 +151,11 @@ async fn act(shared: &Shared, wish: &mut Wish) {
                 let kind = wish.walk(&mut world.dice);
                 world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
                 world.want(wish);
+                let joiner = wish.nodes.len() - 1;
+                if kind == JOIN && world.rates.hosts > 0 && world.dice.chance(400) {
+                    let wait = world.dice.between(500, 8_000);
+                    world.later(wait, move |world| world.fault_of_joiner(joiner));
+                }
             });
         }
         let wait = shared.with(|world| {

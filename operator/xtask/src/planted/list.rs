@@ -144,7 +144,7 @@ pub const BUGS: &[Bug] = &[
         edits: &[(RUN, "parent_in_force(expects, &seen)?", "()")],
     },
     Bug {
-        name: "any running version is fine",
+        name: "nobody looks at what runs",
         edits: &[
             (PROBE, "every_member_runs(corosync, config.version)?", "()"),
             (
@@ -152,6 +152,7 @@ pub const BUGS: &[Bug] = &[
                 "seen.disk_conf.as_deref(), config)?;\n    «runs(seen, config.version)?»",
                 "()",
             ),
+            (PROBE, "running == value.as_ref()", "true"),
         ],
     },
     Bug {
