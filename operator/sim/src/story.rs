@@ -134,30 +134,7 @@ async fn pause(shared: &Shared, millis: u64) {
 async fn act(shared: &Shared, wish: &mut Wish) {
     let steps = shared.with(|world| world.dice.between(2, 7));
     for _ in 0..steps {
-        let (fault, person) = shared.with(|world| {
-            if world.rates.hosts > 0 && world.dice.chance(300) {
-                let wait = world.dice.below(10_000);
-                world.later(wait, World::keep_history);
-            }
-            let chances = (world.rates.hosts, world.rates.person);
-            (world.dice.chance(chances.0), world.dice.chance(chances.1))
-        });
-        if fault {
-            shared.with(World::fault);
-        } else if person {
-            tokio::spawn(person::edit(shared.clone()));
-        } else {
-            shared.with(|world| {
-                let kind = wish.walk(&mut world.dice);
-                world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
-                world.want(wish);
-                let joiner = wish.nodes.len() - 1;
-                if kind == JOIN && world.rates.hosts > 0 && world.dice.chance(400) {
-                    let wait = world.dice.between(500, 8_000);
-                    world.later(wait, move |world| world.fault_of_joiner(joiner));
-                }
-            });
-        }
+        happen(shared, wish);
         let wait = shared.with(|world| {
             let long = world.rates.hosts > 0 && world.dice.chance(80);
             // What follows at once meets what nobody has noticed yet.
@@ -172,6 +149,36 @@ async fn act(shared: &Shared, wish: &mut Wish) {
         if shared.with(|world| world.checks.broken.is_some()) {
             return;
         }
+    }
+}
+
+/// One fault, one person's edit or one wish.
+fn happen(shared: &Shared, wish: &mut Wish) {
+    let (fault, person) = shared.with(|world| {
+        if world.rates.hosts > 0 && world.dice.chance(300) {
+            let wait = world.dice.below(10_000);
+            world.later(wait, World::keep_history);
+        }
+        let chances = (world.rates.hosts, world.rates.person);
+        (world.dice.chance(chances.0), world.dice.chance(chances.1))
+    });
+    if fault {
+        shared.with(World::fault);
+    } else if person {
+        tokio::spawn(person::edit(shared.clone()));
+    } else {
+        shared.with(|world| wants(world, wish));
+    }
+}
+
+fn wants(world: &mut World, wish: &mut Wish) {
+    let kind = wish.walk(&mut world.dice);
+    world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
+    world.want(wish);
+    let joiner = wish.nodes.len() - 1;
+    if kind == JOIN && world.rates.hosts > 0 && world.dice.chance(400) {
+        let wait = world.dice.between(500, 8_000);
+        world.later(wait, move |world| world.fault_of_joiner(joiner));
     }
 }
 
