@@ -11,7 +11,9 @@ mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-pub use plan::{Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Risk, Stage};
+pub use plan::{
+    Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
+};
 pub use status::{HostProgress, Outcome, PveChangeStatus, SealedFor, StageResult};
 
 use crate::reference::ClusterRef;

@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use quorum::{Device, DeviceAlgorithm, DeviceType, Quorum};
 pub use rollout::{Approval, DeletionPolicy, Drift, HighAvailability, MaxRisk, Removal, Rollout};
 pub use status::{
-    ChangeProgress, Drifted, LinkFault, NodeStatus, PlanReport, PveClusterStatus, QuorumStatus,
+    Authkey, ChangeProgress, Drifted, LinkFault, NodeStatus, PlanReport, PveClusterStatus,
+    QuorumStatus,
 };
 pub use totem::{
     Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem, Transport,
@@ -75,7 +76,8 @@ use crate::reference::HostRef;
     validation = rules::links_have_addresses(),
     validation = rules::old_transports_have_one_link(),
     validation = rules::old_transports_have_no_priority(),
-    validation = rules::witness_is_no_member()
+    validation = rules::witness_is_no_member(),
+    validation = rules::key_generation_ascends()
 )]
 pub struct PveClusterSpec {
     /// Name of the cluster in corosync; the name of this object unless given. 1 to 15 letters,

@@ -82,6 +82,7 @@ impl Used {
             mtu_bytes: _,
             crypto: _,
             compression: _,
+            key_generation: _,
         } = totem;
         self.note("spec.totem.transport", transport.is_some());
         self.note("spec.totem.ipVersion", ip_version.is_some());

@@ -47,12 +47,18 @@ fn stage() -> Stage {
         actions: BTreeMap::from([
             (
                 host("n1"),
-                vec![Action::FormCluster {}, Action::SealAuthkey { to: host("n2"), recipient }],
+                vec![
+                    Action::FormCluster {},
+                    Action::SealAuthkey { to: host("n2"), recipient: recipient.clone() },
+                    Action::MakeAuthkey { receivers: [(host("n2"), recipient)].into() },
+                    Action::ExchangeAuthkey { generation: 2 },
+                ],
             ),
             (
                 host("n2"),
                 vec![
-                    Action::ReceiveAuthkey {},
+                    Action::ReceiveAuthkey { generation: 1 },
+                    Action::LayAuthkey {},
                     Action::Join {},
                     Action::DisarmHa {},
                     Action::ArmHa {},
@@ -65,6 +71,7 @@ fn stage() -> Stage {
             Probe::RunningValue { key: "totem.interface.1.x".to_owned(), value: None },
             Probe::LinkConnected { link },
             Probe::StartedWith { key: "totem.link_mode".to_owned(), value: "rr".to_owned() },
+            Probe::AuthkeyTaken {},
             Probe::Membership { nodes: vec![node(1), node(2)] },
         ],
         confirm_timeout_secs: 30,

@@ -24,7 +24,7 @@ fn a_spec_of_built_fields_names_nothing() {
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 2048,
             "pongCount": 2 }],
         "totem": { "tokenMillis": 3000, "tokenCoefficientMillis": 125, "consensusMillis": 4000,
-            "mtuBytes": 1400, "linkMode": "Active", "crypto": { "cipher": "AES256", "hash": "SHA256" },
+            "mtuBytes": 1400, "linkMode": "Active", "keyGeneration": 3, "crypto": { "cipher": "AES256", "hash": "SHA256" },
             "compression": { "model": "Zlib", "thresholdBytes": 200, "level": 3 } },
         "rollout": { "confirmTimeoutSeconds": 60, "paused": true, "approval": "Manual",
             "maxRisk": "Outage", "drift": "Report", "highAvailability": "Disarm" },

@@ -163,7 +163,27 @@ pub enum Action {
         recipient: String,
     },
     /// Take the authkey that was sealed for this host and put it where corosync reads it.
-    ReceiveAuthkey {},
+    ReceiveAuthkey {
+        /// The generation of that key.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+        generation: i32,
+    },
+    /// Make another authkey, lay it beside the one in force, and encrypt it for the other members.
+    MakeAuthkey {
+        /// The other members.
+        #[schemars(length(max = 64))]
+        receivers: Vec<Receiver>,
+    },
+    /// Take the authkey that was sealed for this host and lay it beside the one in force.
+    LayAuthkey {},
+    /// With the whole group, before the text is written: put the authkey that was laid beside the one in
+    /// force in its place.
+    ExchangeAuthkey {
+        /// The generation of the new key.
+        #[schemars(range(min = 1, max = 2_147_483_647_i64))]
+        generation: i32,
+    },
     /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
     /// when this host is quorate, pmxcfs.
     Join {},
@@ -178,6 +198,23 @@ pub enum Action {
     ArmHa {},
     /// Stop corosync and start it again with the text that lies on the disk.
     RestartCorosync {},
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// A host for which a secret is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Receiver {
+    /// Name of the `PveHost` that will be able to read it.
+    #[schemars(length(min = 1, max = 63))]
+    pub to: String,
+    /// Its sealing key (age recipient) as the plan saw it.
+    #[schemars(length(min = 1, max = 256))]
+    pub recipient: String,
 }
 
 /// What must hold on every host at the end of a stage: exactly one of these.
@@ -210,6 +247,9 @@ pub enum Probe {
         #[schemars(length(max = 512))]
         value: String,
     },
+    /// The authkey of the exchange lies where corosync read it, and every link has outlived since then the
+    /// time in which one end notices that the other does not understand it.
+    AuthkeyTaken {},
     /// These node ids, and no others, are in the membership.
     Membership {
         /// The ids.

@@ -134,6 +134,15 @@ pub(super) fn crypto_needs_knet() -> Rule {
     .message("`crypto` needs the transport Knet")
 }
 
+/// A key that was replaced is gone on every host: there is no way back to it.
+pub(super) fn key_generation_ascends() -> Rule {
+    Rule::new(
+        "(has(self.totem) && has(self.totem.keyGeneration) ? self.totem.keyGeneration : 0) >= \
+         (has(oldSelf.totem) && has(oldSelf.totem.keyGeneration) ? oldSelf.totem.keyGeneration : 0)",
+    )
+    .message("`totem.keyGeneration` must not go down, nor be left out once it was more than 0")
+}
+
 /// The union of `type` Managed.
 pub(super) fn managed_device() -> Rule {
     Rule::new("(self.type == 'Managed') == has(self.hostRef)")

@@ -27,6 +27,9 @@ pub struct PveClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = crate::LARGEST))]
     pub config_version: Option<i64>,
+    /// The key of the cluster network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authkey: Option<Authkey>,
     /// Healthy and wanted nodes, for people: `3/3`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
@@ -53,6 +56,19 @@ pub struct PveClusterStatus {
     /// What would be done next, and what that waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanReport>,
+}
+
+/// What is known of the authkey. Nothing here says anything of the key itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Authkey {
+    /// Which one it is, by `spec.totem.keyGeneration`; 0: it was never exchanged.
+    #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+    pub generation: i32,
+    /// What tells it from others, 16 hexadecimal digits; absent while it is not the same on all members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 16, max = 16))]
+    pub fingerprint: Option<String>,
 }
 
 /// One node as it is.

@@ -44,6 +44,12 @@ pub struct Totem {
     /// Compression of corosync's traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// Which authkey the cluster is to have, counted from 0, the one that it has: with a higher number than
+    /// `status.authkey.generation` the members make a new one and exchange it, once and while everything
+    /// runs. Its risk is that of a change of `crypto`. It never goes down. Left out: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+    pub key_generation: Option<i32>,
 }
 
 /// corosync's transports.

@@ -44,6 +44,7 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
     addresses_once(&nodes)?;
     addresses_fit_links(&nodes, &links)?;
     let totem = spec.totem.as_ref().map(totem::options).transpose()?.unwrap_or_default();
+    let key_generation = spec.totem.as_ref().and_then(|totem| totem.key_generation);
     Ok(DesiredCluster {
         name: name
             .parse()
@@ -51,6 +52,7 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
         nodes,
         links,
         totem,
+        key_generation: optional("spec.totem.keyGeneration", key_generation)?.unwrap_or(0),
         rollout: rollout(&spec.rollout)?,
         generation: cluster.metadata.generation.unwrap_or_default(),
     })

@@ -3,7 +3,7 @@
 use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
-use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView};
+use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView, KeyView};
 
 use super::{ConvertError, id, id_number, number};
 use crate::host::{self, HostCluster, HostLinkFault, PveHost, Role};
@@ -36,6 +36,7 @@ pub fn host_view(
         witness: host.spec.role == Role::Witness,
         hostname: status.hostname.unwrap_or_default(),
         sealing_key: status.sealing_key,
+        authkey: status.authkey.map(authkey).transpose()?,
         addresses: status
             .addresses
             .iter()
@@ -90,6 +91,14 @@ fn file_view(view: host::FileView, known: Option<&ConfText>) -> Result<FileView,
         version: version.transpose()?.map(ConfigVersion),
         digest,
         text: text.or_else(same),
+    })
+}
+
+fn authkey(key: host::HostAuthkey) -> Result<KeyView, ConvertError> {
+    let host::HostAuthkey { fingerprint, generation } = key;
+    Ok(KeyView {
+        fingerprint: id("status.authkey.fingerprint", &fingerprint)?,
+        generation: number("status.authkey.generation", generation)?,
     })
 }
 

@@ -7,7 +7,8 @@ use pvecm_core::ids::{ConfigVersion, Digest, HostName, NodeId};
 
 use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
-    Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Risk, Stage, StageResult,
+    Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
+    StageResult,
 };
 use crate::host::HaState;
 
@@ -157,7 +158,16 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
             to: id("sealAuthkey.to", to)?,
             recipient: recipient.clone(),
         },
-        Action::ReceiveAuthkey {} => core::Action::ReceiveAuthkey {},
+        Action::ReceiveAuthkey { generation } => core::Action::ReceiveAuthkey {
+            generation: number("receiveAuthkey.generation", *generation)?,
+        },
+        Action::MakeAuthkey { receivers } => {
+            core::Action::MakeAuthkey { receivers: receivers_to_core(receivers)? }
+        }
+        Action::LayAuthkey {} => core::Action::LayAuthkey {},
+        Action::ExchangeAuthkey { generation } => core::Action::ExchangeAuthkey {
+            generation: number("exchangeAuthkey.generation", *generation)?,
+        },
         Action::Join {} => core::Action::Join {},
         Action::RefreshStaleConfig {} => core::Action::RefreshStaleConfig {},
         Action::Reload {} => core::Action::Reload {},
@@ -167,6 +177,25 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
     })
 }
 
+fn receivers_to_core(receivers: &[Receiver]) -> Result<BTreeMap<HostName, String>, ConvertError> {
+    let mut found = BTreeMap::new();
+    for Receiver { to, recipient } in receivers {
+        if found.insert(id("makeAuthkey.receivers", to)?, recipient.clone()).is_some() {
+            return Err(ConvertError::Twice("makeAuthkey.receivers", to.clone()));
+        }
+    }
+    Ok(found)
+}
+
+fn receiver((to, recipient): (&HostName, &String)) -> Receiver {
+    Receiver { to: to.to_string(), recipient: recipient.clone() }
+}
+
+/// A generation as the schema has it. A spec that the API server took holds none that does not fit.
+pub(super) fn generation(generation: u32) -> i32 {
+    i32::try_from(generation).unwrap_or(i32::MAX)
+}
+
 impl From<&core::Action> for Action {
     fn from(action: &core::Action) -> Self {
         match action {
@@ -174,7 +203,16 @@ impl From<&core::Action> for Action {
             core::Action::SealAuthkey { to, recipient } => {
                 Self::SealAuthkey { to: to.to_string(), recipient: recipient.clone() }
             }
-            core::Action::ReceiveAuthkey {} => Self::ReceiveAuthkey {},
+            core::Action::ReceiveAuthkey { generation: of } => {
+                Self::ReceiveAuthkey { generation: generation(*of) }
+            }
+            core::Action::MakeAuthkey { receivers } => {
+                Self::MakeAuthkey { receivers: receivers.iter().map(receiver).collect() }
+            }
+            core::Action::LayAuthkey {} => Self::LayAuthkey {},
+            core::Action::ExchangeAuthkey { generation: of } => {
+                Self::ExchangeAuthkey { generation: generation(*of) }
+            }
             core::Action::Join {} => Self::Join {},
             core::Action::RefreshStaleConfig {} => Self::RefreshStaleConfig {},
             core::Action::Reload {} => Self::Reload {},
@@ -196,6 +234,7 @@ fn probe_to_core(probe: &Probe) -> Result<core::Probe, ConvertError> {
         Probe::StartedWith { key, value } => {
             core::Probe::StartedWith { key: key.clone(), value: value.clone() }
         }
+        Probe::AuthkeyTaken {} => core::Probe::AuthkeyTaken {},
         Probe::Membership { nodes } => core::Probe::Membership {
             nodes: nodes
                 .iter()
@@ -215,6 +254,7 @@ impl From<&core::Probe> for Probe {
             core::Probe::StartedWith { key, value } => {
                 Self::StartedWith { key: key.clone(), value: value.clone() }
             }
+            core::Probe::AuthkeyTaken {} => Self::AuthkeyTaken {},
             core::Probe::Membership { nodes } => {
                 Self::Membership { nodes: nodes.iter().map(|id| id.get().into()).collect() }
             }

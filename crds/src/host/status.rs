@@ -55,6 +55,9 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub sealing_key: Option<String>,
+    /// /etc/corosync/authkey; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authkey: Option<HostAuthkey>,
     /// The two copies of corosync.conf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
@@ -138,6 +141,18 @@ pub struct HostAddress {
     /// The address with its prefix length.
     #[schemars(length(min = 1, max = 43))]
     pub cidr: String,
+}
+
+/// The authkey on a host's disk. Nothing here says anything of the key itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostAuthkey {
+    /// What tells it from others: 64 bits of a hash, 16 lower-case hexadecimal digits.
+    #[schemars(length(min = 16, max = 16))]
+    pub fingerprint: String,
+    /// The generation that this host was given last; 0: none by a change.
+    #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+    pub generation: i32,
 }
 
 /// The two copies of corosync.conf.

@@ -8,6 +8,7 @@ mod formation;
 mod ha;
 mod install;
 mod interruptions;
+mod keys;
 mod lab;
 mod links;
 mod moves;

@@ -8,7 +8,8 @@ use pvecm_e2e::lab::Lab;
 use serde_json::{Value, json};
 
 use crate::support::{
-    HOSTS, apply, assert_undisturbed, changes, cmap, formed, now_ms, record, wait_ready, with_links,
+    HOSTS, apply, assert_all_followed_or_one_was_late, assert_undisturbed, cmap, formed, now_ms,
+    wait_ready, with_links,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -31,26 +32,6 @@ fn token_and_cipher_change_live_and_are_read_again_on_every_host() -> Result<()>
     expect(&lab, "totem.crypto_cipher", "aes128")?;
     expect(&lab, "totem.crypto_hash", "sha512")?;
     assert_all_followed_or_one_was_late(&lab, began)
-}
-
-/// On busy cores corosync itself may throw out the host that follows last. Then the hosts undo the stage,
-/// the others keep quorum meanwhile, and the operator tries again.
-fn assert_all_followed_or_one_was_late(lab: &Lab, began: u64) -> Result<()> {
-    let undone = changes(lab)?.iter().any(|change| change["status"]["outcome"] == "RolledBack");
-    if !undone {
-        return assert_undisturbed(lab, began);
-    }
-    let (now, mut without) = (now_ms(), Vec::new());
-    for host in HOSTS {
-        if !record(lab, host)?.quorum_gaps(began, now).is_empty() {
-            without.push(host);
-        }
-    }
-    println!(
-        "a host followed late, the stage was undone and done again; without quorum: {without:?}"
-    );
-    ensure!(without.len() <= 1, "{without:?} lost quorum");
-    Ok(())
 }
 
 fn apply_totem(lab: &Lab, totem: &Value) -> Result<()> {

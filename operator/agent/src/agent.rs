@@ -2,6 +2,7 @@
 //! stands in for what sends none (FUSE, links).
 
 mod armed;
+mod laid;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use futures::FutureExt;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ha::Ha;
 use pvecm_core::ids::{HostName, NodeId};
-use pvecm_core::protocol::{Attempt, Event, Message};
+use pvecm_core::protocol::{Attempt, Event, Message, Phase, Record};
 use pvecm_crds::host::PveHostStatus;
 use pvecm_crds::{PveChange, PveHost};
 use tokio::sync::{mpsc, watch};
@@ -28,10 +29,10 @@ use crate::observe::{Conditions, Identity, Observation, drift, started_with};
 use crate::ports::{CorosyncEvent, DiskFile};
 use crate::rearm::GRACE;
 use crate::seal::SealingKey;
-use crate::stage::Undone;
 use crate::stage::action::{Sealed, Task, run as run_actions};
 use crate::stage::run::{GroupRun, JobEvent, Jobs};
 use crate::stage::select::{Choice, Released, select};
+use crate::stage::{Undone, keys};
 use crate::watchdog::Beat;
 
 /// How often the timer looks while a stage runs, and at rest.
@@ -82,6 +83,7 @@ pub struct Agent {
     book: Book,
     wanted_host: Option<Box<PveHost>>,
     changes: BTreeMap<String, Arc<PveChange>>,
+    changes_known: bool,
     conditions: Conditions,
     seen: Observation,
     agents: BTreeSet<NodeId>,
@@ -124,6 +126,7 @@ impl Agent {
             book,
             wanted_host: None,
             changes: BTreeMap::new(),
+            changes_known: false,
             conditions: Conditions::default(),
             seen: Observation::default(),
             agents: BTreeSet::new(),
@@ -257,6 +260,7 @@ impl Agent {
         stamped
             || host.cluster_files.writable() != seen.writable
             || host.disk.read(DiskFile::Conf).ok().flatten().as_deref() != seen.disk_conf.as_deref()
+            || keys::fingerprint(host, DiskFile::Authkey) != seen.authkey
             || host.machine.addresses() != seen.addresses
             || links.as_ref() != seen.corosync.as_ref().map(|corosync| &corosync.links)
             || (seen.mounted && Ha::read(&host.ha.files()) != seen.ha)
@@ -305,7 +309,10 @@ impl Agent {
                 self.conditions.seed(known.unwrap_or_default());
                 self.wanted_host = Some(host);
             }
-            Wanted::Changes(changes) => self.changes = changes,
+            Wanted::Changes(changes) => {
+                self.changes = changes;
+                self.changes_known = true;
+            }
         }
     }
 
@@ -327,7 +334,7 @@ impl Agent {
     fn recover(&mut self) -> anyhow::Result<()> {
         match self.book.ledger().pending.clone() {
             // Its secret comes with the change, and until then nothing was done.
-            Some(pending) if waits_for_secret(&pending.stage, &self.name) => {
+            Some(pending) if pending.stage.receives_secret(&self.name) => {
                 self.book.change(|ledger| ledger.pending = None)?;
             }
             Some(pending) if pending.stage.course == Course::Local => {
@@ -346,6 +353,7 @@ impl Agent {
         if self.busy() || self.book.ledger().pending.is_some() {
             return Ok(());
         }
+        self.forget_keys()?;
         self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         if !std::mem::take(&mut self.news) {
@@ -366,7 +374,7 @@ impl Agent {
         let Released { change, digest, number: stage_number, stage, .. } = released;
         let Released { parent: expects, disarmed, sealed, .. } = released;
         let local = stage.course == Course::Local;
-        if local && sealed.is_none() && waits_for_secret(&stage, &self.name) {
+        if local && sealed.is_none() && stage.receives_secret(&self.name) {
             return Ok(());
         }
         tracing::info!(change = change.0, stage = stage_number, stage.summary, "a stage begins");
@@ -377,13 +385,14 @@ impl Agent {
             expects,
             parent: text,
             daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
-            had_authkey: self.host.disk.read(DiskFile::Authkey).is_ok_and(|key| key.is_some()),
+            had_authkey: self.seen.authkey.is_some(),
+            keys: if stage.exchanges_authkey() { keys::laid(&self.host) } else { None },
             stage,
             record: None,
             recorded_at: self.host.clock.now(),
         };
         let new = self.book.ledger().admit(change, digest) == Admission::New;
-        let entry = pending.clone();
+        let (entry, name) = (pending.clone(), self.name.clone());
         self.book.change(|ledger| {
             if new {
                 ledger.sealed.clear();
@@ -393,6 +402,7 @@ impl Agent {
             if disarmed {
                 ledger.disarm_for(change, entry.recorded_at.clone());
             }
+            ledger.note_laying(&name, change, &entry.stage);
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -481,12 +491,9 @@ impl Agent {
         let Some(digest) = self.book.ledger().digest else { return Ok(()) };
         let now = self.host.clock.now();
         let last = Last { change: attempt.change, digest, stage: attempt.stage, result, message };
+        let name = self.name.clone();
         self.book.change(|ledger| {
-            for action in ledger.pending.iter().flat_map(|p| p.stage.actions.values()).flatten() {
-                if let pvecm_core::change::Action::SealAuthkey { to, recipient } = action {
-                    ledger.pinned.entry(to.clone()).or_insert_with(|| recipient.clone());
-                }
-            }
+            ledger.note_keys(&name, result);
             ledger.sealed.extend(sealed);
             ledger.note_end(result, now);
             ledger.pending = None;
@@ -499,7 +506,12 @@ impl Agent {
     /// A member whose disk is right and whose runtime is old missed a reload, and nobody else will make
     /// up for it (facts/pmxcfs.md 2).
     fn reload_if_stale(&mut self) {
-        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused);
+        // The daemons would read their keys as well, and while an exchange is undone they may be mixed.
+        let exchange = self.book.ledger().pending.as_ref().is_some_and(|pending| {
+            let undoes = |record: &Record| matches!(record.phase, Phase::RollingBack { .. });
+            pending.stage.exchanges_authkey() && pending.record.as_ref().is_some_and(undoes)
+        });
+        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused) || exchange;
         let same = self.seen.pmxcfs_conf.is_some() && self.seen.pmxcfs_conf == self.seen.disk_conf;
         let version = self.seen.disk_conf.as_ref().and_then(ConfFile::version);
         let behind = version.is_some() && self.seen.running_version() < version;
@@ -518,19 +530,12 @@ impl Agent {
     }
 }
 
-/// Whether a stage asks this host to open something that has not come yet.
-fn waits_for_secret(stage: &pvecm_core::change::Stage, name: &HostName) -> bool {
-    let receives = |action: &_| matches!(action, pvecm_core::change::Action::ReceiveAuthkey {});
-    stage.actions.get(name).is_some_and(|actions| actions.iter().any(receives))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fake::{FakeHost, MemoryStore};
     use crate::ports::CardAddress;
     use pvecm_core::ids::ChangeNumber;
-    use pvecm_core::protocol::Phase;
 
     #[test]
     fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
@@ -546,6 +551,7 @@ mod tests {
             writable: true,
             writer: None,
             over_parent: false,
+            key: None,
         };
         let bytes = serde_json::to_vec(&message).unwrap();
         agent.corosync(CorosyncEvent::Message { from: node(3), bytes: bytes.clone() }).unwrap();

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::agent::{Agent, Inputs};
 use crate::api::Outlets;
-use crate::host::{FileStore, watch as watch_corosync};
+use crate::host::{FileStore, remove_unfinished, watch as watch_corosync};
 use crate::host_ports::Host;
 use crate::ledger::Book;
 use crate::observe::{Identity, Observation, status};
@@ -102,6 +102,7 @@ async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(STATE_FOLDER).context("cannot make the state folder")?;
     let state = |name: &str| FileStore(Path::new(STATE_FOLDER).join(name));
     let bootstrap = Arc::new(api::read_bootstrap(bootstrap_path)?);
+    clear_folders();
     let host = Host::real()?;
     let key = SealingKey::open(&state("sealing.key"))?;
     let book = Book::open(Arc::new(state("ledger.json")))?;
@@ -127,6 +128,15 @@ async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {
     tokio::select! {
         ended = end => ended.context("the loop ended without a word")?,
         ended = api::serve(bootstrap, bootstrap_path.to_owned(), outlets) => ended,
+    }
+}
+
+/// Removes what a killed agent was writing: it may be a key.
+fn clear_folders() {
+    for folder in ["/etc/corosync", STATE_FOLDER] {
+        if let Err(error) = remove_unfinished(Path::new(folder)) {
+            tracing::warn!(%error, folder, "what an earlier life was writing stays");
+        }
     }
 }
 

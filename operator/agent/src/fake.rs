@@ -42,6 +42,10 @@ pub struct World {
     pub database_aside: Option<Attempt>,
     pub corosync_runs: bool,
     pub running: Option<String>,
+    /// The authkey that the daemon read last.
+    pub daemon_key: Option<Vec<u8>>,
+    /// The disk takes no authkey.
+    pub refuses_key: bool,
     /// Which daemon runs; each start counts one up.
     pub started: Option<u64>,
     pub corosync_starts: bool,
@@ -142,6 +146,7 @@ impl Corosync for FakeHost {
         }
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
+        world.daemon_key = world.disk.get(&DiskFile::Authkey).cloned();
         Ok(())
     }
     fn check(&self, _: &str) -> Result<(), String> {
@@ -232,7 +237,11 @@ impl Disk for FakeHost {
         Ok(self.world().disk.get(&file).cloned())
     }
     fn replace(&self, file: DiskFile, bytes: &[u8]) -> io::Result<()> {
-        self.world().disk.insert(file, bytes.to_vec());
+        let mut world = self.world();
+        if world.refuses_key && file == DiskFile::Authkey {
+            return Err(io::Error::other("the disk is full"));
+        }
+        world.disk.insert(file, bytes.to_vec());
         Ok(())
     }
     fn remove(&self, file: DiskFile) -> io::Result<()> {

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pvecm_core::change::{Parent, Stage, StageResult};
+use pvecm_core::change::{Action, Parent, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
-use pvecm_core::protocol::{Attempt, Record};
+use pvecm_core::protocol::{Attempt, Keys, Record};
 use serde::{Deserialize, Serialize};
 
 use crate::ports::{BootTime, LedgerStore};
@@ -31,6 +31,10 @@ pub struct Ledger {
     pub pinned: BTreeMap<HostName, String>,
     /// The daemon that was seen last.
     pub started: Option<Started>,
+    /// The generation of the authkey that a change gave this host last.
+    pub key_generation: u32,
+    /// The change for which another authkey lies beside the one in force.
+    pub laid: Option<ChangeNumber>,
     /// Secrets that were sealed for others in the highest change, by receiver.
     pub sealed: BTreeMap<HostName, String>,
 }
@@ -79,6 +83,9 @@ pub struct Pending {
     pub daemon: Option<u64>,
     /// Whether there was an authkey before the stage. One that the stage made goes when it is undone.
     pub had_authkey: bool,
+    /// The two authkeys of a stage that exchanges them, as they lay when it began.
+    #[serde(default)]
+    pub keys: Option<Keys>,
     /// How far this host got, with the time left when that was written.
     pub record: Option<Record>,
     /// When the time left was true.
@@ -143,6 +150,34 @@ impl Ledger {
         let before = self.disarmed.take().filter(|note| note.change == change);
         let seen = before.is_some_and(|note| note.seen);
         self.disarmed = Some(Disarmed { change, since: now, seen, overdue: false });
+    }
+
+    /// Notes, before the stage begins, that it lays another authkey beside the one in force: whatever ends
+    /// the agent in between, the key is removed when the change is over.
+    pub fn note_laying(&mut self, me: &HostName, change: ChangeNumber, stage: &Stage) {
+        let lays =
+            |action: &Action| matches!(action, Action::MakeAuthkey { .. } | Action::LayAuthkey {});
+        if stage.actions.get(me).is_some_and(|own| own.iter().any(lays)) {
+            self.laid = Some(change);
+        }
+    }
+
+    /// Notes of the pending stage, which ended so, what it did with keys on this host: whom a secret was
+    /// sealed for, and which authkey is in force here now.
+    pub fn note_keys(&mut self, me: &HostName, result: StageResult) {
+        let Some(Pending { stage, .. }) = &self.pending else { return };
+        let pin = |(to, recipient): (&HostName, &String)| {
+            self.pinned.entry(to.clone()).or_insert_with(|| recipient.clone());
+        };
+        stage.actions.values().flatten().flat_map(Action::receivers).for_each(pin);
+        let own = stage.actions.get(me).filter(|_| result == StageResult::Confirmed);
+        for action in own.into_iter().flatten() {
+            if let Action::ReceiveAuthkey { generation } | Action::ExchangeAuthkey { generation } =
+                action
+            {
+                self.key_generation = *generation;
+            }
+        }
     }
 
     /// Notes for the same that a stage ended: after one that is not in force nothing more comes.
@@ -270,6 +305,7 @@ mod tests {
             parent: None,
             daemon: None,
             had_authkey: false,
+            keys: None,
             record: Some(record),
             recorded_at,
         };

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::ha::{Ha, knows_disarm};
-use pvecm_core::ids::ConfigVersion;
+use pvecm_core::ids::{ConfigVersion, Fingerprint};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
@@ -16,6 +16,7 @@ use pvecm_crds::host::{
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ports::{CardAddress, CorosyncView, DiskFile};
+use crate::stage::keys::fingerprint;
 
 /// What was seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Observation {
     pub pmxcfs_conf: Option<ConfFile>,
     /// /etc/corosync/corosync.conf.
     pub disk_conf: Option<ConfFile>,
+    /// /etc/corosync/authkey, as far as it is anybody's to know.
+    pub authkey: Option<Fingerprint>,
     /// High availability.
     pub ha: Ha,
     /// Guests that are configured here.
@@ -53,6 +56,7 @@ impl Observation {
             writable: mounted && host.cluster_files.writable(),
             pmxcfs_conf: if mounted { found(host.cluster_files.read_conf()) } else { None },
             disk_conf: found(host.disk.read(DiskFile::Conf)),
+            authkey: fingerprint(host, DiskFile::Authkey),
             ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
             addresses: host.machine.addresses(),

@@ -134,6 +134,10 @@ pub enum DiskFile {
     Conf,
     /// /etc/corosync/authkey, mode 0400.
     Authkey,
+    /// /etc/corosync/authkey.new, mode 0400: the key that is to be exchanged for it.
+    NewAuthkey,
+    /// /etc/corosync/authkey.old, mode 0400: the key that it was exchanged for.
+    OldAuthkey,
 }
 
 /// The host's own disk.

@@ -18,8 +18,8 @@ use pvecm_core::desired::{
 };
 use pvecm_core::guard::guard;
 use pvecm_core::ha::HaState;
-use pvecm_core::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
-use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
+use pvecm_core::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
+use pvecm_core::observed::{Claim, FileView, HostView, KeyView, ObservedCluster};
 use pvecm_core::plan::plan;
 
 const NODES: [u32; 5] = [3, 8, 16, 32, 64];
@@ -109,6 +109,7 @@ impl World {
             nodes: (1..=nodes).map(wanted_node).collect(),
             links: links.into(),
             totem: TotemOptions::default(),
+            key_generation: 0,
             rollout,
             generation: 1,
         };
@@ -156,6 +157,7 @@ fn machine(n: u32) -> HostView {
         witness: false,
         hostname: format!("n{n}"),
         sealing_key: Some(format!("age1n{n}")),
+        authkey: Some(KeyView { fingerprint: Fingerprint::of(b"key"), generation: 0 }),
         addresses: [(0, 0), (0, 1), (0, 2), (1, 1)].map(address).into(),
         guests: BTreeSet::new(),
         pmxcfs_file: None,

@@ -57,12 +57,14 @@ pub enum Risk {
 }
 
 impl Risk {
-    /// The worst that a reload from one text to another may do. Who asks for it has all daemons send by
-    /// the new keys as soon as its own has read them: one that is milliseconds later never hears of it,
-    /// and is thrown out until the stage is undone (measured: three times in twelve on two busy cores).
+    /// The worst that a reload from one text to another may do, with the authkey exchanged or not. Who
+    /// asks for it has all daemons send by the new keys as soon as its own has read them: one that is
+    /// milliseconds later never hears of it, and is thrown out until the stage is undone (measured: three
+    /// times in twelve on two busy cores).
     #[must_use]
-    pub fn of_reload(old: &Config, new: &Config) -> Self {
-        if old.crypto() == new.crypto() { Self::Live } else { Self::NodeRestart }
+    pub fn of_reload(old: &Config, new: &Config, exchanges: bool) -> Self {
+        let same_keys = old.crypto() == new.crypto() && !exchanges;
+        if same_keys { Self::Live } else { Self::NodeRestart }
     }
 }
 
@@ -97,7 +99,24 @@ pub enum Action {
         recipient: String,
     },
     /// Take the authkey that was sealed for this host and put it where corosync reads it.
-    ReceiveAuthkey {},
+    ReceiveAuthkey {
+        /// The generation of that key.
+        #[serde(default)]
+        generation: u32,
+    },
+    /// Make another authkey, lay it beside the one in force, and encrypt it for the other members.
+    MakeAuthkey {
+        /// The other members, with their sealing keys (age recipients) as the plan saw them.
+        receivers: BTreeMap<HostName, String>,
+    },
+    /// Take the authkey that was sealed for this host and lay it beside the one in force.
+    LayAuthkey {},
+    /// With the whole group, before the text is written: put the authkey that was laid beside the one in
+    /// force in its place.
+    ExchangeAuthkey {
+        /// The generation of the new key.
+        generation: u32,
+    },
     /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
     /// when this host is quorate, pmxcfs.
     Join {},
@@ -113,6 +132,27 @@ pub enum Action {
     ArmHa {},
     /// Stop corosync and start it again with the text that lies on the disk.
     RestartCorosync {},
+}
+
+impl Action {
+    /// The hosts that a secret is encrypted for in this action, with the keys to which it is.
+    pub fn receivers(&self) -> impl Iterator<Item = (&HostName, &String)> {
+        let (one, several) = match self {
+            Self::SealAuthkey { to, recipient } => (Some((to, recipient)), None),
+            Self::MakeAuthkey { receivers } => (None, Some(receivers)),
+            Self::FormCluster {}
+            | Self::ReceiveAuthkey { .. }
+            | Self::LayAuthkey {}
+            | Self::ExchangeAuthkey { .. }
+            | Self::Join {}
+            | Self::RefreshStaleConfig {}
+            | Self::Reload {}
+            | Self::DisarmHa {}
+            | Self::ArmHa {}
+            | Self::RestartCorosync {} => (None, None),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
+    }
 }
 
 /// What must hold on every host of the group before a stage counts as confirmed, besides what always
@@ -141,6 +181,9 @@ pub enum Probe {
         /// The value.
         value: String,
     },
+    /// The authkey of the exchange lies where corosync read it, and every link has outlived since then the
+    /// time in which one end notices that the other does not understand it.
+    AuthkeyTaken {},
     /// These node ids, and no others, are in the membership.
     Membership {
         /// The ids.
@@ -191,6 +234,22 @@ impl Stage {
     #[must_use]
     pub fn has_action(&self, action: &Action) -> bool {
         self.actions.values().flatten().any(|other| other == action)
+    }
+
+    /// Whether the group exchanges its authkey.
+    #[must_use]
+    pub fn exchanges_authkey(&self) -> bool {
+        let exchanges = |action: &Action| matches!(action, Action::ExchangeAuthkey { .. });
+        self.actions.values().flatten().any(exchanges)
+    }
+
+    /// Whether a host waits in this stage for a secret that another one seals for it.
+    #[must_use]
+    pub fn receives_secret(&self, host: &HostName) -> bool {
+        let receives = |action: &Action| {
+            matches!(action, Action::ReceiveAuthkey { .. } | Action::LayAuthkey {})
+        };
+        self.actions.get(host).is_some_and(|actions| actions.iter().any(receives))
     }
 
     /// Whether high availability is disarmed when these stages of a plan, in order, are over.

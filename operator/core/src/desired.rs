@@ -21,6 +21,8 @@ pub struct DesiredCluster {
     /// The wanted keys of `totem`. The token timeout is meant for two nodes, and what the coefficient
     /// adds for more holds with every set of links, also without link 0.
     pub totem: TotemOptions,
+    /// The wanted generation of the authkey; 0: it is never exchanged.
+    pub key_generation: u32,
     /// How changes are rolled out.
     pub rollout: Rollout,
     /// `metadata.generation` that all this was read from.

@@ -83,6 +83,7 @@ mod tests {
             include_str!("guard/tests/mod.rs"),
             include_str!("guard/tests/reloads.rs"),
             include_str!("guard/tests/ha.rs"),
+            include_str!("guard/tests/keys.rs"),
         ]
         .concat();
         let blockers =

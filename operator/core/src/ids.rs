@@ -23,6 +23,9 @@ pub enum IdError {
     /// Not 64 hexadecimal digits.
     #[error("`{0}` is not a digest: 64 lower-case hexadecimal digits are needed")]
     Digest(String),
+    /// Not 16 hexadecimal digits.
+    #[error("`{0}` is not a fingerprint: 16 lower-case hexadecimal digits are needed")]
+    Fingerprint(String),
 }
 
 /// A node's number in corosync (`nodeid`), 1 or more.
@@ -173,17 +176,21 @@ impl fmt::Debug for Digest {
 impl FromStr for Digest {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let refused = || IdError::Digest(text.to_owned());
-        let lower_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
-        if text.len() != 64 || !text.as_bytes().iter().all(lower_hex) {
-            return Err(refused());
-        }
-        let mut bytes = [0; 32];
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| refused())?;
-        }
-        Ok(Self(bytes))
+        hex(text).map(Self).ok_or_else(|| IdError::Digest(text.to_owned()))
     }
+}
+
+/// Exactly so many bytes, written in lower case.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let lower_hex = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
+    if text.len() != 2 * N || !text.as_bytes().iter().all(lower_hex) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(bytes)
 }
 
 impl TryFrom<String> for Digest {
@@ -196,6 +203,56 @@ impl TryFrom<String> for Digest {
 impl From<Digest> for String {
     fn from(digest: Digest) -> String {
         digest.to_string()
+    }
+}
+
+/// What tells one authkey from another and nothing else of it: the first 64 bits of a SHA-256 that no other
+/// purpose shares, written as 16 lower-case hexadecimal digits. A key has 1024 random bits and more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint([u8; 8]);
+
+impl Fingerprint {
+    /// The fingerprint of a key.
+    #[must_use]
+    pub fn of(key: &[u8]) -> Self {
+        let whole =
+            Sha256::new_with_prefix(b"pvecm: fingerprint of an authkey\0").chain_update(key);
+        let mut first = [0; 8];
+        first.copy_from_slice(&whole.finalize()[..8]);
+        Self(first)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({self})")
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        hex(text).map(Self).ok_or_else(|| IdError::Fingerprint(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> String {
+        fingerprint.to_string()
     }
 }
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::change::{ConfText, StageResult};
 use crate::drift::HostDrift;
 use crate::ha::HaState;
-use crate::ids::{ChangeNumber, ConfigVersion, Digest, HostName, LinkNumber, NodeId};
+use crate::ids::{ChangeNumber, ConfigVersion, Digest, Fingerprint, HostName, LinkNumber, NodeId};
 
 /// Everything known about one cluster at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct HostView {
     pub hostname: String,
     /// The public key to which secrets for this host are encrypted (age recipient).
     pub sealing_key: Option<String>,
+    /// Its authkey; `None`: there is none, or the agent has not said which.
+    pub authkey: Option<KeyView>,
     /// The addresses on the machine's network cards, with their prefix lengths.
     pub addresses: BTreeSet<IpNet>,
     /// Ids of the guests configured on this machine.
@@ -82,6 +84,15 @@ pub enum Claim {
     Ours,
     /// It obeys another `PveCluster`, named here.
     Other(String),
+}
+
+/// The authkey on a host's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyView {
+    /// What tells it from others.
+    pub fingerprint: Fingerprint,
+    /// Its generation as far as this host knows; 0: it was never exchanged here.
+    pub generation: u32,
 }
 
 /// One copy of a file.

@@ -1,6 +1,8 @@
 //! What counts as an end: all is as wanted, or the operator stands still and says why, and it is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use pvecm_agent::ports::DiskFile;
 
 use crate::api::{Kind, NAMESPACE};
 use crate::setup::CLUSTER;
@@ -27,9 +29,32 @@ impl World {
             let config = daemon.config().ok_or("a text is not understood")?;
             wish.holds(config).map_err(|why| format!("on {}: {why}", host.name))?;
         }
+        self.keys_stand(wish)?;
         self.marks_stand()?;
         let ready = self.condition("Ready");
         if ready.0 == "True" { Ok(()) } else { Err(format!("Ready is {}", ready.0)) }
+    }
+
+    /// The same key on every disk and in every daemon, nothing beside it, and the generation that is wanted.
+    fn keys_stand(&self, wish: &Wish) -> Result<(), String> {
+        let mut keys = BTreeSet::new();
+        for host in wish.nodes.keys().map(|at| &self.hosts[*at]) {
+            keys.insert(host.disk.get(&DiskFile::Authkey));
+            keys.insert(host.daemon.as_ref().map(|daemon| &daemon.key));
+            let beside = [DiskFile::NewAuthkey, DiskFile::OldAuthkey];
+            if beside.iter().any(|file| host.disk.contains_key(file)) {
+                return Err(format!("a key lies beside the one in force on {}", host.name));
+            }
+        }
+        if keys.len() != 1 {
+            return Err(format!("there are {} keys", keys.len()));
+        }
+        let object = self.api.get(Kind::Cluster, CLUSTER);
+        let told = object.and_then(|o| o.value["status"]["authkey"]["generation"].as_u64());
+        if told < Some(u64::from(wish.key)) {
+            return Err(format!("the authkey is of generation {told:?}, not {}", wish.key));
+        }
+        Ok(())
     }
 
     /// What a person wrote and nobody manages is still there.

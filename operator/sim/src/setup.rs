@@ -35,6 +35,7 @@ impl World {
             networks,
             token: None,
             crypto: None,
+            key: 0,
             confirm_timeout_secs: 30,
         };
         if self.dice.chance(500) {

@@ -35,6 +35,8 @@ pub struct Wish {
     pub token: Option<u32>,
     /// Cipher and hash, by their places in [`CRYPTO`].
     pub crypto: Option<usize>,
+    /// The generation of the authkey.
+    pub key: u32,
     /// How long the hosts wait for what must still come.
     pub confirm_timeout_secs: u32,
 }
@@ -43,7 +45,7 @@ pub struct Wish {
 pub type Edit = fn(&mut Wish, &mut Dice) -> bool;
 
 /// Every kind, with its weight.
-pub const KINDS: [(&str, u64, Edit); 10] = [
+pub const KINDS: [(&str, u64, Edit); 11] = [
     ("add a link", 4, add_link),
     ("remove a link", 3, remove_link),
     ("change a priority", 3, change_priority),
@@ -54,6 +56,7 @@ pub const KINDS: [(&str, u64, Edit); 10] = [
     ("change a port", 1, change_port),
     ("change the token", 2, change_token),
     ("change the encryption", 2, change_crypto),
+    ("exchange the authkey", 3, exchange_key),
 ];
 
 /// Cipher and hash as the spec and as the file call them.
@@ -115,6 +118,9 @@ impl Wish {
         }
         if let Some([cipher, hash, ..]) = self.crypto.map(|at| CRYPTO[at]) {
             totem["crypto"] = json!({"cipher": cipher, "hash": hash});
+        }
+        if self.key > 0 {
+            totem["keyGeneration"] = json!(self.key);
         }
         json!({"nodes": nodes, "links": links, "totem": totem,
                "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs,
@@ -257,4 +263,9 @@ fn change_token(wish: &mut Wish, dice: &mut Dice) -> bool {
 fn change_crypto(wish: &mut Wish, dice: &mut Dice) -> bool {
     let crypto = Some(dice.index(CRYPTO.len()));
     std::mem::replace(&mut wish.crypto, crypto) != crypto
+}
+
+fn exchange_key(wish: &mut Wish, dice: &mut Dice) -> bool {
+    wish.key += 1 + u32::from(dice.chance(200));
+    true
 }

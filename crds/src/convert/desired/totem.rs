@@ -17,6 +17,7 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
         mtu_bytes,
         crypto,
         compression,
+        key_generation: _,
     } = totem;
     let (model, threshold_bytes, level) = match compression {
         Some(Compression { model, threshold_bytes, level }) => {

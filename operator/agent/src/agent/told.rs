@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use pvecm_core::change::{Course, StageResult};
-use pvecm_core::ids::{Digest, HostName};
+use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_crds::PveChange;
 use pvecm_crds::condition::{kind, reason};
-use pvecm_crds::host::{AppliedStage, Ledger as LedgerStatus, PveHostStatus, SealedSecret};
+use pvecm_crds::host::{
+    AppliedStage, HostAuthkey, Ledger as LedgerStatus, PveHostStatus, SealedSecret,
+};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -37,6 +39,10 @@ impl Agent {
         status.observed_generation = generation;
         status.conditions = self.conditions.update(all, generation, &now);
         status.applied = applied;
+        status.authkey = self.seen.authkey.map(|fingerprint| HostAuthkey {
+            fingerprint: fingerprint.to_string(),
+            generation: i32::try_from(self.book.ledger().key_generation).unwrap_or(i32::MAX),
+        });
         status.ledger = Some(LedgerStatus { highest_change: number(self.book.ledger().highest.0) });
         status.sealed = self.sealed();
         status.token_expiry = expiry.map(Time);
@@ -91,14 +97,20 @@ impl Agent {
         Some(entry(last.change.0, last.digest, last.stage, (last.result, last.message)))
     }
 
+    /// Whether a change has not ended, as far as this host has heard of it.
+    pub(super) fn is_open(&self, change: ChangeNumber) -> bool {
+        let open = |c: &Arc<PveChange>| {
+            c.spec.number == number(change.0)
+                && c.status.as_ref().is_none_or(|status| status.outcome.is_none())
+        };
+        self.changes.values().any(open)
+    }
+
     /// What was sealed in the newest change, until that change has ended.
     fn sealed(&self) -> Vec<SealedSecret> {
         let ledger = self.book.ledger();
         let change = number(ledger.highest.0);
-        let open = |c: &Arc<PveChange>| {
-            c.spec.number == change && c.status.as_ref().is_none_or(|s| s.outcome.is_none())
-        };
-        if !self.changes.values().any(open) {
+        if !self.is_open(ledger.highest) {
             return Vec::new();
         }
         let secret = |(to, data): (&HostName, &String)| SealedSecret {

@@ -18,15 +18,33 @@ fn aside(attempt: Attempt) -> String {
     format!("{BACKUPS}/before-change-{change}-{stage}-{attempt}.db")
 }
 
+/// How a file is called while it is written.
+const UNFINISHED: &str = ".pvecm-";
+
 /// Replaces a file so that after a crash either the old or the new bytes are there, never a part.
 pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut file = tempfile::Builder::new().prefix(".pvecm-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|failed| failed.error)?;
     File::open(folder)?.sync_all()
+}
+
+/// Removes what was being written when an earlier life of the agent was killed: it may hold a secret.
+pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of a file, `None` when it is not there.
@@ -47,6 +65,8 @@ impl RealDisk {
         match file {
             DiskFile::Conf => (Path::new("/etc/corosync/corosync.conf"), 0o644),
             DiskFile::Authkey => (Path::new("/etc/corosync/authkey"), 0o400),
+            DiskFile::NewAuthkey => (Path::new("/etc/corosync/authkey.new"), 0o400),
+            DiskFile::OldAuthkey => (Path::new("/etc/corosync/authkey.old"), 0o400),
         }
     }
 }
@@ -122,5 +142,28 @@ impl LedgerStore for FileStore {
 
     fn save(&self, bytes: &[u8]) -> io::Result<()> {
         replace_file(&self.0, bytes, 0o600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_life_was_writing_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        replace_file(&folder.path().join("authkey"), b"key", 0o400).unwrap();
+        let killed = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder.path());
+        killed.unwrap().keep().unwrap();
+        assert_eq!(names().len(), 2);
+        remove_unfinished(folder.path()).unwrap();
+        assert_eq!(names(), ["authkey"]);
+        remove_unfinished(&folder.path().join("not there")).unwrap();
     }
 }

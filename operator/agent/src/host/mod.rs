@@ -9,7 +9,7 @@ mod pmxcfs;
 mod services;
 
 pub use corosync::{RealCorosync, watch};
-pub use disk::{FileStore, RealDisk, replace_file};
+pub use disk::{FileStore, RealDisk, remove_unfinished, replace_file};
 pub use ha::HaManager;
 pub use machine::{RealClock, RealMachine, Threads};
 pub use network::Cards;

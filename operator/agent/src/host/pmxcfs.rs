@@ -19,7 +19,8 @@ use crate::STATE_FOLDER;
 use crate::ports::{ClusterFiles, ConfLock};
 
 const LOCAL_LOCK: &str = "/var/lock/pvecm.lock";
-/// The time of the cluster's lock as this host set it last; there while the lock is not given back.
+/// The time of the cluster's lock as this host set it last, or sets it just now; there while the lock is not
+/// given back.
 const LOCK_NOTE: &str = "conf-lock";
 
 /// pmxcfs at its mount point.
@@ -159,8 +160,27 @@ fn local_lock(end: Instant) -> io::Result<Flock<File>> {
 /// undoes a stage has to be written long before. A lock of another program on this host has a time of
 /// its own.
 fn was_left_behind(path: &Path, note: &Path) -> bool {
-    let noted = fs::read_to_string(note).ok().and_then(|text| text.trim().parse::<i64>().ok());
-    noted.is_some() && fs::metadata(path).ok().map(|meta| meta.mtime()) == noted
+    let text = fs::read_to_string(note).unwrap_or_default();
+    let mut noted = text.split_whitespace().filter_map(|time| time.parse::<i64>().ok());
+    time_of(path).is_some_and(|time| noted.any(|noted| noted == time))
+}
+
+fn time_of(lock: &Path) -> Option<i64> {
+    Some(fs::metadata(lock).ok()?.mtime())
+}
+
+/// Gives the lock another time. Before that both are noted: whoever is killed in between finds it with the
+/// one or with the other.
+fn renew(path: &Path, note: &Path, time: i64, set: impl FnOnce(&Path) -> bool) -> bool {
+    let Some(before) = time_of(path) else { return false };
+    let next = note.with_extension("new");
+    let noted =
+        |text: String| fs::write(&next, text).and_then(|()| fs::rename(&next, note)).is_ok();
+    if !noted(format!("{before} {time}")) {
+        return false;
+    }
+    let renewed = set(path);
+    noted(if renewed { time } else { before }.to_string()) && renewed
 }
 
 struct HeldLock {
@@ -176,10 +196,12 @@ impl ConfLock for HeldLock {
         if self.note.exists() && !was_left_behind(&self.path, &self.note) {
             return false;
         }
-        let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else { return false };
-        let seconds = TimeSpec::from_duration(Duration::from_secs(now.as_secs()));
-        let renewed = utimensat(nix::fcntl::AT_FDCWD, &self.path, &seconds, &seconds, NO_FLAGS);
-        renewed.is_ok() && fs::write(&self.note, now.as_secs().to_string()).is_ok()
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|now| now.as_secs());
+        let Some(now) = now.ok().and_then(|now| i64::try_from(now).ok()) else { return false };
+        renew(&self.path, &self.note, now, |path| {
+            let time = TimeSpec::new(now, 0);
+            utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, NO_FLAGS).is_ok()
+        })
     }
 }
 
@@ -188,5 +210,35 @@ impl Drop for HeldLock {
         if self.is_own() && fs::remove_dir(&self.path).is_ok() {
             let _ = fs::remove_file(&self.note);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(path: &Path, time: i64) -> bool {
+        let time = TimeSpec::new(time, 0);
+        utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, NO_FLAGS).is_ok()
+    }
+
+    #[test]
+    fn a_lock_of_an_agent_that_was_killed_is_known_again_also_when_it_was_just_renewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, note) = (folder.path().join("lock"), folder.path().join("note"));
+        fs::create_dir(&path).unwrap();
+        assert!(!was_left_behind(&path, &note), "nothing is noted");
+        assert!(renew(&path, &note, 50, |path| set(path, 50)));
+        assert!(was_left_behind(&path, &note));
+        let renewed = renew(&path, &note, 51, |path| {
+            assert!(was_left_behind(path, &note), "killed before");
+            set(path, 51) && was_left_behind(path, &note)
+        });
+        assert!(renewed);
+        assert!(!renew(&path, &note, 52, |_refused| false));
+        set(&path, 52);
+        assert!(!was_left_behind(&path, &note), "somebody else has taken it since");
+        fs::remove_dir(&path).unwrap();
+        assert!(!renew(&path, &note, 53, |_| true));
     }
 }

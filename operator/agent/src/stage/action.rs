@@ -1,16 +1,15 @@
-//! What single hosts do: form, join, hand a secret over. Each looks first whether it is already done.
+//! What single hosts do: form, join, hand a secret over or make another one. Each looks first whether it is already done.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 
 use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
 use pvecm_core::protocol::Attempt;
+use zeroize::Zeroizing;
 
 use super::probe::{in_force, parent_in_force};
 use super::refresh::{refresh_stale_config, reload};
-use super::{Undone, ha};
+use super::{Undone, ha, keys};
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
@@ -48,7 +47,14 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::SealAuthkey { to, recipient } => {
                 sealed.insert(to.clone(), seal_authkey(host, task, to, recipient)?);
             }
-            Action::ReceiveAuthkey {} => receive_authkey(host, task)?,
+            Action::ReceiveAuthkey { generation: _ } => receive_authkey(host, task)?,
+            Action::MakeAuthkey { receivers } => {
+                sealed.extend(make_authkey(host, task, receivers)?);
+            }
+            Action::LayAuthkey {} => lay_authkey(host, task)?,
+            Action::ExchangeAuthkey { .. } => {
+                return Err(not_begun("a group exchanges its authkey, not a host for itself"));
+            }
             Action::Join {} => join(host, task).await.map_err(Undone::Stuck)?,
             Action::RefreshStaleConfig {} => refresh_stale_config(host, task).await?,
             Action::Reload {} => reload(host, task).await?,
@@ -68,25 +74,59 @@ fn seal_authkey(
 ) -> Result<String, Undone> {
     parent_in_force(task.pending.expects.as_ref(), &Observation::take(host))
         .map_err(Undone::NotBegun)?;
-    if task.pinned.get(to).is_some_and(|pinned| pinned != recipient) {
-        let sentence = format!("{to} has another sealing key than before; enrol it again");
-        return Err(Undone::NotBegun(sentence));
-    }
-    let key = host.disk.read(DiskFile::Authkey).map_err(not_begun)?;
+    is_pinned(task, to, recipient)?;
+    let key = keys::read(host, DiskFile::Authkey).map_err(Undone::NotBegun)?;
     let key = key.ok_or_else(|| not_begun("this host has no authkey"))?;
     seal(recipient, &key).map_err(not_begun)
 }
 
+/// Whoever can put another sealing key into the API must not get a secret for it.
+fn is_pinned(task: &Task<'_>, to: &HostName, recipient: &str) -> Result<(), Undone> {
+    if task.pinned.get(to).is_some_and(|pinned| pinned != recipient) {
+        let sentence = format!("{to} has another sealing key than before; enrol it again");
+        return Err(Undone::NotBegun(sentence));
+    }
+    Ok(())
+}
+
 fn receive_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
-    let sealed = task.sealed.ok_or_else(|| not_begun("nothing was sealed for this host"))?;
-    let authkey = task.key.open_sealed(sealed).map_err(not_begun)?;
-    if host.disk.read(DiskFile::Authkey).map_err(not_begun)?.as_ref() == Some(&authkey) {
+    let authkey = open_sealed(task)?;
+    let found = keys::read(host, DiskFile::Authkey).map_err(Undone::NotBegun)?;
+    if found.is_some_and(|found| found == authkey) {
         return Ok(());
     }
     if host.corosync.view().is_some() {
         return Err(not_begun("corosync already runs here, with another authkey"));
     }
     host.disk.replace(DiskFile::Authkey, &authkey).map_err(not_begun)
+}
+
+fn open_sealed(task: &Task<'_>) -> Result<Zeroizing<Vec<u8>>, Undone> {
+    let sealed = task.sealed.ok_or_else(|| not_begun("nothing was sealed for this host"))?;
+    task.key.open_sealed(sealed).map(Zeroizing::new).map_err(not_begun)
+}
+
+/// Always another key: one that an earlier try made may lie on some hosts and not on others.
+fn make_authkey(
+    host: &Host,
+    task: &Task<'_>,
+    receivers: &BTreeMap<HostName, String>,
+) -> Result<Sealed, Undone> {
+    parent_in_force(task.pending.expects.as_ref(), &Observation::take(host))
+        .map_err(Undone::NotBegun)?;
+    receivers.iter().try_for_each(|(to, recipient)| is_pinned(task, to, recipient))?;
+    let key = keys::random_authkey().map_err(not_begun)?;
+    let seal_for = |(to, recipient): (&HostName, &String)| {
+        Ok((to.clone(), seal(recipient, &key).map_err(not_begun)?))
+    };
+    let sealed = receivers.iter().map(seal_for).collect::<Result<_, Undone>>()?;
+    host.disk.replace(DiskFile::NewAuthkey, &key).map_err(not_begun)?;
+    Ok(sealed)
+}
+
+fn lay_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+    let key = open_sealed(task)?;
+    host.disk.replace(DiskFile::NewAuthkey, &key).map_err(not_begun)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
@@ -137,19 +177,13 @@ fn ensure_authkey(host: &Host) -> Result<(), String> {
     if host.disk.read(DiskFile::Authkey).map_err(words)?.is_some() {
         return Ok(());
     }
-    let key = random_authkey().map_err(words)?;
+    let key = keys::random_authkey().map_err(words)?;
     host.disk.replace(DiskFile::Authkey, &key).map_err(words)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn words(error: std::io::Error) -> String {
     error.to_string()
-}
-
-fn random_authkey() -> std::io::Result<Vec<u8>> {
-    let mut key = vec![0; 256];
-    File::open("/dev/urandom")?.read_exact(&mut key)?;
-    Ok(key)
 }
 
 /// The order that keeps /etc/pve away for the shortest time (facts/pmxcfs.md 1): the same bytes in both

@@ -1,8 +1,9 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
-//! ([`action`], [`refresh`], [`write`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod ha;
+pub mod keys;
 pub mod probe;
 pub mod reach;
 pub mod refresh;

@@ -87,8 +87,9 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
                 |value: Option<&String>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
             Err(format!("running {key} is {}, not {}", word(running), word(value.as_ref())))
         }
-        // Only those who start can say so, and they do.
-        Probe::StartedWith { .. } => Ok(()),
+        // Of the former only those who start can say so, and they do; the latter takes time, so the run
+        // judges it.
+        Probe::StartedWith { .. } | Probe::AuthkeyTaken {} => Ok(()),
         Probe::LinkConnected { link } => {
             let down = |node: &&NodeId| corosync.links.get(&(**node, *link)) != Some(&true);
             others
@@ -134,7 +135,10 @@ pub fn links_carry(stage: &Stage, corosync: Option<&CorosyncView>) -> Result<(),
     };
     let probed = stage.probes.iter().filter_map(|probe| match probe {
         Probe::LinkConnected { link } => Some(*link),
-        Probe::RunningValue { .. } | Probe::StartedWith { .. } | Probe::Membership { .. } => None,
+        Probe::RunningValue { .. }
+        | Probe::StartedWith { .. }
+        | Probe::AuthkeyTaken {}
+        | Probe::Membership { .. } => None,
     });
     for link in probed {
         if let Some(node) = down(link) {

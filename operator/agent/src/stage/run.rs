@@ -10,12 +10,13 @@ use futures::FutureExt;
 use pvecm_core::change::{Course, StageResult};
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{
-    Attempt, Effect, Event, InForce, Machine, Message, Outcome, Phase, Record, Setup, View,
+    Attempt, Effect, Event, InForce, Key, Machine, Message, Outcome, Phase, Record, Setup, View,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, restart, undo_join, undo_restart};
 use super::ha::leaves_room;
+use super::keys::{self, Exchange};
 use super::probe::{holds, links_carry, parent_in_force, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
@@ -23,6 +24,9 @@ use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
 use crate::observe::Observation;
 use crate::seal::SealingKey;
+
+/// How long another program's lock is waited for before an exchange of the authkey: the others wait as well.
+const LOCK_MS: u64 = 5_000;
 
 /// An event for the attempt that it belongs to.
 pub type JobEvent = (Attempt, Event);
@@ -39,6 +43,8 @@ pub struct GroupRun {
     /// The outcome, once there is one.
     pub outcome: Option<(StageResult, String)>,
     jobs: Jobs,
+    exchange: Exchange,
+    proof: keys::Proof,
 }
 
 impl std::fmt::Debug for GroupRun {
@@ -88,6 +94,7 @@ impl GroupRun {
             has_back: stage.back.is_some(),
             confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
             in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
+            keys: keys::lying(&jobs.host, pending.keys.as_ref()),
             recovered: pending.record_at(&now),
         };
         let (machine, effects) = Machine::new(setup, now.millis);
@@ -100,6 +107,8 @@ impl GroupRun {
             last_in_force: None,
             outcome: None,
             jobs,
+            exchange: Exchange::default(),
+            proof: keys::Proof::default(),
         };
         run.carry_out(effects, book)?;
         Ok(Some(run))
@@ -142,7 +151,10 @@ impl GroupRun {
             self.on(Event::InForce(in_force), book)?;
         }
         if self.probing && self.outcome.is_none() {
-            self.on(Event::Probes(holds(&self.pending.stage, Some(self.me), seen)), book)?;
+            let held = holds(&self.pending.stage, Some(self.me), seen);
+            let now_ms = self.jobs.host.clock.now().millis;
+            let held = self.proof.judge(&self.pending, seen, (held, now_ms));
+            self.on(Event::Probes(held), book)?;
         }
         Ok(())
     }
@@ -157,7 +169,15 @@ impl GroupRun {
                     self.probing = false;
                     self.outcome = Some(result(outcome));
                 }
+                Effect::KeepKey(key) => self.keep_key(key),
+                Effect::Lock => {
+                    self.exchange.want_lock();
+                    self.spawn(effect);
+                }
+                Effect::Unlock => self.unlock(),
                 Effect::RunChecks
+                | Effect::Lay(_)
+                | Effect::TryKey(_)
                 | Effect::Write
                 | Effect::Act
                 | Effect::WriteBack { .. }
@@ -167,6 +187,22 @@ impl GroupRun {
             }
         }
         Ok(())
+    }
+
+    /// From now on the lock is not wanted. Giving it back goes through /etc/pve and may take long.
+    fn unlock(&self) {
+        let lock = self.exchange.take_lock();
+        self.jobs.host.workers.spawn(async move { drop(lock) }.boxed());
+    }
+
+    /// Before the outcome is told, so that nothing is left to be done when it is.
+    fn keep_key(&self, key: Key) {
+        let kept = self.exchange.keep(&self.jobs.host, self.pending.keys.as_ref(), key);
+        if let Err(error) = &kept {
+            tracing::warn!(error, "the exchange of the authkey did not end well");
+        }
+        let laid = Event::Laid(kept);
+        let _ = self.jobs.answers.send((self.pending.attempt, laid));
     }
 
     fn persist(&mut self, record: Record, book: &mut Book) -> Result<(), LedgerError> {
@@ -188,11 +224,11 @@ impl GroupRun {
 
     fn spawn(&self, effect: Effect) {
         let (jobs, pending) = (self.jobs.clone(), self.pending.clone());
-        let me = self.me;
+        let (me, exchange) = (self.me, self.exchange.clone());
         let carried_out = async move {
             let Attempt { change, stage, attempt: _ } = pending.attempt;
             tracing::info!(change = change.0, stage, ?effect, "carrying out");
-            if let Some(event) = job(&jobs, &pending, (effect, me)).await {
+            if let Some(event) = job(&jobs, &pending, (effect, me, &exchange)).await {
                 let _ = jobs.answers.send((pending.attempt, event));
             }
         };
@@ -201,9 +237,12 @@ impl GroupRun {
 }
 
 /// One long effect. `None`: it answers by what is seen later.
-async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> Option<Event> {
+async fn job(
+    jobs: &Jobs,
+    pending: &Pending,
+    (effect, me, exchange): (Effect, NodeId, &Exchange),
+) -> Option<Event> {
     let (host, stage, parent) = (&jobs.host, &pending.stage, pending.parent.as_deref());
-    let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
     let silent = |done: Result<(), String>| {
         if let Err(error) = done {
             tracing::warn!(error, "an action of the stage failed");
@@ -215,15 +254,26 @@ async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> 
             let joins = stage.course == Course::Start && stage.joining.contains_key(&me);
             if joins { may_join(host, stage) } else { checks(host, pending, me) }
         }))),
-        Effect::Write => Some(Event::Written(write(host, stage, parent, timeout_ms).await)),
+        Effect::Write => {
+            let written = write(host, stage, parent, exchange.take_lock()).await;
+            Some(Event::Written(written))
+        }
         Effect::WriteBack { over_parent } => {
-            Some(Event::WrittenBack(write_back(host, stage, parent, over_parent).await))
+            let kept = exchange.take_lock();
+            let written = write_back(host, stage, parent, (over_parent, kept)).await;
+            Some(Event::WrittenBack(written))
+        }
+        Effect::Lock => Some(Event::Locked(exchange.lock(host, LOCK_MS).await)),
+        Effect::Lay(key) => Some(Event::Laid(exchange.lay(host, pending.keys.as_ref(), key))),
+        Effect::TryKey(key) => {
+            Some(Event::Laid(exchange.try_key(host, pending.keys.as_ref(), key)))
         }
         Effect::Undo if stage.course == Course::Restart => {
             Some(Event::Undone(undo_restart(host, stage).await))
         }
         Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt).await)),
         Effect::Act => {
+            let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
             let deadline_ms = host.clock.now().millis + timeout_ms;
             let pinned = BTreeMap::new();
             let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
@@ -234,9 +284,16 @@ async fn job(jobs: &Jobs, pending: &Pending, (effect, me): (Effect, NodeId)) -> 
             };
             Some(Event::Acted(acted))
         }
+        // Somebody else in the ring would read another key.
+        Effect::RestoreOwnDisk if stage.exchanges_authkey() && keys::has_quorum(host) => None,
         Effect::RestoreOwnDisk => silent(restore_own_disk(host, stage)),
         Effect::TakeClusterFile => silent(take_cluster_file(host)),
-        Effect::Persist(_) | Effect::Send(_) | Effect::StartProbing | Effect::Done(_) => None,
+        Effect::Persist(_)
+        | Effect::Send(_)
+        | Effect::StartProbing
+        | Effect::Unlock
+        | Effect::KeepKey(_)
+        | Effect::Done(_) => None,
     }
 }
 
@@ -255,6 +312,9 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
     match stage.course {
         Course::Write => {
             host.corosync.check(&stage.config.text)?;
+            if stage.exchanges_authkey() {
+                keys::set_aside(host, pending.keys.as_ref())?;
+            }
             new_addresses_answer(host, stage, pending.parent.as_deref(), me)
         }
         // It will start with this text.

@@ -10,14 +10,16 @@ use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::Undone;
 use super::action::{Task, join, may_join, restart, run as run_actions, undo_join, undo_restart};
 use super::run::{GroupRun, JobEvent, Jobs};
+use super::{Undone, keys};
 use crate::fake::{FakeHost, MemoryStore, World};
 use crate::ledger::{Book, Pending};
 use crate::observe::Observation;
 use crate::ports::{Clock, ClusterFiles, DiskFile};
 use crate::seal::{SealingKey, seal};
+
+mod exchange;
 
 fn text(version: u64) -> String {
     format!("totem {{\n  config_version: {version}\n  version: 2\n}}\n")
@@ -57,6 +59,7 @@ fn pending(fake: &FakeHost, stage: Stage, expects: Option<Parent>) -> Pending {
         parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
         daemon,
         had_authkey,
+        keys: keys::laid(&fake.host()),
         record: None,
         recorded_at: fake.now(),
     }
@@ -138,7 +141,8 @@ fn a_host_joins_with_the_key_that_was_sealed_for_it_and_leaves_again_when_undone
     let pending = pending(&fake, stage(Course::Start), None);
     assert!(may_join(&fake.host(), &pending.stage).is_err(), "it has no authkey yet");
     with_task(&fake, &pending, |task| {
-        block_on(run_actions(&fake.host(), task, &[Action::ReceiveAuthkey {}])).unwrap();
+        block_on(run_actions(&fake.host(), task, &[Action::ReceiveAuthkey { generation: 0 }]))
+            .unwrap();
         assert_eq!(fake.world().disk[&DiskFile::Authkey], b"secret");
         may_join(&fake.host(), &pending.stage).unwrap();
         block_on(join(&fake.host(), task)).unwrap();
@@ -174,8 +178,12 @@ struct Lone {
 
 impl Lone {
     fn start(fake: FakeHost, store: Arc<MemoryStore>) -> Self {
+        Self::begin(fake, store, stage(Course::Write))
+    }
+
+    fn begin(fake: FakeHost, store: Arc<MemoryStore>, stage: Stage) -> Self {
         let mut book = Book::open(store.clone()).unwrap();
-        let fresh = || pending(&fake, stage(Course::Write), Some(parent()));
+        let fresh = || pending(&fake, stage, Some(parent()));
         let pending = book.ledger().pending.clone().unwrap_or_else(fresh);
         let (sender, answers) = mpsc::unbounded_channel();
         let key = Arc::new(SealingKey::open(&MemoryStore::default()).unwrap());

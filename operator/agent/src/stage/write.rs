@@ -5,17 +5,19 @@ use pvecm_core::protocol::InForce;
 
 use super::probe::which;
 use crate::host_ports::Host;
-use crate::ports::DiskFile;
+use crate::ports::{ConfLock, DiskFile};
 
 /// Writes the stage's text over its parent.
 pub async fn write(
     host: &Host,
     stage: &Stage,
     parent: Option<&str>,
-    at_most_ms: u64,
+    kept: Kept,
 ) -> Result<(), String> {
+    let at_most_ms = u64::from(stage.confirm_timeout_secs) * 1000;
+    let lock = locked(host, kept, at_most_ms).await?;
     let over = |found: InForce| found == InForce::Parent;
-    let wish: Wish<'_> = (&stage.config.text, InForce::New, at_most_ms, &over);
+    let wish: Wish<'_> = (&stage.config.text, InForce::New, lock, &over);
     match put(host, stage, parent, wish).await? {
         InForce::New => Ok(()),
         InForce::Parent => Err("the file is unchanged after the write".to_owned()),
@@ -31,16 +33,28 @@ pub async fn write_back(
     host: &Host,
     stage: &Stage,
     parent: Option<&str>,
-    over_parent: bool,
+    (over_parent, kept): (bool, Kept),
 ) -> Result<InForce, String> {
     let Some(back) = &stage.back else {
         return Err("the stage has no text to go back to".to_owned());
     };
     let over = |found: InForce| found == InForce::New || (over_parent && found == InForce::Parent);
-    put(host, stage, parent, (&back.text, InForce::Back, 10_000, &over)).await
+    let lock = locked(host, kept, 10_000).await?;
+    put(host, stage, parent, (&back.text, InForce::Back, lock, &over)).await
 }
 
-type Wish<'a> = (&'a str, InForce, u64, &'a (dyn Fn(InForce) -> bool + Sync));
+/// The locks, where this host holds them already.
+pub type Kept = Option<Box<dyn ConfLock>>;
+
+async fn locked(host: &Host, kept: Kept, at_most_ms: u64) -> Result<Box<dyn ConfLock>, String> {
+    if let Some(lock) = kept {
+        return Ok(lock);
+    }
+    let lock = host.cluster_files.lock(at_most_ms).await;
+    lock.map_err(|error| format!("cannot take the lock: {error}"))
+}
+
+type Wish<'a> = (&'a str, InForce, Box<dyn ConfLock>, &'a (dyn Fn(InForce) -> bool + Sync));
 
 async fn put(
     host: &Host,
@@ -48,14 +62,12 @@ async fn put(
     parent: Option<&str>,
     wish: Wish<'_>,
 ) -> Result<InForce, String> {
-    let (text, wanted, at_most_ms, over) = wish;
+    let (text, wanted, lock, over) = wish;
     let files = &host.cluster_files;
     let found = || {
         let bytes = files.read_conf().map_err(|error| format!("cannot read the file: {error}"))?;
         Ok::<_, String>(which(stage, parent, bytes.as_deref()))
     };
-    let lock = files.lock(at_most_ms).await;
-    let lock = lock.map_err(|error| format!("cannot take the lock: {error}"))?;
     let before = found()?;
     if before == wanted || !over(before) {
         return Ok(before);

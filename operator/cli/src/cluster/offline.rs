@@ -14,8 +14,8 @@ use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Config, Document, Node};
 use pvecm_core::desired::{DesiredCluster, DesiredNode};
 use pvecm_core::ha::HaState;
-use pvecm_core::ids::{HostName, NodeId};
-use pvecm_core::observed::{Claim, FileView, HostView, ObservedCluster};
+use pvecm_core::ids::{Fingerprint, HostName, NodeId};
+use pvecm_core::observed::{Claim, FileView, HostView, KeyView, ObservedCluster};
 use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
 use serde_json::Value;
 
@@ -69,7 +69,9 @@ fn plan(desired: &DesiredCluster, conf: Option<&str>, facts: &Facts) -> anyhow::
     let config = config.context("corosync.conf is not understood")?;
     let in_force = config.as_ref().zip(conf).map(|(config, text)| {
         let members = config.nodes.iter().map(|node| node.id).collect();
-        InForce { config, conf: ConfText::new(config.version, text.to_owned()), members }
+        let key = facts.values().find_map(|facts| facts.authkey);
+        let key = key.unwrap_or(KeyView { fingerprint: Fingerprint::of(b""), generation: 0 });
+        InForce { config, conf: ConfText::new(config.version, text.to_owned()), members, key }
     });
     let view = |node: &DesiredNode| {
         let view = view(node, in_force.as_ref(), facts.get(&node.host));
@@ -86,6 +88,8 @@ struct InForce<'a> {
     config: &'a Config,
     conf: ConfText,
     members: BTreeSet<NodeId>,
+    /// The authkey that a member has of whom nothing is known.
+    key: KeyView,
 }
 
 /// A host that is well: its facts where there are some, else what the spec and the file say of it.
@@ -106,6 +110,9 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         sealing_key: facts
             .and_then(|facts| facts.sealing_key.clone())
             .or_else(|| Some("(the host's own key)".to_owned())),
+        authkey: facts
+            .and_then(|facts| facts.authkey)
+            .or_else(|| member.map(|in_force| in_force.key)),
         addresses: facts.map_or_else(|| assumed.collect(), |facts| facts.addresses.clone()),
         guests: facts.map(|facts| facts.guests.clone()).unwrap_or_default(),
         pmxcfs_file: file.clone(),
@@ -162,6 +169,12 @@ fn not_known(
         None => "whether a cluster runs on these hosts: without --conf it is taken that none does"
             .to_owned(),
     });
+    if in_force.is_some_and(|in_force| in_force.key.generation == 0) && desired.key_generation > 0 {
+        said.push(
+            "which generation of the authkey is in force: it is taken that none was exchanged yet"
+                .to_owned(),
+        );
+    }
     said.push(
         "config_versions that earlier changes reserved: the numbers may be higher".to_owned(),
     );

@@ -7,7 +7,8 @@ mod nodes;
 
 use kube::ResourceExt;
 use pvecm_core::conf::{Config, Document};
-use pvecm_crds::cluster::{ChangeProgress, PlanReport, PveClusterStatus};
+use pvecm_core::observed::KeyView;
+use pvecm_crds::cluster::{Authkey, ChangeProgress, PlanReport, PveClusterStatus};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::{PveCluster, PveClusterSpec};
 
@@ -93,6 +94,7 @@ fn status(cluster: &PveCluster, seen: &Observation, verdict: &Verdict) -> PveClu
         conditions: conditions::conditions(cluster, &facts),
         cluster_name: Some(name(&cluster.spec, &cluster.name_any())),
         config_version: common_version(seen),
+        authkey: authkey(seen),
         nodes_ready: Some(format!("{}/{}", ready.count(), cluster.spec.nodes.len())),
         nodes,
         quorum,
@@ -125,6 +127,20 @@ fn common_version(seen: &Observation) -> Option<i64> {
     let mut versions = seen.view.hosts.values().filter_map(|view| view.running_version);
     let first = versions.next()?;
     versions.all(|version| version == first).then(|| i64::try_from(first.0).ok()).flatten()
+}
+
+/// The key of the members: the highest generation that one of them knows of, and its fingerprint while
+/// that is the same everywhere.
+fn authkey(seen: &Observation) -> Option<Authkey> {
+    let members = seen.view.hosts.values().filter(|view| view.running_version.is_some());
+    let keys: Vec<KeyView> = members.filter_map(|view| view.authkey).collect();
+    let first = keys.first()?.fingerprint;
+    let same = keys.iter().all(|key| key.fingerprint == first);
+    let generation = keys.iter().map(|key| key.generation).max().unwrap_or(0);
+    Some(Authkey {
+        generation: i32::try_from(generation).unwrap_or(i32::MAX),
+        fingerprint: same.then(|| first.to_string()),
+    })
 }
 
 fn progress(seen: &Observation, verdict: &Verdict) -> Option<ChangeProgress> {

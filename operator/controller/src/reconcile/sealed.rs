@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pvecm_core::change::Action;
 use pvecm_core::ids::HostName;
 use pvecm_crds::change::SealedFor;
 use pvecm_crds::{PveChange, PveHost};
@@ -39,9 +38,7 @@ fn wanted(change: &OpenChange, hosts: &BTreeMap<HostName, Arc<PveHost>>) -> Vec<
 /// Whether a receiver has confirmed the stage in which it takes its secret.
 fn received(change: &OpenChange, to: &str, hosts: &BTreeMap<HostName, Arc<PveHost>>) -> bool {
     let Ok(name) = to.parse::<HostName>() else { return true };
-    let takes =
-        |actions: &Vec<Action>| actions.iter().any(|a| matches!(a, Action::ReceiveAuthkey {}));
-    let stage = change.stages.iter().position(|stage| stage.actions.get(&name).is_some_and(takes));
+    let stage = change.stages.iter().position(|stage| stage.receives_secret(&name));
     let Some(stage) = stage.and_then(|index| i32::try_from(index + 1).ok()) else { return true };
     let status = hosts.get(&name).and_then(|host| host.status.as_ref());
     let Some(applied) = status.and_then(|status| status.applied.as_ref()) else { return false };

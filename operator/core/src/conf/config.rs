@@ -27,6 +27,8 @@ pub struct Config<A = String> {
     pub totem: TotemOptions,
     /// `totem.secauth` is `on` and nothing else: corosync takes any other value for off.
     pub secauth: bool,
+    /// `totem` has a `key`, or a `keyfile` of its own: /etc/corosync/authkey is not read.
+    pub key_elsewhere: bool,
     /// The `interface` sections of `totem`, by link.
     pub interfaces: BTreeMap<LinkNumber, Interface>,
     /// The nodes in file order, which is cmap's numbering. Never empty.
@@ -117,6 +119,7 @@ impl<'d, A: From<&'d str>> Config<A> {
             version,
             totem: TotemOptions::read(&totem)?,
             secauth: totem.value("secauth").is_some_and(|value| value.bytes == b"on"),
+            key_elsewhere: has_key_elsewhere(&totem),
             interfaces: read_interfaces(&totem)?,
             nodes: read_nodes(&single(document, "nodelist")?)?,
             quorum: read_quorum(&single(document, "quorum")?)?,
@@ -199,6 +202,11 @@ fn only<'a>(parent: &SectionView<'a>, name: &str) -> Result<Option<SectionView<'
         }
         None => Ok(first),
     }
+}
+
+fn has_key_elsewhere(totem: &SectionView<'_>) -> bool {
+    let file = totem.value("keyfile").map(|value| value.bytes);
+    file.is_some_and(|file| file != b"/etc/corosync/authkey") || totem.value("key").is_some()
 }
 
 fn refuse_other_transports(totem: &SectionView<'_>) -> Result<(), ConfError> {

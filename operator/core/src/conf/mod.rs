@@ -55,7 +55,8 @@ pub use form::{Formation, NodeEntry, form};
 pub use options::{Cipher, Compression, Crypto, Hash, LinkMode, LinkOptions, TotemOptions};
 pub use overview::Overview;
 pub use running::{
-    ChangedValues, LINK_MODE, changed_values, derived_pings, running_values, values_at_start,
+    ChangedValues, LINK_MODE, changed_values, derived_pings, ping_timeout_millis, running_values,
+    values_at_start,
 };
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

@@ -159,6 +159,18 @@ pub fn derived_pings(config: &Config) -> Vec<(String, String)> {
     derived.map(|(key, value)| (format!("{EFFECTIVE}totem.{key}"), value)).collect()
 }
 
+/// The longest that a link of a running daemon counts as connected after the last answer, in milliseconds.
+#[must_use]
+pub fn ping_timeout_millis(config: &Config) -> u32 {
+    let token = config.token_in_force_millis();
+    let timeout = |link| {
+        let options = config.link_options(link);
+        let pongs = options.pong_count.filter(|count| *count > 0).unwrap_or(PONG_COUNT);
+        options.ping_timeout_millis.unwrap_or(pings_millis(token, pongs).1)
+    };
+    config.links().into_iter().map(timeout).max().unwrap_or(0)
+}
+
 fn pings(
     link: LinkNumber,
     (interval, timeout): (Option<u32>, Option<u32>),

@@ -31,10 +31,15 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
                 && step.number == 1
                 && first.is_some_and(|node| node.host == *host)
         }
-        (Action::SealAuthkey { .. } | Action::RefreshStaleConfig {}, Course::Local) => {
-            is_member(case, host)
-        }
-        (Action::ReceiveAuthkey {}, Course::Local) => joins && !is_member(case, host),
+        (
+            Action::SealAuthkey { .. }
+            | Action::RefreshStaleConfig {}
+            | Action::MakeAuthkey { .. }
+            | Action::LayAuthkey {},
+            Course::Local,
+        )
+        | (Action::ExchangeAuthkey { .. }, Course::Write) => is_member(case, host),
+        (Action::ReceiveAuthkey { .. }, Course::Local) => joins && !is_member(case, host),
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
         }
@@ -51,7 +56,10 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         (
             Action::FormCluster {}
             | Action::SealAuthkey { .. }
-            | Action::ReceiveAuthkey {}
+            | Action::ReceiveAuthkey { .. }
+            | Action::MakeAuthkey { .. }
+            | Action::LayAuthkey {}
+            | Action::ExchangeAuthkey { .. }
             | Action::Join {}
             | Action::RefreshStaleConfig {}
             | Action::Reload {}
@@ -78,23 +86,6 @@ fn disks_are_right(case: &Case<'_>, stage: usize) -> bool {
 fn is_member(case: &Case<'_>, host: &HostName) -> bool {
     let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
     listed.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
-}
-
-/// Whoever holds the authkey is a member of the cluster network. It is sealed to the key that the
-/// joining host itself has published, to no other.
-pub(super) fn keys_go_to_their_owners(case: &Case<'_>) -> Result<(), Refusal> {
-    let joining = case.joining();
-    for step in &case.steps {
-        for action in step.stage.actions.values().flatten() {
-            let Action::SealAuthkey { to, recipient } = action else { continue };
-            let key = case.observed.hosts.get(to).and_then(|view| view.sealing_key.as_ref());
-            let joins = joining.values().any(|host| *host == to);
-            if key != Some(recipient) || !joins {
-                return Err(Refusal::WrongRecipient { stage: step.number, to: to.clone() });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// corosync records a new `config_version` even when it refused other keys of the same text
@@ -130,7 +121,10 @@ fn unproven_value(step: &Step<'_>) -> Option<String> {
     let mut probes = all.map(|(key, value)| Probe::RunningValue { key, value });
     match probes.find(|probe| !step.stage.probes.contains(probe))? {
         Probe::RunningValue { key, .. } => Some(key),
-        Probe::LinkConnected { .. } | Probe::StartedWith { .. } | Probe::Membership { .. } => None,
+        Probe::LinkConnected { .. }
+        | Probe::StartedWith { .. }
+        | Probe::AuthkeyTaken {}
+        | Probe::Membership { .. } => None,
     }
 }
 
@@ -185,11 +179,15 @@ pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// Who reads "Live" lets a change begin by itself. A restart that is called so would come over
-/// people who were to be asked, and so would new encryption, which a daemon that is late does not follow.
+/// people who were to be asked, and so would a new cipher or authkey, which a daemon that is late does
+/// not follow.
 pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
         (Course::Restart, _) => Risk::NodeRestart,
-        (Course::Write, Some(before)) => Risk::of_reload(&before.config, &step.config.config),
+        (Course::Write, Some(before)) => {
+            let exchanges = step.stage.exchanges_authkey();
+            Risk::of_reload(&before.config, &step.config.config, exchanges)
+        }
         (Course::Local | Course::Write | Course::Start, _) => Risk::Live,
     };
     let hidden = |step: &&Step<'_>| step.stage.risk < least(step);

@@ -138,7 +138,10 @@ fn is_connected(case: &Case<'_>, parent: &Text, (link, one, other): Path) -> boo
 fn probed(step: &Step<'_>) -> BTreeSet<LinkNumber> {
     let link = |probe: &Probe| match probe {
         Probe::LinkConnected { link } => Some(*link),
-        Probe::RunningValue { .. } | Probe::StartedWith { .. } | Probe::Membership { .. } => None,
+        Probe::RunningValue { .. }
+        | Probe::StartedWith { .. }
+        | Probe::AuthkeyTaken {}
+        | Probe::Membership { .. } => None,
     };
     step.stage.probes.iter().filter_map(link).collect()
 }

@@ -4,12 +4,13 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `hosts`, `actions`.
+//! `totem`, `hosts`, `actions`, `keys`.
 
 mod actions;
 mod case;
 mod ha;
 mod hosts;
+mod keys;
 mod links;
 mod pages;
 mod refusal;
@@ -59,7 +60,9 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         totem::token_is_kept,
         totem::pings_follow_the_token,
         actions::are_in_their_place,
-        actions::keys_go_to_their_owners,
+        keys::keys_go_to_their_owners,
+        keys::keys_are_the_same,
+        keys::exchanges_are_whole,
         actions::changes_are_proven,
         ha::nobody_is_reset,
         ha::disarming_is_needed,

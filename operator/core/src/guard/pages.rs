@@ -145,9 +145,24 @@ pages! { Refusal:
         act: "Report it: this is a defect of the operator."
     }
     WrongRecipient {
-        means: "The authkey for a joining host is not sealed to that host's own key.",
+        means: "The authkey is sealed to another key than the receiving host's own, or for a host that is no member and does not join.",
         prevents: "Somebody else could read it and speak in the cluster network as a member.",
         act: "If the host was installed anew, enrol it again; else find out who changed its key."
+    }
+    AuthkeysDiffer {
+        means: "A member's authkey is not that of the others, or is not known where it is to be exchanged.",
+        prevents: "The reload of any stage makes the daemons read their keys: whoever has another one is thrown out, and the rest may lose quorum.",
+        act: "The fingerprints stand in `status.authkey` of the PveHosts. Copy the key of the majority over the odd one, mode 0400, and reload nothing before."
+    }
+    ExchangeHalf {
+        means: "An exchange of the authkey leaves a member out, or a member that was not given the new key.",
+        prevents: "The new key on two of three hosts and one reload: the third is thrown out, or the two part, and quorum is gone for seconds.",
+        act: "Report it: this is a defect of the operator."
+    }
+    ExchangeUnwanted {
+        means: "The authkey would be exchanged although the key in force is of the generation that the spec wants.",
+        prevents: "The key would be exchanged again with every plan, each time with a moment in which a reload by somebody else parts the hosts.",
+        act: "Report it: this is a defect of the operator."
     }
     HaActive {
         means: "High availability runs its watchdog on a host, and the change stops corosync there or on all.",
@@ -180,7 +195,7 @@ pages! { Refusal:
         act: "Report it: this is a defect of the operator."
     }
     RiskHidden {
-        means: "A stage restarts corosync, or changes the encryption, and calls itself live.",
+        means: "A stage restarts corosync, or changes the encryption or its key, and calls itself live.",
         prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",
         act: "Report it: this is a defect of the operator."
     }

@@ -230,6 +230,26 @@ pub enum Refusal {
         /// The host that shall read it.
         to: HostName,
     },
+    /// A member would be thrown out by the reload.
+    #[error("{host} has another authkey than the other members, or has not said which")]
+    AuthkeysDiffer {
+        /// The host.
+        host: HostName,
+    },
+    /// A member would be left with another authkey than the rest.
+    #[error("stage {stage} exchanges the authkey without {host}, or {host} was given none before")]
+    ExchangeHalf {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
+    /// Nobody asked for another authkey.
+    #[error("stage {stage} exchanges the authkey, which the spec does not ask for")]
+    ExchangeUnwanted {
+        /// The stage.
+        stage: usize,
+    },
     /// A host would be reset if the change took quorum from it for a minute.
     #[error(
         "high availability may reset {host} while corosync stops there: wait until no guest on it is under \

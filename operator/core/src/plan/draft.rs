@@ -11,7 +11,8 @@ use super::links;
 use super::report::{Blocker, Obstacle};
 use crate::change::{Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage};
 use crate::conf::{
-    Config, Document, EditError, changed_values, derived_pings, edit, values_at_start,
+    Config, Document, EditError, changed_values, derived_pings, edit, ping_timeout_millis,
+    values_at_start,
 };
 use crate::desired::DesiredCluster;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
@@ -107,7 +108,7 @@ impl<'a> Draft<'a> {
 
         self.conf = text(version, &edited)?;
         self.stages.push(Stage {
-            risk: Risk::of_reload(&self.config, &config),
+            risk: Risk::of_reload(&self.config, &config, false),
             probes: values.chain(connected).chain([membership]).collect(),
             back: Some(text(undo, &back)?),
             ..self.stage(summary, Course::Write)
@@ -129,6 +130,30 @@ impl<'a> Draft<'a> {
         let pings = pings.map(|(key, value)| Probe::RunningValue { key, value: Some(value) });
         if let Some(stage) = self.stages.last_mut() {
             stage.probes.splice(0..0, pings);
+        }
+        Ok(())
+    }
+
+    /// A stage in which the group exchanges its authkey: the same text under a new number, whose reload
+    /// makes every daemon read the key.
+    pub fn exchange(
+        &mut self,
+        summary: String,
+        links: &BTreeSet<LinkNumber>,
+        generation: u32,
+    ) -> Result<(), Obstacle> {
+        self.write(summary, links, |text| Ok(text.clone()))?;
+        let actions = self.group.values().map(|host| {
+            let exchange = Action::ExchangeAuthkey { generation };
+            (host.clone(), vec![exchange])
+        });
+        // The proof takes its time, and so does the write.
+        let needed_secs = 10 + ping_timeout_millis(&self.config).div_ceil(1000);
+        if let Some(stage) = self.stages.last_mut() {
+            stage.risk = Risk::of_reload(&self.config, &self.config, true);
+            stage.actions = actions.collect();
+            stage.probes.push(Probe::AuthkeyTaken {});
+            stage.confirm_timeout_secs = stage.confirm_timeout_secs.max(needed_secs);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::addresses::{self, Owners};
 use super::draft::Draft;
 use super::ground::{InForce, Member, is_empty, present};
+use super::keys;
 use super::links;
 use super::report::{Blocker, Obstacle};
 use super::votes;
@@ -76,6 +77,16 @@ pub(super) fn has_nothing(joiner: &Member<'_>) -> Result<(), Obstacle> {
     Obstacle::stop(Blocker::HostNotEmpty, sentence)
 }
 
+/// The key to which secrets for a host are sealed.
+pub(super) fn sealing_key(member: &Member<'_>) -> Result<String, Obstacle> {
+    let host = &member.node.host;
+    member.view.sealing_key.clone().ok_or_else(|| {
+        let sentence =
+            format!("{host} has not published the key to which secrets for it are sealed");
+        Obstacle::new(Blocker::SealingKeyMissing, sentence)
+    })
+}
+
 /// The machine can join now. Returns the key that the authkey is to be sealed to.
 fn ready(joiner: &Member<'_>) -> Result<String, Obstacle> {
     has_nothing(joiner)?;
@@ -87,11 +98,7 @@ fn ready(joiner: &Member<'_>) -> Result<String, Obstacle> {
         let sentence = format!("{host} cannot join while it has guests: {}", guests.join(", "));
         return Obstacle::stop(Blocker::GuestsOnJoiner, sentence);
     }
-    view.sealing_key.clone().ok_or_else(|| {
-        let sentence =
-            format!("{host} has not published the key to which secrets for it are sealed");
-        Obstacle::new(Blocker::SealingKeyMissing, sentence)
-    })
+    sealing_key(joiner)
 }
 
 /// The joiner's place in the nodelist. Joins with one vote at most; more come one by one.
@@ -124,7 +131,7 @@ fn seal(draft: &mut Draft<'_>, ground: &InForce<'_>, (joiner, recipient): (Membe
     let summary = format!("{sealer} seals the authkey for {to}, which takes it");
     let actions = BTreeMap::from([
         (sealer, vec![Action::SealAuthkey { to: to.clone(), recipient }]),
-        (to, vec![Action::ReceiveAuthkey {}]),
+        (to, vec![Action::ReceiveAuthkey { generation: keys::generation(ground) }]),
     ]);
     draft.local(summary, actions);
 }

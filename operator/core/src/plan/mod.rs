@@ -5,11 +5,11 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or one node more, or the votes, or what
-//! takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
+//! One plan changes one thing: the links, or the keys of totem, or the authkey, or one node more, or the
+//! votes, or what takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
 //! in [`Report::waiting_for`]. Where to read next: `ground` (may anything be planned at all), `refresh`
-//! (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `join`, `votes`,
-//! `restarts`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall the
+//! (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `keys`, `join`,
+//! `votes`, `restarts`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall the
 //! cluster).
 
 mod addresses;
@@ -18,6 +18,7 @@ mod form;
 mod ground;
 mod ha;
 mod join;
+mod keys;
 mod links;
 mod moves;
 mod pages;
@@ -109,6 +110,7 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             Some(Next { plan, later, puts_back: false })
         }
         Ground::Cluster(ground) if !ground.strays.is_empty() => {
+            keys::refuse_differing(desired, &ground)?;
             let plan = refresh::plan(desired, observed, &ground)?;
             Some(Next { plan, later: Vec::new(), puts_back: true })
         }
@@ -131,6 +133,7 @@ fn change(
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
+    keys::refuse_differing(desired, ground)?;
     let listed =
         |node: &&DesiredNode| ground.config.nodes.iter().any(|known| known.name == node.name);
     let mut joiners = desired.nodes.iter().filter(|node| !listed(node));
@@ -144,17 +147,25 @@ fn change(
     let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
     let at_last = || later_votes.clone().into_iter().chain(later_restarts.clone());
+    let key = keys::goal(desired, ground);
+    let later_key = key.map(|_| "exchange the authkey".to_owned());
 
     if !links.is_empty() {
         let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
         let later_totem = totem::summary(&totem);
-        let later = later.into_iter().chain(later_totem).chain(joins(joiners)).chain(at_last());
+        let first = later.into_iter().chain(later_totem).chain(later_key);
+        let later = first.chain(joins(joiners)).chain(at_last());
         return Ok(Some(Next { plan, later: later.collect(), puts_back }));
     }
     if totem != TotemOptions::default() {
         let plan = totem::plan(desired, observed, (ground, totem))?;
-        let later = joins(joiners).into_iter().chain(at_last()).collect();
+        let later = later_key.into_iter().chain(joins(joiners)).chain(at_last()).collect();
         return Ok(Some(Next { plan, later, puts_back }));
+    }
+    if let Some(generation) = key {
+        let plan = keys::plan(desired, observed, (ground, generation))?;
+        let later = joins(joiners).into_iter().chain(at_last()).collect();
+        return Ok(Some(Next { plan, later, puts_back: false }));
     }
     if let Some(node) = joiners.next() {
         let plan = join::plan(desired, observed, (ground, node))?;

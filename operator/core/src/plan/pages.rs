@@ -35,7 +35,7 @@ pages! { Blocker:
         act: "Correct the node's name in the spec, or point hostRef to the right PveHost. Never rename a machine that is a member."
     }
     SealingKeyMissing {
-        means: "A host that shall join has not published the key yet to which the cluster's authkey is encrypted.",
+        means: "A host that shall receive an authkey has not published the key yet to which that is encrypted.",
         prevents: "The authkey in the clear would let anybody who reads the API into the cluster network.",
         act: "Nothing: the agent publishes it with its first report. If it stays away, look at the agent's log on that host."
     }
@@ -148,5 +148,20 @@ pages! { Blocker:
         means: "The file's quorum section has options besides the provider, and the change touches votes or members.",
         prevents: "With two_node, a device or expected_votes the majority is another one than the one that was proved.",
         act: "Take the option out by hand if it is not needed, or leave members and votes as they are."
+    }
+    AuthkeysDiffer {
+        means: "The file /etc/corosync/authkey is not the same on every member.",
+        prevents: "Every reload makes the daemons read it: whoever has another key than the rest is thrown out within seconds, and the rest may lose quorum while that is found out.",
+        act: "The fingerprints stand in `status.authkey` of the PveHosts. Copy the key of the majority over the odd one, mode 0400, and reload nothing before."
+    }
+    AuthkeyUnknown {
+        means: "The authkey is to be exchanged, and a member has none or has not said which.",
+        prevents: "A member that keeps another key than the rest hears nobody after the reload.",
+        act: "If it stays so, look on that host whether /etc/corosync/authkey is there and whether its agent is of this version."
+    }
+    AuthkeyElsewhere {
+        means: "The authkey is to be exchanged, and corosync.conf names another key: `totem.key`, or a `totem.keyfile` that is not /etc/corosync/authkey.",
+        prevents: "The exchange would be reported as done while the daemons go on with the old key.",
+        act: "Copy that key to /etc/corosync/authkey on every member, mode 0400, then take the line out of /etc/pve/corosync.conf with a config_version one higher."
     }
 }

@@ -48,7 +48,7 @@ pub enum Blocker {
     HostIsWitness,
     /// The machine's host name is not the node's name.
     NameMismatch,
-    /// A host that shall join has not published a sealing key yet.
+    /// A host that shall receive an authkey has not published a sealing key yet.
     SealingKeyMissing,
     /// A host that shall join has a corosync.conf, or corosync runs there.
     HostNotEmpty,
@@ -95,6 +95,12 @@ pub enum Blocker {
     HaCannotDisarm,
     /// The file's `quorum` section says more than the vote arithmetic here covers.
     QuorumOptionsNotSupported,
+    /// Members have different authkeys.
+    AuthkeysDiffer,
+    /// A member has no authkey, or its agent has not said which.
+    AuthkeyUnknown,
+    /// The file says where the key is, and it is not where the operator manages it.
+    AuthkeyElsewhere,
 }
 
 impl fmt::Display for Blocker {
@@ -120,7 +126,7 @@ impl Blocker {
     #[must_use]
     pub const fn class(self) -> Class {
         match self {
-            Self::ConfigUnknown | Self::SealingKeyMissing => Class::Waiting,
+            Self::ConfigUnknown | Self::SealingKeyMissing | Self::AuthkeyUnknown => Class::Waiting,
             Self::HostMissing
             | Self::HostNotConnected
             | Self::HostClaimed
@@ -142,7 +148,9 @@ impl Blocker {
             | Self::AddressNotOnHost
             | Self::VersionExhausted
             | Self::HaCannotDisarm
-            | Self::QuorumOptionsNotSupported => Class::Blocked,
+            | Self::QuorumOptionsNotSupported
+            | Self::AuthkeysDiffer
+            | Self::AuthkeyElsewhere => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken
             | Self::NoVotes

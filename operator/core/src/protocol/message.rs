@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ChangeNumber, NodeId};
+use crate::ids::{ChangeNumber, Fingerprint, NodeId};
 
 /// How far one host is with one attempt at one stage. It is persisted before anybody else sees it.
 ///
@@ -86,6 +86,46 @@ impl Phase {
     }
 }
 
+/// One of the two authkeys of a stage that exchanges them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Key {
+    /// The one in force before the stage.
+    Old,
+    /// The one that was laid beside it.
+    New,
+}
+
+/// The two authkeys of a stage that exchanges them, as one host has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keys {
+    /// The one in force before the stage.
+    pub old: Fingerprint,
+    /// The one that was laid beside it.
+    pub new: Fingerprint,
+    /// The one that lies where corosync reads it at its next start or reload; absent: none of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lies: Option<Key>,
+}
+
+/// What a host says of the authkeys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyWord {
+    /// The key in force before the stage.
+    pub old: Fingerprint,
+    /// The key that was laid beside it.
+    pub new: Fingerprint,
+    /// The one that lies where corosync reads it; absent while that is about to change, or not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lies: Option<Key>,
+    /// The key that all are to lay now. Who asks holds Proxmox VE's lock on corosync.conf: nobody who
+    /// heeds it has the daemons read their keys meanwhile. Or it has an outcome, and will reload when all
+    /// say that the key lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Key>,
+}
+
 /// Which attempt at which stage a message or a ledger entry belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -115,6 +155,9 @@ pub struct Message {
     /// Undoing must put the back text over the parent too: a write of the sender may be under way,
     /// or its own disk holds the back text already.
     pub over_parent: bool,
+    /// In a stage that exchanges the authkey.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyWord>,
 }
 
 /// What goes into the ledger, fsynced before the next effect is carried out.

@@ -57,6 +57,23 @@
 //! own disk; the vote makes sure that it can never count as one where the stage stays. A host that
 //! sealed does not: all hosts held, so the new text is not what cut it off. When the others decided
 //! otherwise it learns so from their repeats and takes the cluster's file.
+//!
+//! # The authkey
+//!
+//! A daemon reads its key at each reload, whoever asked for it, and of two daemons with different keys
+//! neither hears the other (facts/corosync.md 5.5). So all hosts lay the same key, or nobody reloads:
+//!
+//! | | forward | back |
+//! |---|---|---|
+//! | a host lays the key | all went, and who holds the lock asks | undoing is decided, all members have voted for it, and who holds the lock asks |
+//! | the text is written, with the reload inside | all say that the new key lies | all members say that the old key lies |
+//!
+//! That no write is in flight is part of the writer's vote, so none lands between. Where nothing was ever
+//! written nobody reloads either: each lays the old key as soon as undoing is decided.
+//!
+//! A host that is alone may have a daemon with another key than the others: what they decided, it cannot
+//! hear. Without quorum ten seconds after the deadline it tries the old key and the new one in turn, until
+//! it hears them.
 
 mod machine;
 mod message;
@@ -70,7 +87,7 @@ use crate::change::Course;
 use crate::ids::{HostName, NodeId};
 
 pub use machine::Machine;
-pub use message::{Attempt, Message, Phase, Record};
+pub use message::{Attempt, Key, KeyWord, Keys, Message, Phase, Record};
 
 /// All that a host has to know before it takes part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +110,8 @@ pub struct Setup {
     pub confirm_timeout_ms: u64,
     /// What /etc/pve/corosync.conf is now.
     pub in_force: InForce,
+    /// Where the stage exchanges the authkey: the two keys, as they lie now.
+    pub keys: Option<Keys>,
     /// What the ledger holds of this very attempt.
     pub recovered: Option<Record>,
 }
@@ -154,6 +173,10 @@ pub enum Event {
     WrittenBack(Result<InForce, String>),
     /// [`Effect::Undo`] ended, or one sentence why it could not.
     Undone(Result<(), String>),
+    /// [`Effect::Lock`] ended: the lock is held, or one sentence why not.
+    Locked(Result<(), String>),
+    /// A key was laid where corosync reads it, or one sentence why not.
+    Laid(Result<Key, String>),
 }
 
 /// What the executor has to do, in the order given, each finished before the next unless it answers
@@ -167,7 +190,8 @@ pub enum Effect {
     /// Multicast this to the process group; before the group is joined it can be dropped.
     Send(Message),
     /// Under the locks: compare with the parent, rename, read back; fine as well when the new text
-    /// is already in force. Answer: [`Event::Written`].
+    /// is already in force. Answer: [`Event::Written`]. A lock that [`Effect::Lock`] took serves, and
+    /// stays.
     Write,
     /// Run the probes again and again until the outcome. Answers: [`Event::Probes`].
     StartProbing,
@@ -179,13 +203,28 @@ pub enum Effect {
         /// Write it over the parent too, since a write of the new text may still be under way.
         over_parent: bool,
     },
-    /// Put the back text on the own disk and reload only this host's daemon.
+    /// Put the back text on the own disk and reload only this host's daemon. Where keys are exchanged
+    /// nothing of that, if this host has quorum by now.
     RestoreOwnDisk,
     /// Copy the cluster's file over the own disk's and reload: this host restored alone, and the
-    /// others kept the stage.
+    /// others kept the stage; or the daemon has yet to read the old authkey, since a person's file, or
+    /// the one that undoes the stage, was in force before that lay here.
     TakeClusterFile,
     /// Joining host: undo its actions. Answer: [`Event::Undone`].
     Undo,
+    /// Take the locks, and keep them. Answer: [`Event::Locked`].
+    Lock,
+    /// Give the locks back that [`Effect::Lock`] took, or takes just now.
+    Unlock,
+    /// Lay this key where corosync reads it, and keep the other one. Nobody reloads. Answer:
+    /// [`Event::Laid`].
+    Lay(Key),
+    /// This host is alone: lay this key and reload its own daemon, unless it has quorum by now. Answer:
+    /// [`Event::Laid`], with the key that lies there.
+    TryKey(Key),
+    /// See that this key lies where corosync reads it, and remove the copies of both. Answer:
+    /// [`Event::Laid`].
+    KeepKey(Key),
     /// The outcome. The machine goes on answering late hosts: keep it until the next attempt.
     Done(Outcome),
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Setup;
-use super::message::{Message, Phase};
+use super::message::{Key, KeyWord, Message, Phase};
 use crate::change::Course;
 use crate::ids::NodeId;
 
@@ -15,6 +15,7 @@ struct Standing {
     over_parent: bool,
     prepared_writable: Option<bool>,
     held: bool,
+    key: Option<KeyWord>,
 }
 
 /// Everything heard in one attempt.
@@ -37,7 +38,7 @@ impl Tally {
 
     /// Takes a message in; strangers are not counted.
     pub(super) fn hear(&mut self, message: Message) {
-        let Message { attempt: _, from, phase, writable, writer: _, over_parent } = message;
+        let Message { attempt: _, from, phase, writable, writer: _, over_parent, key } = message;
         if !self.group.contains(&from) && !self.joining.contains(&from) {
             return;
         }
@@ -48,7 +49,7 @@ impl Tally {
         };
         let held = matches!(phase, Phase::Holds | Phase::Sealed | Phase::Confirmed)
             || before.is_some_and(|standing| standing.held);
-        let standing = Standing { phase, writable, over_parent, prepared_writable, held };
+        let standing = Standing { phase, writable, over_parent, prepared_writable, held, key };
         self.heard.insert(from, standing);
     }
 
@@ -124,6 +125,31 @@ impl Tally {
     /// The lowest id that was writable when it prepared. Means something once all are prepared.
     pub(super) fn first_writable(&self) -> Option<NodeId> {
         self.voters().find(|(_, s)| s.prepared_writable == Some(true)).map(|(id, _)| id)
+    }
+
+    /// Every host of the group has voted to begin.
+    pub(super) fn all_went(&self) -> bool {
+        self.votes(has_gone) == self.group.len()
+    }
+
+    /// What each voter said last of its authkeys, and whether it is for undoing, or never began.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (NodeId, KeyWord, bool)> {
+        let is_back = |p: &Phase| is_against(p) || matches!(p, Phase::Unwritten { .. });
+        self.voters().filter_map(move |(id, s)| Some((id, s.key?, is_back(&s.phase))))
+    }
+
+    /// The first of the group that does not say that this key lies where corosync reads it.
+    pub(super) fn without(&self, key: Key) -> Option<NodeId> {
+        let lies = |id: &NodeId| {
+            let word = self.heard.get(id).and_then(|standing| standing.key);
+            word.is_some_and(|word| word.lies == Some(key))
+        };
+        self.group.iter().copied().find(|id| !lies(id))
+    }
+
+    /// Whether a voter asks for this key.
+    pub(super) fn asks_for(&self, key: Key) -> bool {
+        self.voters().any(|(_, s)| s.key.and_then(|word| word.asks) == Some(key))
     }
 
     /// Whether a host said last that /etc/pve takes its writes, and has no outcome yet.

@@ -3,7 +3,7 @@
 use super::storage::File;
 use super::world::{Item, Job, Work, World};
 use pvecm_core::change::Course;
-use pvecm_core::protocol::{Effect, Event, Outcome};
+use pvecm_core::protocol::{Effect, Event, Key, Outcome};
 
 impl World {
     pub(super) fn job(&mut self, host: usize, delay: u64, work: Work) {
@@ -43,9 +43,27 @@ impl World {
                 self.checks.writes_back();
                 self.job(at, delay, Work::WriteBack { over_parent });
             }
-            Effect::RestoreOwnDisk => self.hosts[at].disk = File::BACK,
-            Effect::TakeClusterFile => self.hosts[at].disk = self.hosts[at].sees,
+            // Who hears the others again by now restores nothing.
+            Effect::RestoreOwnDisk if self.traits.exchanges && self.quorate(at) => {}
+            Effect::RestoreOwnDisk => {
+                self.hosts[at].disk = File::BACK;
+                self.reload(at);
+            }
+            Effect::TakeClusterFile => {
+                self.hosts[at].disk = self.hosts[at].sees;
+                self.reload(at);
+            }
             Effect::Undo => self.job(at, delay, Work::Undo),
+            Effect::Lock => self.job(at, delay, Work::Lock),
+            Effect::Unlock => self.unlock(at),
+            Effect::Lay(key) => self.job(at, delay, Work::Lay { key, reload: false }),
+            Effect::TryKey(key) => self.job(at, delay, Work::Lay { key, reload: true }),
+            Effect::KeepKey(key) => {
+                // What is still being laid finds no copy any more.
+                self.jobs.retain(|job| job.host != at || !matches!(job.work, Work::Lay { .. }));
+                self.hosts[at].key = key;
+                self.job(at, delay, Work::Answer(Event::Laid(Ok(key))));
+            }
             Effect::Done(outcome) => self.done(at, outcome),
         }
     }
@@ -94,6 +112,7 @@ impl World {
             return;
         }
         let text = self.hosts[at].disk == File::NEW;
+        let text = text && (!self.traits.exchanges || self.hosts[at].key == Key::New);
         let ring = self.hosts[at].ring;
         let all = self.hosts.iter().all(|host| host.up && host.member && host.ring == ring);
         let start = self.traits.course != Course::Write;

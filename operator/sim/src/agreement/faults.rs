@@ -1,7 +1,7 @@
 //! What goes wrong, and when.
 
 use super::storage::{File, Text};
-use super::world::{Agent, Work, World};
+use super::world::{Agent, Job, Work, World};
 use pvecm_core::protocol::{Event, Machine, View};
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
     /// A person changes the file, under the lock that we use too.
     fn edit(&mut self, at: usize) {
         let renaming = self.jobs.iter().any(|job| matches!(job.work, Work::Rename { .. }));
-        if self.traits.person && !renaming && self.can_write(at) {
+        if self.traits.person && !renaming && self.can_write(at) && !self.keeps_lock(None) {
             self.edited = true;
             self.land(at, File { version: self.file.version + 1, text: Text::Edited });
         }
@@ -62,7 +62,11 @@ impl World {
     }
 
     pub(super) fn start_agent(&mut self, at: usize) {
-        if !self.hosts[at].up || self.hosts[at].agent.is_some() {
+        // A process that is killed in a rename ends with the rename, and another one starts after it. That
+        // a stage without keys does not even need.
+        let renames = |job: &Job| job.host == at && matches!(job.work, Work::Rename { .. });
+        let ends = self.traits.exchanges && self.jobs.iter().any(renames);
+        if !self.hosts[at].up || self.hosts[at].agent.is_some() || ends {
             return;
         }
         self.note(|| format!("{} agent starts", at + 1));
@@ -95,6 +99,7 @@ impl World {
         if !self.hosts[at].up {
             self.note(|| format!("{} boots", at + 1));
             self.hosts[at].up = true;
+            self.hosts[at].daemon_key = self.hosts[at].key;
             self.rings += 1;
             self.hosts[at].ring = self.rings;
             self.start_agent(at);

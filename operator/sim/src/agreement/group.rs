@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::{Item, World, id};
 use pvecm_core::ids::NodeId;
-use pvecm_core::protocol::{Event, Message};
+use pvecm_core::protocol::{Event, Key, Message};
 
 impl World {
     /// Every host of the ring whose agent runs delivers it, in this place of the order.
@@ -103,11 +103,11 @@ impl World {
         self.synchronise();
     }
 
-    /// Hosts that share a side share a ring, except those that a text cuts off.
+    /// Hosts that share a side and a key share a ring, except those that a text cuts off.
     fn side(&self, at: usize) -> u64 {
         let host = &self.hosts[at];
-        let alone = self.cut_off(at);
-        if alone { 1_000 + at as u64 } else { host.side }
+        let side = if self.cut_off(at) { 1_000 + at as u64 } else { host.side };
+        2 * side + u64::from(host.daemon_key == Key::New)
     }
 
     /// What part of the old ring's order was delivered by one of those that stay together is
@@ -139,6 +139,7 @@ impl World {
         let ring = self.rings;
         self.note(|| format!("ring {ring}: {part:?}"));
         for at in part {
+            self.hosts[*at].came = Some((self.now, self.hosts[*at].ring));
             self.hosts[*at].ring = ring;
         }
         self.say_agents(ring);

@@ -1,8 +1,8 @@
 //! pmxcfs and the disks: which text is where, under which number.
 
-use super::world::{Host, Work, World};
+use super::world::{Host, Lock, Work, World};
 use pvecm_core::change::Course;
-use pvecm_core::protocol::{Event, InForce};
+use pvecm_core::protocol::{Event, InForce, Key};
 
 /// A text of corosync.conf.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +80,44 @@ impl World {
                 host.disk = file;
             }
         }
+        let asked = self.asked(at, file.text == Text::Edited);
+        self.reload_for(at, &asked);
+    }
+
+    /// The hosts of a ring but those that came only just: after something that took its time, what lies on
+    /// their disks could not be known. They are out again then, until their own clocks bring them back.
+    /// Nor could that of a host whose agent is dead be put right before somebody else writes.
+    fn asked(&self, at: usize, edit: bool) -> Vec<usize> {
+        const NEW_MS: u64 = 15_000;
+        let from = |at: usize| self.hosts[at].came.filter(|(came, _)| self.now < came + NEW_MS);
+        let own = from(at).map(|(_, ring)| ring);
+        let is_known = |other: &usize| {
+            let asked = !edit || self.hosts[*other].agent.is_some();
+            asked && from(*other).is_none_or(|(_, ring)| Some(ring) == own)
+        };
+        (0..self.hosts.len()).filter(is_known).collect()
+    }
+
+    /// Every daemon of the ring reads the key on its own disk. Whoever reads another one than the rest is
+    /// out of the ring, so that must not happen where there is quorum.
+    pub(super) fn reload(&mut self, at: usize) {
+        let all: Vec<usize> = (0..self.hosts.len()).collect();
+        self.reload_for(at, &all);
+    }
+
+    /// The same, where only these hosts could be asked for their keys.
+    fn reload_for(&mut self, at: usize, asked: &[usize]) {
+        let ring = self.hosts[at].ring;
+        let reads = |host: &&mut Host| host.ring == ring && host.up && host.member;
+        for host in self.hosts.iter_mut().filter(reads) {
+            host.daemon_key = host.key;
+        }
+        let readers = asked.iter().map(|asked| &self.hosts[*asked]);
+        let readers = readers.filter(|host| host.ring == ring && host.up && host.member);
+        let keys: Vec<Key> = readers.map(|host| host.key).collect();
+        if self.quorate(at) && keys.iter().any(|key| *key != keys[0]) {
+            self.checks.fail(format!("daemons of one ring read different keys: {keys:?}"));
+        }
     }
 
     pub(super) fn tell_in_force(&mut self, at: usize) {
@@ -94,6 +132,50 @@ impl World {
     fn locked(&self) -> bool {
         let young = |at: u64| self.now < at + LOCK_MS;
         self.jobs.iter().any(|job| matches!(job.work, Work::Rename { .. }) && young(job.at))
+    }
+
+    /// Somebody else keeps the lock. What an agent took that was killed is in the way for a while; its own
+    /// successor knows it again.
+    pub(super) fn keeps_lock(&self, asks: Option<usize>) -> bool {
+        self.lock.is_some_and(|Lock { host, life, taken_at }| {
+            let lives = self.hosts[host].agent.as_ref().is_some_and(|agent| agent.life == life);
+            asks != Some(host) && (lives || self.now < taken_at + LOCK_MS)
+        })
+    }
+
+    fn take_lock(&mut self, at: usize, life: u64) {
+        let answer = if self.locked() || self.keeps_lock(Some(at)) {
+            Err("held".to_owned())
+        } else if self.can_write(at) {
+            self.lock = Some(Lock { host: at, life, taken_at: self.now });
+            Ok(())
+        } else {
+            Err("read-only".to_owned())
+        };
+        self.event(at, Event::Locked(answer));
+    }
+
+    pub(super) fn unlock(&mut self, at: usize) {
+        let life = self.hosts[at].agent.as_ref().map(|agent| agent.life);
+        self.jobs.retain(|job| job.host != at || !matches!(job.work, Work::Lock));
+        self.lock.take_if(|lock| lock.host == at && Some(lock.life) == life);
+    }
+
+    /// The disk may fail, before or after.
+    fn lay(&mut self, at: usize, key: Key, reload: bool) {
+        // Who hears the others again by now tries no other key.
+        let key = if reload && self.quorate(at) { self.hosts[at].key } else { key };
+        let reload = reload && !self.quorate(at);
+        let fails = !self.calm && self.dice.chance(30);
+        if !fails || self.dice.chance(500) {
+            self.hosts[at].key = key;
+        }
+        if reload {
+            self.reload(at);
+        }
+        let answer = if fails { Err("disk".to_owned()) } else { Ok(key) };
+        let delay = self.dice.below(20);
+        self.job(at, delay, Work::Answer(Event::Laid(answer)));
     }
 
     /// Runs one job that is due, if there is one.
@@ -111,7 +193,9 @@ impl World {
             _other if !alive => {}
             Work::Answer(event) => self.event(job.host, event),
             Work::Checks => self.run_checks(job.host),
-            Work::Write | Work::WriteBack { .. } if self.locked() => {
+            Work::Write | Work::WriteBack { .. }
+                if self.locked() || self.keeps_lock(Some(job.host)) =>
+            {
                 self.job(job.host, 500, job.work);
             }
             Work::Write => self.start_write(job.host),
@@ -122,6 +206,8 @@ impl World {
                 self.reform();
             }
             Work::Undo => self.undo(job.host),
+            Work::Lock => self.take_lock(job.host, job.life),
+            Work::Lay { key, reload } => self.lay(job.host, key, reload),
         }
         true
     }
@@ -165,7 +251,9 @@ impl World {
     }
 
     fn write_time(&mut self) -> u64 {
-        if self.traits.slow { self.dice.below(25_000) } else { 1_000 + self.dice.below(700) }
+        // With keys none takes as long as a host waits that is alone and then lays the old one.
+        let slowest = if self.traits.exchanges { 8_000 } else { 25_000 };
+        if self.traits.slow { self.dice.below(slowest) } else { 1_000 + self.dice.below(700) }
     }
 
     /// The answer is what is read back, whatever the errno was; the reading itself may fail too.

@@ -6,9 +6,9 @@ use super::checks::Checks;
 use super::storage::{File, Text};
 use crate::dice::Dice;
 use pvecm_core::change::Course;
-use pvecm_core::ids::{ChangeNumber, NodeId};
+use pvecm_core::ids::{ChangeNumber, Fingerprint, NodeId};
 use pvecm_core::protocol::{
-    Attempt, Effect, Event, InForce, Machine, Message, Outcome, Record, Setup,
+    Attempt, Effect, Event, InForce, Key, Keys, Machine, Message, Outcome, Record, Setup,
 };
 use pvecm_core::protocol::{Phase, View};
 
@@ -55,6 +55,11 @@ pub(super) struct Host {
     pub(super) read_only: bool,
     /// It was started anew in this attempt.
     pub(super) restarted: bool,
+    /// The authkey on the own disk, and the one that the own corosync read last.
+    pub(super) key: Key,
+    pub(super) daemon_key: Key,
+    /// When it came into its ring, and from which.
+    pub(super) came: Option<(u64, u64)>,
 }
 
 /// What goes on beside the agents and ends later.
@@ -73,6 +78,19 @@ pub(super) enum Work {
     Answer(Event),
     Act,
     Undo,
+    Lock,
+    Lay {
+        key: Key,
+        reload: bool,
+    },
+}
+
+/// Proxmox VE's lock on the file, kept for longer than one write.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lock {
+    pub(super) host: usize,
+    pub(super) life: u64,
+    pub(super) taken_at: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -104,6 +122,8 @@ pub(super) struct Traits {
     /// Much time passes between steps.
     pub(super) hurried: bool,
     pub(super) person: bool,
+    /// The stage exchanges the authkey.
+    pub(super) exchanges: bool,
 }
 
 #[derive(Debug)]
@@ -116,6 +136,7 @@ pub(super) struct World {
     /// What the quorate part holds in /etc/pve.
     pub(super) file: File,
     pub(super) edited: bool,
+    pub(super) lock: Option<Lock>,
     pub(super) sequence: u64,
     pub(super) rings: u64,
     pub(super) lives: u64,
@@ -154,12 +175,15 @@ pub fn simulate(seed: u64, traced: bool) -> Report {
         }
     }
     world.heal();
+    // Who has an outcome may still have to hear of the others' keys, which takes two seconds.
+    let mut settled = 0;
     for round in 0..1200 {
         world.calm_round(round);
         if world.checks.broken.is_some() {
             return world.report();
         }
-        if round > 4 && world.settled() {
+        settled = if world.settled() { settled + 1 } else { 0 };
+        if settled > if world.traits.exchanges { 12 } else { 4 } {
             break;
         }
     }
@@ -193,6 +217,7 @@ impl World {
             slow: dice.chance(300),
             hurried: dice.chance(400),
             person: dice.chance(150),
+            exchanges: !start && dice.chance(400),
         };
         let hosts =
             (0..voters + usize::from(start)).map(|at| Host::new(restart || at < voters, file));
@@ -205,6 +230,7 @@ impl World {
             traits,
             file,
             edited: false,
+            lock: None,
             sequence: 0,
             rings: 10,
             lives: 0,
@@ -226,6 +252,7 @@ impl World {
             record.remaining_ms = host.deadline.map(|end| end.saturating_sub(self.now));
             record
         });
+        let pair = |lies| Keys { old: Fingerprint::of(b"old"), new: Fingerprint::of(b"new"), lies };
         Setup {
             me: id(at),
             attempt: ATTEMPT,
@@ -236,6 +263,7 @@ impl World {
             has_back: self.traits.has_back,
             confirm_timeout_ms: self.traits.timeout,
             in_force: host.sees.text.in_force(),
+            keys: self.traits.exchanges.then(|| pair(Some(host.key))),
             recovered,
         }
     }
@@ -267,6 +295,7 @@ impl World {
         self.now += 250;
         self.reform();
         for at in 0..self.hosts.len() {
+            self.start_agent(at);
             self.tell_view(at);
             while self.deliver(at) {}
             self.tell_in_force(at);
@@ -292,6 +321,7 @@ impl World {
                 writable: false,
                 writer: record.writer,
                 over_parent: false,
+                key: None,
             };
             for to in voters..self.hosts.len() {
                 self.event(to, Event::Delivered(message.clone()));
@@ -336,6 +366,18 @@ impl World {
             let hosts: Vec<_> = self.hosts.iter().map(|host| (host.sees, host.disk)).collect();
             self.checks.fail(format!("{kinds:?}, but the texts are {:?} {hosts:?}", self.file));
         }
+        if self.traits.exchanges {
+            self.check_keys(kinds.contains("confirmed"));
+        }
+    }
+
+    /// The same key on every disk and in every daemon, and the one that belongs to the outcome.
+    fn check_keys(&mut self, confirmed: bool) {
+        let wanted = if confirmed { Key::New } else { Key::Old };
+        let keys: Vec<_> = self.hosts.iter().map(|host| (host.key, host.daemon_key)).collect();
+        if keys.iter().any(|pair| *pair != (wanted, wanted)) {
+            self.checks.fail(format!("{:?}, but the keys are {keys:?}", self.checks.outcomes));
+        }
     }
 
     /// How the hosts ended. Refused and rolled back may stand side by side: one host went while the
@@ -373,6 +415,9 @@ impl Host {
             disk: file,
             read_only: false,
             restarted: false,
+            key: Key::Old,
+            daemon_key: Key::Old,
+            came: None,
         }
     }
 }

@@ -137,6 +137,7 @@ impl World {
             daemon.reload_waits = false;
         }
         self.note("reload", at, String::new);
+        self.watch_keys(&members);
         for member in members.into_iter().filter(|member| *member != at) {
             let wait = self.dice.between(1, 4);
             let ring = self.hosts[at].daemon.as_ref().map_or(0, |daemon| daemon.ring);

@@ -1,6 +1,6 @@
 //! Who changes corosync.conf, noted for the rules: a stage of ours, or a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_agent::ports::DiskFile;
 use pvecm_core::conf::Config;
@@ -116,6 +116,19 @@ impl World {
         (2 * present <= expected).then(|| {
             format!("a text of ours leaves {present} of {expected} votes to those who run")
         })
+    }
+
+    /// Daemons are about to read their keys. Who reads another one than the rest is thrown out, so in a ring
+    /// with quorum that must not happen, unless something from outside has just disturbed it.
+    pub(super) fn watch_keys(&mut self, members: &BTreeSet<usize>) {
+        let here = |at: &usize| self.hosts[*at].disk.get(&DiskFile::Authkey);
+        let keys: BTreeSet<_> = members.iter().map(here).collect();
+        let quorate = members.iter().any(|at| self.hosts[*at].quorate());
+        let quiet = self.now() >= self.checks.outside_at + SETTLED_MS;
+        if keys.len() > 1 && quorate && quiet {
+            let count = keys.len();
+            self.broken(format!("daemons of one ring read {count} different keys"));
+        }
     }
 
     /// A host lost quorum. Without anything from outside, that is our doing.

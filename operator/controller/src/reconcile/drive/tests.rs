@@ -56,6 +56,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         witness: false,
         hostname: "n".to_owned(),
         sealing_key: None,
+        authkey: None,
         addresses: BTreeSet::new(),
         guests: BTreeSet::new(),
         pmxcfs_file: Some(FileView::from(&conf(version))),

@@ -68,6 +68,7 @@ macro_rules! refuses {
 }
 
 mod ha;
+mod keys;
 // Below the macro that it uses.
 mod reloads;
 
@@ -349,7 +350,7 @@ fn an_action_that_would_take_a_member_out_of_its_cluster_is_refused() {
         stages[0].actions.insert(host(2), vec![Action::FormCluster {}]);
     });
     refuses!(joining(), Refusal::ActionMisplaced { stage: 1, .. }, |stages| {
-        stages[0].actions.insert(host(1), vec![Action::ReceiveAuthkey {}]);
+        stages[0].actions.insert(host(1), vec![Action::ReceiveAuthkey { generation: 0 }]);
     });
     refuses!(World::new(2), Refusal::ActionMisplaced { stage: 1, .. }, |stages| {
         stages[0].actions.insert(host(2), vec![Action::FormCluster {}]);

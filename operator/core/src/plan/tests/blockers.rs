@@ -1,7 +1,8 @@
 //! Each reason to plan nothing: its variant, a sentence that names the host, and no plan.
 
 use super::world::{World, host, id, link, wanted_link};
-use crate::ids::ConfigVersion;
+use crate::conf::{Cipher, Hash, TotemOptions};
+use crate::ids::{ConfigVersion, Fingerprint};
 use crate::observed::{Claim, FileView};
 use crate::plan::{Blocker, State, plan};
 
@@ -228,4 +229,50 @@ fn nothing_is_formed_while_a_host_is_unknown_or_unfit() {
             }),
         ],
     );
+}
+
+/// A cluster of three whose authkey is to be exchanged.
+fn exchanging() -> World {
+    let mut world = World::running(3, &[0]);
+    world.desired.key_generation = 1;
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+    world
+}
+
+#[test]
+fn an_authkey_is_exchanged_only_where_it_is_known_and_can_be_handed_over() {
+    table(
+        exchanging,
+        &[
+            (Blocker::AuthkeyUnknown, "n2", |w| w.host(2).authkey = None),
+            (Blocker::SealingKeyMissing, "n2", |w| w.host(2).sealing_key = None),
+            (Blocker::AuthkeyElsewhere, "keyfile", |w| {
+                spoil_text(w, "  version: 2\n", "  version: 2\n  keyfile: /etc/other\n");
+            }),
+            (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
+            (Blocker::HostPaused, "n2", |w| w.host(2).paused = true),
+        ],
+    );
+    let mut maker = exchanging();
+    maker.host(1).sealing_key = None;
+    assert_eq!(plan(&maker.desired, &maker.observed).report.state, State::Proposing);
+}
+
+#[test]
+fn members_with_different_authkeys_are_not_reloaded() {
+    let differ = |world: &mut World| {
+        world.host(3).authkey.as_mut().unwrap().fingerprint = Fingerprint::of(b"other");
+    };
+    let cases: &[(Blocker, &str, Spoil)] =
+        &[(Blocker::AuthkeysDiffer, "n3 has another authkey than n1", differ)];
+    table(|| World::running(3, &[0]), cases);
+    table(exchanging, cases);
+    // What no daemon reads hurts nobody, until it is to be read.
+    let mut world = World::running(3, &[0]);
+    differ(&mut world);
+    spoil_text(&mut world, "  secauth: on\n", "");
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Settled);
+    let (cipher, hash) = (Some(Cipher::Aes256), Some(Hash::Sha256));
+    world.desired.totem = TotemOptions { cipher, hash, ..TotemOptions::default() };
+    blocks(&world, Blocker::AuthkeysDiffer, "n3");
 }

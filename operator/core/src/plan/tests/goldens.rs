@@ -73,6 +73,43 @@ fn an_adopted_first_node_with_one_vote_is_lent_one() {
 }
 
 #[test]
+fn the_authkey_is_laid_beside_the_old_one_and_then_taken_by_all_together() {
+    let mut world = World::running(3, &[0, 1]);
+    world.desired.key_generation = 1;
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn an_exchange_has_the_time_that_its_proof_takes() {
+    let mut world = World::running(3, &[0]);
+    world.desired.key_generation = 1;
+    world.desired.rollout.confirm_timeout_secs = 5;
+    world.rewrite(|text| text.replace("  version: 2\n", "  version: 2\n  token: 20000\n"));
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    let times: Vec<u32> = plan.stages.iter().map(|stage| stage.confirm_timeout_secs).collect();
+    assert_eq!(times, [5, 10 + 11]);
+}
+
+#[test]
+fn a_lower_generation_than_the_one_in_force_asks_for_nothing() {
+    let mut world = World::running(3, &[0]);
+    world.host(2).authkey.as_mut().unwrap().generation = 4;
+    for wanted in [0, 3, 4] {
+        world.desired.key_generation = wanted;
+        settles(&world);
+    }
+}
+
+#[test]
+fn a_host_that_is_alone_makes_its_key_anew() {
+    let mut world = World::running(1, &[0]);
+    world.desired.key_generation = 1;
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
 fn a_link_is_added_on_all_nodes_in_one_stage() {
     let mut world = World::running(3, &[0]);
     world.desired.links.push(wanted_link(1, Some(20)));

@@ -66,6 +66,19 @@ fn a_bracketed_plan_is_proven_and_leads_to_the_same_state() {
     }
 }
 
+#[test]
+fn the_authkey_is_laid_before_disarming_and_exchanged_after_it() {
+    let mut world = World::running(3, &[0]);
+    world.desired.key_generation = 1;
+    world.desired.rollout.high_availability = HighAvailability::Disarm;
+    for number in 1..=3 {
+        (world.host(number).ha, world.host(number).can_disarm) = (HaState::Active, true);
+    }
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    assert_eq!(shape(&plan), "live disarm risky arm");
+    assert!(guard(plan, &world.desired, &world.observed).is_ok());
+}
+
 fn plan_is_none(world: &World) -> bool {
     plan(&world.desired, &world.observed).plan.is_none()
 }

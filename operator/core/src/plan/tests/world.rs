@@ -10,8 +10,8 @@ use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
 };
 use crate::ha::HaState;
-use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
-use crate::observed::{Claim, FileView, HostView, ObservedCluster};
+use crate::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
+use crate::observed::{Claim, FileView, HostView, KeyView, ObservedCluster};
 use crate::quorum::{expected, is_quorate};
 
 /// A spec and the hosts that it speaks of.
@@ -52,6 +52,7 @@ impl World {
             nodes: (1..=nodes).map(node).collect(),
             links: vec![wanted_link(0, None)],
             totem: TotemOptions::default(),
+            key_generation: 0,
             rollout: Rollout {
                 approval: Approval::Automatic,
                 max_risk: MaxRisk::Live,
@@ -128,12 +129,25 @@ impl World {
                 assert_eq!(up.len(), 1);
             }
             Course::Local => return,
-            Course::Write => self.reload(&stage.config),
+            Course::Write => {
+                self.exchange(stage);
+                self.reload(&stage.config);
+            }
             Course::Start => {}
             Course::Restart => self.restart(stage),
         }
         stays_quorate(&stage.config, &up);
         self.in_force(&stage.config, &up);
+    }
+
+    fn exchange(&mut self, stage: &Stage) {
+        for (host, actions) in &stage.actions {
+            if let [Action::ExchangeAuthkey { generation }] = **actions {
+                let fingerprint = Fingerprint::of(&generation.to_be_bytes());
+                let key = KeyView { fingerprint, generation };
+                self.observed.hosts.get_mut(host).unwrap().authkey = Some(key);
+            }
+        }
     }
 
     /// The host that restarts takes the keys that a reload does not change.
@@ -209,6 +223,8 @@ impl World {
             if host.started_with.is_empty() {
                 host.started_with = values_at_start(&read(conf));
             }
+            let key = KeyView { fingerprint: Fingerprint::of(b"key"), generation: 0 };
+            host.authkey = host.authkey.or(Some(key));
             (host.quorate, host.pmxcfs_writable) = (true, true);
             host.members.clone_from(up);
             host.ring = Some(format!("1.{}", up.len()));
@@ -240,6 +256,7 @@ fn empty_host(number: u32) -> HostView {
         witness: false,
         hostname: format!("n{number}"),
         sealing_key: Some(format!("age1n{number}")),
+        authkey: None,
         addresses: addresses.collect(),
         guests: BTreeSet::new(),
         pmxcfs_file: None,

@@ -6,8 +6,11 @@ use super::{Effect, Event, InForce, Outcome, Setup, View};
 use crate::change::Course;
 use crate::ids::NodeId;
 
+mod keys;
 mod steps;
 mod undo;
+
+use keys::Exchange;
 
 /// How long a prepared host waits for the others.
 const PREPARE_MS: u64 = 10_000;
@@ -49,8 +52,12 @@ pub struct Machine {
     lost: Option<String>,
     /// What did not hold at the last look, in words.
     unheld: Option<String>,
-    /// /etc/pve stopped taking this host's writes after the start.
-    lost_writable: bool,
+    /// What was lost is this host's own: nobody else may have noticed.
+    own_loss: bool,
+    /// The outcome is there, and the cluster's file is to be taken over the own disk's.
+    to_take_file: bool,
+    /// Where the stage exchanges the authkey.
+    exchange: Option<Exchange>,
     out: Vec<Effect>,
 }
 
@@ -77,7 +84,9 @@ impl Machine {
             said_at: now_ms,
             lost: None,
             unheld: None,
-            lost_writable: false,
+            own_loss: false,
+            to_take_file: false,
+            exchange: setup.keys.map(Exchange::new),
             out: Vec::new(),
             setup,
         };
@@ -102,9 +111,13 @@ impl Machine {
             Event::Acted(result) => self.acted(result),
             Event::WrittenBack(result) => self.written_back(&result),
             Event::Undone(result) => self.was_undone(result),
+            Event::Locked(result) => self.locked(result),
+            Event::Laid(result) => self.laid(result),
         }
         self.settle_all();
-        if self.unfinished() && now_ms >= self.said_at + REPEAT_MS {
+        self.take_file();
+        let speaks = self.unfinished() || self.to_take_file;
+        if speaks && (now_ms >= self.said_at + REPEAT_MS || self.has_key_news()) {
             self.say();
         }
         std::mem::take(&mut self.out)
@@ -153,7 +166,7 @@ impl Machine {
 
     fn notice_loss(&mut self, view: &View) {
         if self.view.writable && !view.writable {
-            self.lost_writable = true;
+            self.own_loss = true;
             self.lost = Some(format!("{} lost its writable /etc/pve", self.me()));
         }
         if !view.quorate {
@@ -167,7 +180,8 @@ impl Machine {
         if message.attempt != self.setup.attempt {
             return;
         }
-        let asks = message.from != self.setup.me && !message.phase.is_outcome();
+        let asks = message.key.is_some_and(|word| word.asks.is_some());
+        let asks = message.from != self.setup.me && (!message.phase.is_outcome() || asks);
         self.writer = self.writer.or(message.writer);
         self.tally.hear(message);
         // Who has an outcome is silent until somebody without one speaks.
@@ -203,10 +217,11 @@ impl Machine {
 
     fn written(&mut self, result: Result<(), String>) {
         self.writing = false;
+        self.unlock();
         match result {
             Ok(()) => self.setup.in_force = InForce::New,
             Err(why) => {
-                self.lost_writable = true;
+                self.own_loss = true;
                 self.lost = Some(format!("{} could not write: {why}", self.me()));
             }
         }
@@ -234,6 +249,7 @@ impl Machine {
         if let Ok(what) = *result {
             self.setup.in_force = what;
             if what == InForce::Other && self.unfinished() {
+                self.note_late();
                 self.finish(&Phase::Failed {
                     sentence: "the file was changed by somebody else while the stage was undone"
                         .to_owned(),
@@ -283,6 +299,7 @@ impl Machine {
     fn say(&mut self) {
         self.said_at = self.now;
         if let Some(phase) = self.phase.clone() {
+            let key = self.key_word();
             self.out.push(Effect::Send(Message {
                 attempt: self.setup.attempt,
                 from: self.setup.me,
@@ -290,6 +307,7 @@ impl Machine {
                 writable: self.view.writable,
                 writer: self.writer,
                 over_parent: self.must_write_over_parent(),
+                key,
             }));
         }
     }
@@ -300,10 +318,19 @@ impl Machine {
     }
 
     fn conclude(&mut self, outcome: &Phase) {
-        if self.restored && self.setup.in_force != InForce::Back {
+        self.keep_key();
+        self.to_take_file =
+            (self.restored && self.setup.in_force != InForce::Back) || self.is_late();
+        self.take_file();
+        self.report(outcome);
+    }
+
+    /// With a reload, so only where it parts nobody.
+    fn take_file(&mut self) {
+        if self.to_take_file && self.may_reload() {
+            self.to_take_file = false;
             self.out.push(Effect::TakeClusterFile);
         }
-        self.report(outcome);
     }
 
     fn report(&mut self, outcome: &Phase) {

@@ -33,6 +33,7 @@ impl Machine {
             Some(Phase::GaveUp { .. }) if self.tally.begins() || self.was_written() => self.go(),
             Some(Phase::Going | Phase::Holds) => self.step_acting(),
             Some(Phase::RollingBack { .. }) => self.step_undoing(),
+            Some(Phase::Sealed) => self.try_keys(),
             Some(_) | None => {}
         }
     }
@@ -71,7 +72,16 @@ impl Machine {
                 None => "nobody could write when all were prepared".to_owned(),
             };
             self.enter(Phase::GaveUp { sentence });
-        } else if self.tally.unprepared().is_none() && self.may_begin() {
+        } else if self.tally.unprepared().is_none() {
+            self.begin();
+        }
+    }
+
+    /// All are prepared.
+    fn begin(&mut self) {
+        if let Some(sentence) = self.keys_differ() {
+            self.enter(Phase::GaveUp { sentence });
+        } else if self.may_begin() && self.has_lock() {
             self.go();
         }
     }
@@ -86,6 +96,7 @@ impl Machine {
     }
 
     fn step_acting(&mut self) {
+        self.notice_late_keys();
         if self.tally.any(is_against) {
             self.follow_undo();
         } else if let Some(why) = self.reason_to_undo() {
@@ -95,7 +106,7 @@ impl Machine {
             && self.tally.all_held()
         {
             self.enter(Phase::Sealed);
-        } else {
+        } else if self.new_key_lies() {
             self.write_if_due();
         }
     }
@@ -106,7 +117,7 @@ impl Machine {
             return self.alone_too_long().then(|| self.loss_or_deadline());
         }
         let leads = self.leads();
-        let lost = self.lost.is_some() && (leads || self.lost_writable);
+        let lost = self.lost.is_some() && (leads || self.own_loss);
         let late = self.past(if leads { 0 } else { LEADER_SILENT_MS });
         (lost || late).then(|| self.loss_or_deadline())
     }

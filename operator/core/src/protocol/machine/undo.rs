@@ -29,14 +29,22 @@ impl Machine {
             self.say();
             self.out.push(Effect::RestoreOwnDisk);
         }
+        self.try_keys();
         if !self.tally.undone() {
             return;
         }
         let over_parent = self.over_parent();
+        if !self.old_key_lies(over_parent) {
+            return;
+        }
         if self.settled(over_parent) {
             let why = self.phase.as_ref().map(|p| p.sentence().to_owned()).unwrap_or_default();
             self.finish(&Phase::RolledBack { sentence: why });
-        } else if self.leads() && !self.writing_back && self.now >= self.write_back_again_at {
+        } else if self.leads()
+            && !self.writing_back
+            && self.now >= self.write_back_again_at
+            && self.has_lock()
+        {
             self.writing_back = true;
             self.out.push(Effect::WriteBack { over_parent });
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::Course;
-use crate::ids::{ChangeNumber, NodeId};
-use crate::protocol::{Attempt, Effect, Event, InForce, Machine, Message, Outcome, Phase};
+use crate::ids::{ChangeNumber, Fingerprint, NodeId};
+use crate::protocol::{Attempt, Effect, Event, InForce, Key, KeyWord, Keys, Machine, Message};
+use crate::protocol::{Outcome, Phase};
 use crate::protocol::{Record, Setup, View};
 
 const ATTEMPT: Attempt = Attempt { change: ChangeNumber(3), stage: 2, attempt: 1 };
@@ -36,6 +37,7 @@ pub(super) fn setup(me: u32, hosts: u32) -> Setup {
         has_back: true,
         confirm_timeout_ms: 30_000,
         in_force: InForce::Parent,
+        keys: None,
         recovered: None,
     }
 }
@@ -44,6 +46,11 @@ pub(super) fn setup(me: u32, hosts: u32) -> Setup {
 pub(super) fn recovered(me: u32, hosts: u32, phase: Phase) -> Setup {
     let record = Record { phase, remaining_ms: Some(20_000), writer: Some(id(1)), restored: false };
     Setup { recovered: Some(record), ..setup(me, hosts) }
+}
+
+/// The two keys of an exchange, with one of them in its place.
+pub(super) fn keys(lies: Key) -> Keys {
+    Keys { old: Fingerprint::of(b"old"), new: Fingerprint::of(b"new"), lies: Some(lies) }
 }
 
 pub(super) fn undo() -> Phase {
@@ -84,6 +91,11 @@ impl Bench {
     }
 
     pub(super) fn hear(&mut self, from: u32, phase: Phase) {
+        self.hear_key(from, phase, None);
+    }
+
+    /// The same in a stage that exchanges the authkey.
+    pub(super) fn hear_key(&mut self, from: u32, phase: Phase, key: impl Into<Option<KeyWord>>) {
         let writer = (!matches!(phase, Phase::Prepared { .. })).then(|| id(1));
         let message = Message {
             attempt: ATTEMPT,
@@ -92,6 +104,7 @@ impl Bench {
             writable: true,
             writer,
             over_parent: false,
+            key: key.into(),
         };
         self.on(Event::Delivered(message));
     }

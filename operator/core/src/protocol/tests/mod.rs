@@ -1,4 +1,5 @@
 mod bench;
+mod exchange;
 mod recovery;
 mod rules;
 
@@ -28,6 +29,7 @@ fn run(hosts: u32, holds: bool) -> Vec<Outcome> {
                 has_back: true,
                 confirm_timeout_ms: 30_000,
                 in_force: InForce::Parent,
+                keys: None,
                 recovered: None,
             },
             0,

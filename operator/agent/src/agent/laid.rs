@@ -1,0 +1,70 @@
+//! The part of the loop that removes what was laid beside the authkey in force and is nobody's any more.
+
+use super::Agent;
+use crate::stage::keys;
+
+impl Agent {
+    /// A change that has ended exchanges nothing any more, whether it has before or not.
+    pub(super) fn forget_keys(&mut self) -> anyhow::Result<()> {
+        let Some(change) = self.book.ledger().laid else { return Ok(()) };
+        if !self.changes_known || self.is_open(change) {
+            return Ok(());
+        }
+        match keys::forget(&self.host) {
+            Ok(()) => self.book.change(|ledger| ledger.laid = None)?,
+            Err(error) => tracing::warn!(error, "a key that nobody needs any more stays"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use pvecm_core::ids::ChangeNumber;
+    use pvecm_crds::PveChange;
+    use serde_json::json;
+
+    use super::*;
+    use crate::agent::Wanted;
+    use crate::fake::{FakeHost, MemoryStore};
+    use crate::ledger::Book;
+    use crate::observe::Identity;
+    use crate::ports::DiskFile;
+    use crate::seal::SealingKey;
+
+    fn change(outcome: Option<&str>) -> Wanted {
+        let change: PveChange = serde_json::from_value(json!({
+            "apiVersion": "pvecm.io/v1alpha1", "kind": "PveChange", "metadata": {"name": "prod-7"},
+            "spec": {"clusterRef": {"name": "prod", "uid": "1"}, "number": 7,
+                "plan": {"generation": 1, "summary": "", "risk": "NodeRestart", "stages": []}},
+            "status": {"releasedStage": 1, "outcome": outcome},
+        }))
+        .unwrap();
+        Wanted::Changes(BTreeMap::from([("prod-7".to_owned(), Arc::new(change))]))
+    }
+
+    #[test]
+    fn a_key_that_was_laid_goes_when_its_change_has_ended_and_not_before() {
+        let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
+        fake.world().disk.insert(DiskFile::NewAuthkey, b"new".to_vec());
+        let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        book.change(|ledger| ledger.laid = Some(ChangeNumber(7))).unwrap();
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        let own = (Identity::default(), key);
+        let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+        let mut is_left = |wanted: Option<Wanted>| {
+            if let Some(wanted) = wanted {
+                agent.wanted(wanted);
+            }
+            agent.forget_keys().unwrap();
+            (fake.world().disk.contains_key(&DiskFile::NewAuthkey), agent.book.ledger().laid)
+        };
+        let kept = (true, Some(ChangeNumber(7)));
+        assert_eq!(is_left(None), kept, "nobody has said yet what became of the change");
+        assert_eq!(is_left(Some(change(None))), kept);
+        assert_eq!(is_left(Some(change(Some("RolledBack")))), (false, None));
+    }
+}
