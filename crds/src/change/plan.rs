@@ -198,6 +198,28 @@ pub enum Action {
     ArmHa {},
     /// Stop corosync and start it again with the text that lies on the disk.
     RestartCorosync {},
+    /// Stop corosync and pmxcfs, since this host leaves, as long as every other member is there.
+    StopCorosync {},
+    /// Move all that this host has of the cluster aside.
+    LeaveCluster {},
+    /// Remember who has left, once the text without that node is in force.
+    Bury(Tombstone),
+}
+
+/// Who has left a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tombstone {
+    /// The node's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its number in corosync.
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub node_id: i64,
+    /// /etc/machine-id of its machine, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub machine_id: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -5,6 +5,7 @@ use pvecm_core::drift::HostDrift;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
 use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView, KeyView};
 
+use super::plan::tombstone_to_core;
 use super::{ConvertError, id, id_number, number};
 use crate::host::{self, HostCluster, HostLinkFault, PveHost, Role};
 
@@ -35,6 +36,7 @@ pub fn host_view(
         paused: host.spec.paused,
         witness: host.spec.role == Role::Witness,
         hostname: status.hostname.unwrap_or_default(),
+        machine_id: status.machine_id,
         sealing_key: status.sealing_key,
         authkey: status.authkey.map(authkey).transpose()?,
         addresses: status
@@ -69,6 +71,11 @@ pub fn host_view(
         drift: status.drift.into_iter().map(drift).collect(),
         ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
         can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
+        tombstones: status
+            .tombstones
+            .iter()
+            .map(|one| tombstone_to_core("status.tombstones", one))
+            .collect::<Result<_, _>>()?,
         applied: status.applied.map(applied).transpose()?,
     })
 }

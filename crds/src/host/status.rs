@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{ConfigText, StageResult};
+use crate::change::{ConfigText, StageResult, Tombstone};
 
 /// What is so on this machine. `cluster` and the condition `Connected` are the operator's, all
 /// else is the agent's.
@@ -91,6 +91,11 @@ pub struct PveHostStatus {
     /// What this host remembers on its own disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
+    /// Who has left the cluster, as this host remembers: no number of theirs is given away again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["nodeId".into()]))]
+    pub tombstones: Vec<Tombstone>,
     /// Secrets that this host encrypted for other hosts, until those have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

@@ -13,6 +13,7 @@ mod lab;
 mod links;
 mod moves;
 mod refusals;
+mod removal;
 mod rest;
 mod restarts;
 mod rules;

@@ -40,6 +40,11 @@ pub struct World {
     pub pmxcfs_conf: Option<Vec<u8>>,
     pub pmxcfs_runs: bool,
     pub database_aside: Option<Attempt>,
+    pub set_aside: BTreeMap<DiskFile, Vec<u8>>,
+    /// Who else is in the membership.
+    pub others: BTreeSet<NodeId>,
+    pub corosync_hangs: bool,
+    pub guests: BTreeSet<u32>,
     pub corosync_runs: bool,
     pub running: Option<String>,
     /// The authkey that the daemon read last.
@@ -125,7 +130,7 @@ impl Corosync for FakeHost {
             values,
             quorate: true,
             ring: "1.1".to_owned(),
-            members: BTreeSet::from([node()]),
+            members: world.others.iter().copied().chain([node()]).collect(),
             local: Some(node()),
             started: world.started,
             ..CorosyncView::default()
@@ -198,7 +203,7 @@ impl ClusterFiles for FakeHost {
         ready(Ok(lock)).boxed()
     }
     fn guests(&self) -> BTreeSet<u32> {
-        BTreeSet::new()
+        self.world().guests.clone()
     }
 }
 
@@ -252,6 +257,12 @@ impl Disk for FakeHost {
         self.world().database_aside = Some(attempt);
         Ok(())
     }
+    fn set_corosync_aside(&self, _: Attempt) -> io::Result<()> {
+        let mut world = self.world();
+        let files = std::mem::take(&mut world.disk);
+        world.set_aside.extend(files);
+        Ok(())
+    }
     fn bring_database_back(&self, attempt: Attempt) -> io::Result<()> {
         let mut world = self.world();
         if world.database_aside == Some(attempt) {
@@ -288,6 +299,9 @@ impl Services for FakeHost {
     }
     fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         match unit {
+            Unit::Corosync if self.world().corosync_hangs => {
+                return ready(Err("corosync does not end".to_owned())).boxed();
+            }
             Unit::Corosync => self.world().corosync_runs = false,
             Unit::PveCluster => self.world().pmxcfs_runs = false,
         }

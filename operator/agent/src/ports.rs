@@ -153,6 +153,9 @@ pub trait Disk: Send + Sync {
     fn set_database_aside(&self, attempt: Attempt) -> io::Result<()>;
     /// Moves the database that this attempt set aside back; fine when it set none aside.
     fn bring_database_back(&self, attempt: Attempt) -> io::Result<()>;
+    /// Moves corosync's file and every authkey into the same backup folder. Does nothing when they are not
+    /// there.
+    fn set_corosync_aside(&self, attempt: Attempt) -> io::Result<()>;
 }
 
 /// A systemd unit that the agent may touch.

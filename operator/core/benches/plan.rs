@@ -156,6 +156,7 @@ fn machine(n: u32) -> HostView {
         paused: false,
         witness: false,
         hostname: format!("n{n}"),
+        machine_id: None,
         sealing_key: Some(format!("age1n{n}")),
         authkey: Some(KeyView { fingerprint: Fingerprint::of(b"key"), generation: 0 }),
         addresses: [(0, 0), (0, 1), (0, 2), (1, 1)].map(address).into(),
@@ -172,6 +173,7 @@ fn machine(n: u32) -> HostView {
         ha: HaState::Absent,
         can_disarm: false,
         started_with: BTreeMap::new(),
+        tombstones: BTreeSet::new(),
         applied: None,
     }
 }

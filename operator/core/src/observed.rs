@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::change::{ConfText, StageResult};
+use crate::change::{ConfText, StageResult, Tombstone};
 use crate::drift::HostDrift;
 use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, Fingerprint, HostName, LinkNumber, NodeId};
@@ -38,6 +38,8 @@ pub struct HostView {
     pub witness: bool,
     /// The machine's host name up to the first dot.
     pub hostname: String,
+    /// /etc/machine-id.
+    pub machine_id: Option<String>,
     /// The public key to which secrets for this host are encrypted (age recipient).
     pub sealing_key: Option<String>,
     /// Its authkey; `None`: there is none, or the agent has not said which.
@@ -71,6 +73,8 @@ pub struct HostView {
     pub ha: HaState,
     /// The host has a `ha-manager` that knows `disarm-ha`.
     pub can_disarm: bool,
+    /// Who has left, as this host's ledger remembers.
+    pub tombstones: BTreeSet<Tombstone>,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
 }
@@ -120,6 +124,11 @@ pub struct AppliedStage {
 }
 
 impl ObservedCluster {
+    /// Every tombstone that any host remembers.
+    pub fn tombstones(&self) -> impl Iterator<Item = &Tombstone> {
+        self.hosts.values().flat_map(|host| &host.tombstones)
+    }
+
     /// The highest `config_version` that was seen anywhere or reserved: the next text takes the one
     /// above, because none may ever name two texts.
     #[must_use]

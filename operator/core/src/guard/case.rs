@@ -18,6 +18,10 @@ use crate::quorum::Votes;
 pub(super) struct Case<'a> {
     pub desired: &'a DesiredCluster,
     pub observed: &'a ObservedCluster,
+    /// The nodes that the spec names no more.
+    leaving: &'a [DesiredNode],
+    /// Members that are to leave and that have stopped already.
+    pub stopped: BTreeSet<NodeId>,
     /// The text that the plan starts from.
     pub parent: Option<Text>,
     pub steps: Vec<Step<'a>>,
@@ -33,8 +37,10 @@ pub(super) struct Step<'a> {
     pub before: Option<Text>,
     pub config: Text,
     pub back: Option<Text>,
-    /// The nodes that are members before the stage, also the one that restarts in it.
+    /// The nodes that are members before the stage, also the one that restarts or stops in it.
     pub running: BTreeSet<NodeId>,
+    /// The nodes that stop in it for good.
+    pub stops: BTreeSet<NodeId>,
 }
 
 /// A text, read.
@@ -66,7 +72,7 @@ impl<'a> Case<'a> {
     /// Reads all texts of a plan.
     pub fn read(
         plan: &'a Plan<Proposed>,
-        desired: &'a DesiredCluster,
+        (desired, leaving): (&'a DesiredCluster, &'a [DesiredNode]),
         observed: &'a ObservedCluster,
     ) -> Result<Self, Refusal> {
         if plan.stages.is_empty() {
@@ -77,26 +83,72 @@ impl<'a> Case<'a> {
             return Err(Refusal::WrongGeneration { plan, spec });
         }
         let parent = read_parent(plan, observed)?;
-        let mut before = parent.clone();
-        let mut running = parent.as_ref().map(Text::ids).unwrap_or_default();
-        let mut steps = Vec::new();
+        let (stopped, steps) = (BTreeSet::new(), Vec::new());
+        let mut case = Self { desired, observed, leaving, stopped, parent, steps };
+        case.stopped = case.stopped();
+        let mut before = case.parent.clone();
+        let mut running = case.parent.as_ref().map(Text::ids).unwrap_or_default();
+        running.retain(|id| !case.stopped.contains(id));
         for (number, stage) in (1..).zip(&plan.stages) {
             let config = Text::read(&stage.config, number)?;
             let back = stage.back.as_ref().map(|back| Text::read(back, number)).transpose()?;
             let after = config.clone();
-            steps.push(Step { number, stage, before, config, back, running: running.clone() });
+            let going = case.stopping(stage, &config);
+            let members = running.clone();
             running.extend(stage.joining.keys());
+            running.retain(|id| !going.contains(id));
+            case.steps.push(Step {
+                number,
+                stage,
+                before,
+                config,
+                back,
+                running: members,
+                stops: going,
+            });
             before = Some(after);
         }
-        Ok(Self { desired, observed, parent, steps })
+        Ok(case)
     }
 
-    /// The wanted node of this name.
+    /// Members that are to leave and whose hosts say that corosync does not run.
+    fn stopped(&self) -> BTreeSet<NodeId> {
+        let listed = self.parent.iter().flat_map(|parent| &parent.config.nodes);
+        let has_stopped = |view: &HostView| view.connected && view.running_version.is_none();
+        let stopped = listed.filter(|listed| {
+            let leaver = self.leaving.iter().find(|node| node.name == listed.name);
+            leaver.and_then(|node| self.view(node)).is_some_and(has_stopped)
+        });
+        stopped.map(|node| node.id).collect()
+    }
+
+    /// The nodes whose hosts stop for good in a stage.
+    fn stopping(&self, stage: &Stage, config: &Text) -> BTreeSet<NodeId> {
+        let stops = |node: &&DesiredNode| {
+            let actions = stage.actions.get(&node.host);
+            actions.is_some_and(|actions| actions.contains(&Action::StopCorosync {}))
+        };
+        let nodes = config.config.nodes.iter();
+        let stopping = nodes.filter(|node| self.node(&node.name).is_some_and(|node| stops(&node)));
+        stopping.map(|node| node.id).collect()
+    }
+
+    /// The node of this name: a wanted one, or one that leaves.
     pub fn node(&self, name: &NodeName) -> Option<&'a DesiredNode> {
-        self.desired.nodes.iter().find(|node| node.name == *name)
+        self.nodes().find(|node| node.name == *name)
     }
 
-    /// The host of a wanted node.
+    /// The wanted nodes, and those that leave.
+    pub fn nodes(&self) -> impl Iterator<Item = &'a DesiredNode> {
+        self.desired.nodes.iter().chain(self.leaving)
+    }
+
+    /// Whether a host is one that leaves.
+    pub fn leaves(&self, host: &HostName) -> bool {
+        self.leaving.iter().any(|node| node.host == *host)
+    }
+
+    /// The host of a node.
     pub fn view(&self, node: &DesiredNode) -> Option<&'a HostView> {
         self.observed.hosts.get(&node.host)
     }
@@ -135,10 +187,16 @@ impl Step<'_> {
         }
     }
 
+    /// The nodes that the list had before the stage and has no more.
+    pub fn dropped(&self) -> BTreeSet<NodeId> {
+        let before = self.before.as_ref().map(Text::ids).unwrap_or_default();
+        before.difference(&self.config.ids()).copied().collect()
+    }
+
     /// The nodes that are up all the time while the stage runs.
     pub fn staying(&self) -> BTreeSet<NodeId> {
         let mut staying = self.running.clone();
-        staying.retain(|id| !self.stage.joining.contains_key(id));
+        staying.retain(|id| !self.stage.joining.contains_key(id) && !self.stops.contains(id));
         staying
     }
 

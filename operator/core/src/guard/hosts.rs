@@ -13,7 +13,7 @@ use crate::observed::{Claim, FileView, HostView};
 /// or read-only one keeps an old text and returns as a stale node, one with a higher version on its
 /// disk refuses every later file (pmxcfs.md 2).
 pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
-    for node in &case.desired.nodes {
+    for node in case.nodes() {
         let listed = case.parent.as_ref().and_then(|parent| {
             parent
                 .config
@@ -26,6 +26,7 @@ pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
         let needed = listed.is_some() || takes_part || case.parent.is_none();
         let fault = match (case.view(node), listed, &case.parent) {
             (None, ..) => Some("is not known"),
+            (Some(view), Some(id), Some(_)) if case.stopped.contains(&id) => stopped_fault(view),
             (Some(view), Some(_), Some(parent)) => member_fault(case, parent, (&node.host, view)),
             (Some(view), ..) => stranger_fault(view, takes_part && case.parent.is_some()),
         };
@@ -45,6 +46,11 @@ fn anybody_fault(view: &HostView) -> Option<&'static str> {
     faults.into_iter().find_map(|(fault, why)| fault.then_some(why))
 }
 
+/// A member that has stopped, to leave.
+fn stopped_fault(view: &HostView) -> Option<&'static str> {
+    anybody_fault(view).or(view.paused.then_some("is paused"))
+}
+
 fn member_fault(
     case: &Case<'_>,
     parent: &Text,
@@ -53,7 +59,9 @@ fn member_fault(
     let other = |file: &Option<FileView>| {
         file.as_ref().is_none_or(|file| file.digest != parent.conf.digest)
     };
-    let members = parent.config.nodes.iter().filter_map(|node| case.view(case.node(&node.name)?));
+    let up = parent.ids().difference(&case.stopped).copied().collect::<BTreeSet<_>>();
+    let members = parent.config.nodes.iter().filter(|node| up.contains(&node.id));
+    let members = members.filter_map(|node| case.view(case.node(&node.name)?));
     let rings: BTreeSet<_> = members.map(|member| &member.ring).collect();
     // Unless that is what the plan puts right, before anything else is done with this host.
     let disk = other(&view.disk_file) && case.refreshed(host) != Some(1);
@@ -65,7 +73,7 @@ fn member_fault(
         (disk, "has another corosync.conf on its disk"),
         (runs, "runs another version"),
         (!view.quorate, "is not quorate"),
-        (view.members != parent.ids(), "does not see all members"),
+        (view.members != up, "does not see all members"),
         (view.ring.is_none() || rings.len() != 1, "is in another membership"),
         (!view.pmxcfs_writable, "cannot write /etc/pve"),
     ];
@@ -131,14 +139,15 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
     nobody_is_left_out(case)
 }
 
-/// A node that is listed and never started takes a vote from the margin for good.
+/// A node that is listed and never started, or stopped and not taken off the list, takes a vote from the margin for good.
 fn nobody_is_left_out(case: &Case<'_>) -> Result<(), Refusal> {
     let Some(last) = case.steps.last().filter(|_| case.parent.is_some()) else {
         return Ok(());
     };
     let mut listed = last.config.ids();
     let joining = case.joining();
-    listed.retain(|id| !last.running.contains(id) && !joining.contains_key(id));
+    let runs = |id: &NodeId| last.running.contains(id) && !last.stops.contains(id);
+    listed.retain(|id| !runs(id) && !joining.contains_key(id));
     let stage = last.number;
     listed.first().map_or(Ok(()), |node| Err(Refusal::MembersMove { stage, node: *node }))
 }

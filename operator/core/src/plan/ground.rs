@@ -12,6 +12,7 @@ use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::drift::HostDrift;
 use crate::ids::{Digest, HostName, NodeId, NodeName};
+use crate::leaving::has_cluster;
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 
 /// The state to plan from.
@@ -36,7 +37,12 @@ pub(super) struct InForce<'a> {
     pub conf: ConfText,
     pub document: Document,
     pub config: Config,
+    /// Every node of the list, also the one that leaves.
     pub members: BTreeMap<NodeId, Member<'a>>,
+    /// The members that the spec does not name any more.
+    pub leaving: BTreeSet<NodeId>,
+    /// Of these, the ones that have stopped: nobody expects anything of them.
+    pub stopped: BTreeSet<NodeId>,
     /// Members that differ from the text in force, and have for a while.
     pub strays: BTreeMap<HostName, Stray>,
 }
@@ -50,14 +56,16 @@ pub(super) struct Stray {
     pub daemon: bool,
 }
 
-/// Finds out what there is. An obstacle when the view is not sound.
+/// Finds out what there is, with the nodes that leave. An obstacle when the view is not sound.
 pub(super) fn look<'a>(
     desired: &'a DesiredCluster,
+    leaving: &'a [DesiredNode],
     observed: &'a ObservedCluster,
 ) -> Result<Ground<'a>, Obstacle> {
     let known: Vec<_> = desired
         .nodes
         .iter()
+        .chain(leaving)
         .filter_map(|node| Some(Member { node, view: view(node, observed)? }))
         .collect();
     if known.iter().all(|member| is_empty(member.view)) {
@@ -68,13 +76,26 @@ pub(super) fn look<'a>(
     let texts = known_texts(&known);
     refuse_foreign(desired, &known, &texts)?;
     let (document, config, conf) = reference(&known, &texts)?;
-    refuse_unlisted(desired, &config)?;
-    let members = members(desired, observed, &config)?;
-    let mut ground = InForce { conf, document, config, members, strays: BTreeMap::new() };
-    ground.members.values().try_for_each(|member| agrees(&ground, member))?;
-    ground.strays = strays(&ground);
-    ground.members.iter().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
+    refuse_unlisted(desired.nodes.iter().chain(leaving), &config)?;
+    let mut members = members(desired, observed, &config)?;
+    let leavers = leavers(leaving, observed, &config)?;
+    let leaving = leavers.keys().copied().collect();
+    let stopped = leavers.iter().filter(|(_, member)| member.view.running_version.is_none());
+    let stopped = stopped.map(|(id, _)| *id).collect();
+    members.extend(leavers);
+    let strays = BTreeMap::new();
+    let mut ground = InForce { conf, document, config, members, leaving, stopped, strays };
+    ground.up().try_for_each(|(_, member)| agrees(&ground, member))?;
+    ground.strays = strays_of(&ground);
+    ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
     Ok(Ground::Cluster(Box::new(ground)))
+}
+
+impl<'a> InForce<'a> {
+    /// The members that run.
+    pub fn up(&self) -> impl Iterator<Item = (&NodeId, &Member<'a>)> {
+        self.members.iter().filter(|(id, _)| !self.stopped.contains(id))
+    }
 }
 
 /// The host of a wanted node, if it exists.
@@ -122,7 +143,7 @@ pub(super) fn present<'a>(
 
 /// Whether a host has nothing of any cluster.
 pub(super) fn is_empty(view: &HostView) -> bool {
-    view.pmxcfs_file.is_none() && view.disk_file.is_none() && view.running_version.is_none()
+    !has_cluster(view)
 }
 
 fn files(view: &HostView) -> impl Iterator<Item = &FileView> {
@@ -185,18 +206,24 @@ fn reference(
     Ok((document, config, conf))
 }
 
-fn refuse_unlisted(desired: &DesiredCluster, config: &Config) -> Result<(), Obstacle> {
-    let listed = |name: &NodeName| desired.nodes.iter().any(|node| node.name == *name);
-    let unlisted = config.nodes.iter().filter(|node| !listed(&node.name));
+/// A member that joined beside the operator, or was forgotten when the cluster was adopted, looks like one
+/// that is to be removed, and is not: nobody ever asked for it to go (see [`crate::leaving`]).
+fn refuse_unlisted<'a>(
+    known: impl Iterator<Item = &'a DesiredNode>,
+    config: &Config,
+) -> Result<(), Obstacle> {
+    let known: BTreeSet<&NodeName> = known.map(|node| &node.name).collect();
+    let unlisted = config.nodes.iter().filter(|node| !known.contains(&node.name));
     let names: Vec<_> = unlisted.map(|node| node.name.to_string()).collect();
     if names.is_empty() {
         return Ok(());
     }
     let names = names.join(", ");
     let sentence = format!(
-        "the spec does not list {names}, which the cluster has; removing a node is not supported yet"
+        "the cluster has {names}, which this spec never named with a PveHost: list it to have it managed, or \
+         remove it by hand; only what was managed is removed"
     );
-    Obstacle::stop(Blocker::RemovalNotSupported, sentence)
+    Obstacle::stop(Blocker::MemberNotManaged, sentence)
 }
 
 fn members<'a>(
@@ -219,6 +246,31 @@ fn members<'a>(
         }
     }
     Ok(members)
+}
+
+/// The nodes that leave and that the list still has. One that has stopped is heard all the same: only its
+/// own agent can say that it has.
+fn leavers<'a>(
+    leaving: &'a [DesiredNode],
+    observed: &'a ObservedCluster,
+    config: &Config,
+) -> Result<BTreeMap<NodeId, Member<'a>>, Obstacle> {
+    let listed = leaving.iter().filter_map(|node| {
+        let listed = config.nodes.iter().find(|listed| listed.name == node.name)?;
+        Some((listed.id, node))
+    });
+    let member = |(id, node): (NodeId, &'a DesiredNode)| match present(node, observed) {
+        Err(Obstacle { blocker: Blocker::HostNotConnected, .. }) => {
+            let sentence = format!(
+                "{} is to leave and its agent is not heard, so that nobody knows whether it runs: start it, or \
+                 list it again",
+                node.host
+            );
+            Obstacle::stop(Blocker::HostNotConnected, sentence)
+        }
+        found => Ok((id, found?)),
+    };
+    listed.map(member).collect()
 }
 
 /// One text in both places and in the running daemon, on every member. A member that has differed for a
@@ -261,14 +313,14 @@ fn is_run(ground: &InForce<'_>) -> bool {
     ground.members.values().any(|member| member.view.running_version == version)
 }
 
-fn strays(ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
+fn strays_of(ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
     let stray = |Member { node, view }: &Member<'_>| {
         let disk = view.disk_file.as_ref().map(|file| file.digest) != Some(ground.conf.digest);
         let behind = view.running_version != Some(ground.conf.version);
         let daemon = behind || view.drift.iter().any(HostDrift::is_running);
         (disk || daemon).then(|| (node.host.clone(), Stray { disk, daemon }))
     };
-    ground.members.values().filter_map(stray).collect()
+    ground.up().map(|(_, member)| member).filter_map(stray).collect()
 }
 
 /// A quorate member of the one whole membership that can write /etc/pve.
@@ -278,7 +330,7 @@ fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(
     if !view.quorate {
         return Obstacle::stop(Blocker::NotQuorate, format!("{host} is not quorate"));
     }
-    let listed: BTreeSet<_> = ground.members.keys().copied().collect();
+    let listed: BTreeSet<_> = ground.up().map(|(id, _)| *id).collect();
     if view.members != listed {
         let sentence = format!(
             "{host} (node {id}) sees the nodes {}, corosync.conf lists {}",
@@ -287,7 +339,7 @@ fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(
         );
         return Obstacle::stop(Blocker::NotQuorate, sentence);
     }
-    let first = ground.members.values().next().map(|first| (&first.node.host, &first.view.ring));
+    let first = ground.up().next().map(|(_, first)| (&first.node.host, &first.view.ring));
     if let Some((other, _)) = first.filter(|(_, ring)| **ring != view.ring || view.ring.is_none()) {
         let sentence = format!("{host} and {other} are in different memberships");
         return Obstacle::stop(Blocker::HostsDisagree, sentence);

@@ -212,8 +212,12 @@ pub(super) fn refuse_faults(
 }
 
 fn faults<'g>(ground: &'g InForce<'_>, link: LinkNumber) -> impl Iterator<Item = String> + 'g {
-    ground.members.values().flat_map(move |member| {
-        let faults = member.view.link_faults.iter().filter(move |(faulty, _)| *faulty == link);
+    ground.up().flat_map(move |(_, member)| {
+        let faults = member
+            .view
+            .link_faults
+            .iter()
+            .filter(move |(faulty, to)| *faulty == link && !ground.stopped.contains(to));
         faults.map(move |(_, to)| {
             let name =
                 ground.members.get(to).map_or_else(|| to.to_string(), |m| m.node.host.to_string());

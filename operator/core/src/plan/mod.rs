@@ -5,10 +5,11 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or the authkey, or one node more, or the
+//! One plan changes one thing: a member that leaves (nothing else can be planned for a node that the spec does
+//! not speak of), or the links, or the keys of totem, or the authkey, or one node more, or the
 //! votes, or what takes a restart, in this order (what may wait for approval comes last); what else the spec wants is
 //! in [`Report::waiting_for`]. Where to read next: `ground` (may anything be planned at all), `refresh`
-//! (what was changed beside /etc/pve), `form`, `links` and `moves`, `totem`, `keys`, `join`,
+//! (what was changed beside /etc/pve), `remove`, `form`, `links` and `moves`, `totem`, `keys`, `join`,
 //! `votes`, `restarts`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall the
 //! cluster).
 
@@ -23,6 +24,7 @@ mod links;
 mod moves;
 mod pages;
 mod refresh;
+mod remove;
 mod report;
 mod restarts;
 mod totem;
@@ -39,6 +41,7 @@ use crate::change::{Plan, Proposed};
 use crate::conf::TotemOptions;
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
+use crate::leaving::leaving;
 use crate::observed::ObservedCluster;
 use ground::{Ground, InForce};
 use report::Obstacle;
@@ -103,7 +106,8 @@ struct Next {
 }
 
 fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option<Next>, Obstacle> {
-    let next = match ground::look(desired, observed)? {
+    let leaving = leaving(desired, observed);
+    let next = match ground::look(desired, &leaving, observed)? {
         Ground::Empty(nodes) => {
             let plan = form::plan(desired, observed, &nodes)?;
             let later = joins(desired.nodes.iter().skip(1));
@@ -113,6 +117,12 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             keys::refuse_differing(desired, &ground)?;
             let plan = refresh::plan(desired, observed, &ground)?;
             Some(Next { plan, later: Vec::new(), puts_back: true })
+        }
+        Ground::Cluster(ground) if !ground.leaving.is_empty() => {
+            keys::refuse_differing(desired, &ground)?;
+            let later = remove::later(&ground);
+            let plan = remove::plan(desired, observed, &ground)?;
+            plan.map(|plan| Next { plan, later, puts_back: false })
         }
         Ground::Cluster(ground) => {
             let next = change(desired, observed, &ground)?;

@@ -91,5 +91,7 @@ fn on_paper<'a>(
         Some((listed.id, Member { node, view: observed.hosts.get(&node.host)? }))
     });
     let members = members.collect();
-    Some(InForce { conf: conf.clone(), document, config, members, strays: BTreeMap::new() })
+    let (leaving, stopped) = (BTreeSet::new(), BTreeSet::new());
+    let strays = BTreeMap::new();
+    Some(InForce { conf: conf.clone(), document, config, members, leaving, stopped, strays })
 }

@@ -55,6 +55,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         paused: false,
         witness: false,
         hostname: "n".to_owned(),
+        machine_id: None,
         sealing_key: None,
         authkey: None,
         addresses: BTreeSet::new(),
@@ -71,6 +72,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,
+        tombstones: BTreeSet::new(),
         applied,
     }
 }
