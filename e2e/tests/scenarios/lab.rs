@@ -1,7 +1,7 @@
 //! The lab itself: what scenarios rely on.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -85,11 +85,12 @@ fn down_leaves_nothing_and_what_a_killed_lab_left_does_not_stop_the_next() -> Re
     ensure!(!traces(&killed)?.is_empty(), "a killed lab left nothing: this test tests nothing");
 
     let lab = up(&options)?;
-    let namespaces = namespaces_of(&lab)?;
-    ensure!(namespaces.len() > 3, "the host has no namespaces of its own: {namespaces:?}");
-    ensure!(!inhabited(&namespaces)?.is_empty(), "nobody lives in {namespaces:?}");
+    let namespaces = Namespaces::of(&lab)?;
+    ensure!(namespaces.0.len() > 3, "the host has no namespaces of its own: {namespaces:?}");
+    ensure!(!namespaces.inhabited()?.is_empty(), "nobody lives in {namespaces:?}");
     Lab::down(&options.name)?;
-    wait_uninhabited(&namespaces)?;
+    let left = namespaces.inhabited()?;
+    ensure!(left.is_empty(), "somebody still lives in the lab's namespaces: {left:?}");
     ensure!(traces(&lab)?.is_empty(), "traces of the lab: {:?}", traces(&lab)?);
     ensure!(nics()? == before, "network cards of the machine: {before:?}, now {:?}", nics()?);
     Ok(())
@@ -153,10 +154,13 @@ fn a_bound_lab_dies_with_the_process_that_brought_it_up() -> Result<()> {
         lab.host("n1").and_then(|n1| n1.run(&["true"])).map_err(|e| format!("{e:#}"))?;
         Ok(lab)
     })?;
-    let namespaces = namespaces_of(&lab)?;
+    let namespaces = Namespaces::of(&lab)?;
     holder.kill()?;
     holder.wait()?;
-    wait_uninhabited(&namespaces)?;
+    wait_until(SOON, "the lab's processes to end", || {
+        let left = namespaces.inhabited().map_err(|e| format!("{e:#}"))?;
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })?;
     ensure!(!lab.state().is_alive(), "the lab counts as alive");
     Lab::down(&name)
 }
@@ -203,39 +207,42 @@ fn traces(lab: &Lab) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The namespaces of a lab's supervisor and of its hosts.
-fn namespaces_of(lab: &Lab) -> Result<BTreeSet<PathBuf>> {
-    let mut pids = vec![lab.supervisor().pid()];
-    for host in lab.hosts() {
-        pids.push(host.leader()?);
+/// The namespaces of a lab's supervisor and of its hosts. They are held open: the kernel would give the number
+/// of one that is gone to the next that is made, perhaps in another lab.
+#[derive(Debug)]
+struct Namespaces(BTreeMap<PathBuf, File>);
+
+impl Namespaces {
+    fn of(lab: &Lab) -> Result<Self> {
+        let mut pids = vec![lab.supervisor().pid()];
+        for host in lab.hosts() {
+            pids.push(host.leader()?);
+        }
+        let mut found = BTreeMap::new();
+        for (namespace, path) in pids.into_iter().flat_map(namespaces) {
+            found.insert(namespace, File::open(path)?);
+        }
+        for (ours, _) in namespaces(i32::try_from(std::process::id())?) {
+            found.remove(&ours);
+        }
+        Ok(Self(found))
     }
-    let mut found: BTreeSet<PathBuf> = pids.into_iter().flat_map(namespaces).collect();
-    for ours in namespaces(i32::try_from(std::process::id())?) {
-        found.remove(&ours);
+
+    /// Those that a process is still in. A mount or a network that no process and no other namespace holds
+    /// is gone.
+    fn inhabited(&self) -> Result<BTreeSet<PathBuf>> {
+        let names = fs::read_dir("/proc")?.flatten().map(|entry| entry.file_name());
+        let pids = names.filter_map(|name| name.to_str()?.parse().ok());
+        let lived_in = pids.flat_map(namespaces).map(|(namespace, _)| namespace);
+        Ok(lived_in.filter(|namespace| self.0.contains_key(namespace)).collect())
     }
-    Ok(found)
 }
 
-/// A process that was killed is there for a moment more.
-fn wait_uninhabited(wanted: &BTreeSet<PathBuf>) -> Result<()> {
-    wait_until(SOON, "nobody to live in the lab's namespaces any more", || {
-        let left = inhabited(wanted).map_err(|e| format!("{e:#}"))?;
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-}
-
-/// Which of these namespaces a process is still in. A mount or a network that no process and no
-/// other namespace holds is gone.
-fn inhabited(wanted: &BTreeSet<PathBuf>) -> Result<BTreeSet<PathBuf>> {
-    let names = fs::read_dir("/proc")?.flatten().map(|entry| entry.file_name());
-    let pids = names.filter_map(|name| name.to_str()?.parse().ok());
-    Ok(pids.flat_map(namespaces).filter(|namespace| wanted.contains(namespace)).collect())
-}
-
-/// A process that has just ended is in none.
-fn namespaces(pid: i32) -> Vec<PathBuf> {
-    let link = |kind| fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok();
-    ["mnt", "net", "pid", "uts", "ipc"].into_iter().filter_map(link).collect()
+/// The namespaces of a process, and where each can be opened. A process that has just ended is in none.
+fn namespaces(pid: i32) -> Vec<(PathBuf, PathBuf)> {
+    let path = |kind| PathBuf::from(format!("/proc/{pid}/ns/{kind}"));
+    let namespace = |path: PathBuf| Some((fs::read_link(&path).ok()?, path));
+    ["mnt", "net", "pid", "uts", "ipc"].into_iter().map(path).filter_map(namespace).collect()
 }
 
 fn nics() -> Result<BTreeSet<PathBuf>> {

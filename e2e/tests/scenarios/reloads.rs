@@ -9,6 +9,8 @@ use pvecm_e2e::network::Network;
 use pvecm_e2e::{Host, Lab, Level, Options, wait_until};
 use pvecm_sim::reload::{Outcome, Standing, reload};
 
+use crate::support::cmap_table;
+
 const SOON: Duration = Duration::from_secs(15);
 
 /// The text that every case begins with.
@@ -268,7 +270,7 @@ fn standing(host: &Host<'_>) -> Result<Option<Standing>> {
     if !map.success() || !stats.success() {
         return Ok(None);
     }
-    let values = table(&map.stdout);
+    let values = cmap_table(&map.stdout);
     let member = |(key, value): (&String, &String)| {
         let id = key.strip_prefix("runtime.members.")?.strip_suffix(".status")?;
         let id: usize = id.parse().ok().filter(|_| value == "joined")?;
@@ -287,17 +289,8 @@ fn standing(host: &Host<'_>) -> Result<Option<Standing>> {
     Ok(Some(Standing {
         members: values.iter().filter_map(member).collect(),
         quorate: votes.stdout.contains("Quorate:          Yes"),
-        connected: table(&stats.stdout).iter().filter_map(up).collect(),
+        connected: cmap_table(&stats.stdout).iter().filter_map(up).collect(),
         ports: ports.collect(),
         values,
     }))
-}
-
-/// cmap as its tool prints it: `key (type) = value`.
-fn table(printed: &str) -> BTreeMap<String, String> {
-    let row = |line: &str| {
-        let (key, rest) = line.split_once(" (")?;
-        Some((key.to_owned(), rest.split_once(") = ")?.1.to_owned()))
-    };
-    printed.lines().filter_map(row).collect()
 }

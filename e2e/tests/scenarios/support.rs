@@ -225,16 +225,25 @@ pub fn cmap(lab: &Lab, host: &str, key: &str) -> Result<String> {
 
 /// A figure of knet's link table on a host, by peer: `stats.knet.node<peer>.link<link>.<key>`.
 pub fn knet(lab: &Lab, host: &str, link: u8, key: &str) -> Result<Vec<(u32, u64)>> {
-    let table = lab.host(host)?.run(&["corosync-cmapctl", "-m", "stats"])?;
+    let printed = lab.host(host)?.run(&["corosync-cmapctl", "-m", "stats"])?;
     let own = host.trim_start_matches('n').parse::<u32>()?;
-    let figures = table.lines().filter_map(|line| {
-        let (name, value) = line.split_once(" (")?;
+    let figure = |(name, value): (String, String)| {
         let peer = name.strip_prefix("stats.knet.node")?;
         let peer: u32 = peer.strip_suffix(&format!(".link{link}.{key}"))?.parse().ok()?;
-        let value = value.rsplit(" = ").next()?.parse().ok()?;
-        (peer != own).then_some((peer, value))
-    });
-    Ok(figures.collect())
+        (peer != own).then_some((peer, value.parse().ok()?))
+    };
+    let mut figures: Vec<_> = cmap_table(&printed).into_iter().filter_map(figure).collect();
+    figures.sort_unstable();
+    Ok(figures)
+}
+
+/// A map as corosync's tool prints it: `key (type) = value`.
+pub fn cmap_table(printed: &str) -> BTreeMap<String, String> {
+    let row = |line: &str| {
+        let (key, rest) = line.split_once(" (")?;
+        Some((key.to_owned(), rest.split_once(") = ")?.1.to_owned()))
+    };
+    printed.lines().filter_map(row).collect()
 }
 
 /// Waits until a link is connected between every pair of hosts, as every host sees it.

@@ -8,7 +8,7 @@ use pvecm_agent::ports::DiskFile;
 
 use crate::faults::Rates;
 use crate::trace::Trace;
-use crate::world::{Host, Shared, World};
+use crate::world::{Host, Shared, World, runtime};
 
 /// Longer than a lost member takes to be given up and a link to connect.
 const SETTLES: Duration = Duration::from_secs(20);
@@ -43,12 +43,7 @@ pub struct Outcome {
 /// disk and the first host asks for a reload.
 #[must_use]
 pub fn reload(cards: &[BTreeMap<u8, String>], (old, new): (&str, &str)) -> Outcome {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without sockets needs nothing of the system");
-    runtime.block_on(async {
+    runtime().block_on(async {
         let shared = Shared::new(0, Rates::default(), Trace::new(false));
         shared.with(|world| begin(world, cards, old));
         tokio::time::sleep(SETTLES).await;

@@ -11,7 +11,7 @@ use crate::faults::Rates;
 use crate::setup::hosts;
 use crate::trace::Trace;
 use crate::wish::Wish;
-use crate::world::{Shared, World};
+use crate::world::{Shared, World, runtime};
 use crate::{agent, operator, person};
 
 /// What is asked of a run.
@@ -50,11 +50,7 @@ pub struct Report {
 #[must_use]
 pub fn run(seed: u64, options: Options) -> Report {
     fastrand::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without sockets needs nothing of the system");
+    let runtime = runtime();
     let report = runtime.block_on(tell(seed, options));
     drop(runtime);
     report

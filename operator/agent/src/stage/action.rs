@@ -1,4 +1,5 @@
-//! What single hosts do: form, join, hand a secret over or make another one. Each looks first whether it is already done.
+//! What single hosts do: form, join, hand a secret over or make another one. Each looks first whether it is
+//! already done.
 
 use std::collections::BTreeMap;
 

@@ -148,15 +148,15 @@ pub(super) fn stages(
         let summary = format!("Add link {link} again, with {to}");
         return draft.write(summary, &with(&[link]), |_| there(&first));
     };
-    let quick = Some(quick_interval_millis(draft.config(), link));
+    let ping_interval_millis = Some(quick_interval_millis(draft.config(), link));
     let options = LinkOptions {
         port: helper_port(draft.config(), helper, to),
-        ping_interval_millis: quick,
+        ping_interval_millis,
         ..draft.config().link_options(link)
     };
     let add = |text: &Document| edit::add_link(text, helper, &to.addresses, &options);
-    let quick = LinkOptions { ping_interval_millis: quick, ..LinkOptions::default() };
-    let quick = |text: &Document| edit::set_link_options(text, link, &quick);
+    let quick = LinkOptions { ping_interval_millis, ..LinkOptions::default() };
+    let there_quickly = || edit::set_link_options(&there(&first)?, link, &quick);
 
     let summary = format!("Add link {helper}{}, to carry while link {link} moves", to.at());
     old.insert(helper);
@@ -164,7 +164,7 @@ pub(super) fn stages(
     let summary = format!("Remove link {link} from every node");
     draft.write(summary, &with(&[helper]), |text| held(edit::remove_link(text, link)))?;
     let summary = format!("Add link {link} again, with {to}");
-    draft.write(summary, &with(&[helper, link]), |_| held(add(&quick(&there(&first)?)?)))?;
+    draft.write(summary, &with(&[helper, link]), |_| held(add(&there_quickly()?)))?;
     let summary = format!("Remove link {helper} from every node");
     draft.write(summary, &with(&[link]), |_| there(&first))
 }

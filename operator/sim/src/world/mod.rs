@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use crate::api::{Backup, Server};
@@ -82,12 +83,22 @@ impl std::fmt::Debug for World {
     }
 }
 
+/// Where tasks of a world run: one thread, and a clock that only moves while everybody waits.
+#[must_use]
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without sockets needs nothing of the system")
+}
+
 /// A world that many tasks share. One thread runs them all.
 #[derive(Debug, Clone)]
 pub struct Shared(Arc<Mutex<World>>);
 
 impl Shared {
-    /// A new world, inside a runtime whose clock stands still while nobody waits.
+    /// A new world, inside a [`runtime`].
     #[must_use]
     pub fn new(seed: u64, rates: Rates, trace: Trace) -> Self {
         Self(Arc::new(Mutex::new(World {
