@@ -81,14 +81,13 @@ impl Used {
             token_coefficient_millis: _,
             consensus_millis: _,
             link_mode: _,
-            ip_version,
+            ip_version: _,
             mtu_bytes: _,
             crypto: _,
             compression: _,
             key_generation: _,
         } = totem;
         self.note("spec.totem.transport", transport.is_some());
-        self.note("spec.totem.ipVersion", ip_version.is_some());
     }
 
     fn rollout(&mut self, rollout: &Rollout) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
 use pvecm_core::conf::{
-    Cipher, Compression, Hash, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
+    Cipher, Compression, Hash, IpVersion, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
 };
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
@@ -132,7 +132,7 @@ fn options_of_links_and_totem_are_read() {
         "links": [{ "number": 0, "network": "10.0.0.0/24", "port": 65535, "pongCount": 3,
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 512 }],
         "totem": { "tokenMillis": 2000, "tokenCoefficientMillis": 0, "consensusMillis": 4000,
-            "mtuBytes": 1400, "linkMode": "RoundRobin", "crypto": { "cipher": "AES128", "hash": "SHA384" },
+            "mtuBytes": 1400, "linkMode": "RoundRobin", "ipVersion": "IPv6-4", "crypto": { "cipher": "AES128", "hash": "SHA384" },
             "compression": { "model": "Lz4hc", "thresholdBytes": 300, "level": -5 } },
     })))
     .expect("a valid spec");
@@ -149,6 +149,7 @@ fn options_of_links_and_totem_are_read() {
         token_millis: Some(2000),
         token_coefficient_millis: Some(0),
         consensus_millis: Some(4000),
+        ip_version: Some(IpVersion::Ipv6Then4),
         link_mode: Some(LinkMode::RoundRobin),
         mtu_bytes: Some(1400),
         cipher: Some(Cipher::Aes128),
@@ -170,6 +171,10 @@ fn every_word_of_the_spec_is_the_same_word_in_the_file() {
         let crypto = json!({ "cipher": cipher, "hash": "SHA256" });
         let word = words("crypto", crypto).cipher.expect("a cipher").to_string();
         assert_eq!(word, cipher.to_ascii_lowercase());
+    }
+    for version in ["IPv4", "IPv6", "IPv4-6", "IPv6-4"] {
+        let word = words("ipVersion", json!(version)).ip_version.expect("a version").to_string();
+        assert_eq!(word, version.to_ascii_lowercase());
     }
     for hash in ["None", "MD5", "SHA1", "SHA256", "SHA384", "SHA512"] {
         let word = words("crypto", json!({ "cipher": "None", "hash": hash })).hash;

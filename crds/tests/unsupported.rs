@@ -24,7 +24,7 @@ fn a_spec_of_built_fields_names_nothing() {
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 2048,
             "pongCount": 2 }],
         "totem": { "tokenMillis": 3000, "tokenCoefficientMillis": 125, "consensusMillis": 4000,
-            "mtuBytes": 1400, "linkMode": "Active", "keyGeneration": 3, "crypto": { "cipher": "AES256", "hash": "SHA256" },
+            "mtuBytes": 1400, "linkMode": "Active", "ipVersion": "IPv4", "keyGeneration": 3, "crypto": { "cipher": "AES256", "hash": "SHA256" },
             "compression": { "model": "Zlib", "thresholdBytes": 200, "level": 3 } },
         "logging": { "debug": "Trace", "toSyslog": true, "syslogPriority": "Notice" },
         "rollout": { "confirmTimeoutSeconds": 60, "paused": true, "approval": "Manual",
@@ -44,7 +44,6 @@ fn each_field_that_is_not_built_is_named() {
     };
     let cases = [
         totem("transport", json!("Knet")),
-        totem("ipVersion", json!("IPv4-6")),
         rollout("removal", "CleanReferences"),
         ("spec.quorum.device".into(), json!({ "quorum": { "device": { "type": "None" } } })),
         ("spec.migration".into(), json!({ "migration": { "type": "Secure" } })),

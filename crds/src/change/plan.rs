@@ -101,6 +101,9 @@ pub enum Course {
     Start,
     /// The host in `joining` is a member that starts corosync anew while the group watches.
     Restart,
+    /// The group agrees, then every member stops corosync, puts `config` on its own disk and starts again;
+    /// /etc/pve gets it when all are back.
+    Outage,
 }
 
 /// A host under its number in corosync.

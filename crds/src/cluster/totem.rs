@@ -31,7 +31,8 @@ pub struct Totem {
     /// on one host after the other, so the change waits for approval under `maxRisk: Live`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_mode: Option<LinkMode>,
-    /// Which address family a host name is resolved to.
+    /// Which address family a host name is resolved to. A daemon takes another one only when it starts, and
+    /// all have to be stopped before: the change is of risk Outage and waits for approval under less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_version: Option<IpVersion>,
     /// Bytes in a knet packet, 576 to 65536; 0 measures the path.
@@ -74,7 +75,7 @@ pub enum LinkMode {
     RoundRobin,
 }
 
-/// Order of address families when a host name is resolved.
+/// Order of address families when a host name is resolved. For a change all hosts stop at once, risk Outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum IpVersion {
     /// IPv4 only.

@@ -280,7 +280,7 @@ macro_rules! same_variants {
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
 same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
-same_variants!(Course, core::Course: Local, Write, Start, Restart);
+same_variants!(Course, core::Course: Local, Write, Start, Restart, Outage);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed
 );

@@ -12,6 +12,7 @@ mod keys;
 mod lab;
 mod links;
 mod moves;
+mod outage;
 mod refusals;
 mod reloads;
 mod rest;

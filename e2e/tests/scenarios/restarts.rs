@@ -76,7 +76,7 @@ pub fn one_at_a_time(lab: &Lab, from: u64) -> Result<()> {
 }
 
 /// When each host's corosync was started, in the kernel's ticks.
-fn daemons(lab: &Lab) -> Result<BTreeMap<&'static str, String>> {
+pub fn daemons(lab: &Lab) -> Result<BTreeMap<&'static str, String>> {
     let started = |host: &'static str| {
         let script = "cut -d' ' -f22 /proc/$(cat /run/corosync.pid)/stat";
         Ok((host, lab.host(host)?.run(&["sh", "-c", script])?.trim().to_owned()))

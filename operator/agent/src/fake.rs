@@ -50,6 +50,10 @@ pub struct World {
     pub started: Option<u64>,
     pub corosync_starts: bool,
     pub corosync_ends: bool,
+    /// The daemon does not start with this text.
+    pub starts_not_with: Option<String>,
+    /// No file of corosync is replaced.
+    pub disk_is_full: bool,
     pub refuses_conf: bool,
     pub refuses_reload: bool,
     pub reloads: u32,
@@ -239,7 +243,8 @@ impl Disk for FakeHost {
     }
     fn replace(&self, file: DiskFile, bytes: &[u8]) -> io::Result<()> {
         let mut world = self.world();
-        if world.refuses_key && file == DiskFile::Authkey {
+        let full = world.disk_is_full || world.refuses_key && file == DiskFile::Authkey;
+        if full {
             return Err(io::Error::other("the disk is full"));
         }
         world.disk.insert(file, bytes.to_vec());
@@ -268,7 +273,11 @@ impl Services for FakeHost {
         let mut world = self.world();
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         match unit {
-            Unit::Corosync if !world.corosync_starts => {
+            Unit::Corosync
+                if !world.corosync_starts
+                    || world.starts_not_with.as_ref().map(String::as_bytes) == disk.as_deref()
+                        && disk.is_some() =>
+            {
                 return ready(Err("corosync: failed".to_owned())).boxed();
             }
             Unit::Corosync => {

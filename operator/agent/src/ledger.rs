@@ -291,6 +291,7 @@ mod tests {
             remaining_ms: Some(10_000),
             writer: None,
             restored: false,
+            stopped: false,
         };
         let stage = serde_json::from_value(serde_json::json!({
             "summary": "", "risk": "Live", "course": "Write", "group": {}, "confirmTimeoutSecs": 30,

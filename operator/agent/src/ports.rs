@@ -132,6 +132,8 @@ pub trait HighAvailability: Send + Sync {
 pub enum DiskFile {
     /// /etc/corosync/corosync.conf, mode 0644.
     Conf,
+    /// /etc/corosync/corosync.conf.trial, mode 0644: written and removed to see that the disk takes it.
+    TrialConf,
     /// /etc/corosync/authkey, mode 0400.
     Authkey,
     /// /etc/corosync/authkey.new, mode 0400: the key that is to be exchanged for it.

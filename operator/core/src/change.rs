@@ -83,6 +83,9 @@ pub enum Course {
     /// The host of `joining` is a member that starts corosync anew, once the group is prepared to be
     /// without it: nothing is written unless it is undone.
     Restart,
+    /// The group prepares and agrees, then every member stops corosync, puts `config` on its own disk and
+    /// starts again. /etc/pve gets it when all are back.
+    Outage,
 }
 
 /// What one host does in a stage. Each is idempotent and can see that it is already done.

@@ -12,7 +12,7 @@ use pvecm_core::conf::edit::{
     set_logging, set_priority, set_totem, set_version, set_votes,
 };
 use pvecm_core::conf::{
-    Cipher, Compression, Debugging, Document, Formation, Hash, LinkMode, LinkOptions,
+    Cipher, Compression, Debugging, Document, Formation, Hash, IpVersion, LinkMode, LinkOptions,
     LoggingOptions, NodeEntry, Priority, SectionPath, Switch, TotemOptions, form,
 };
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
@@ -82,6 +82,7 @@ fn corosync_takes_what_is_formed_and_what_every_edit_makes_of_it() {
         token_millis: Some(126),
         token_coefficient_millis: Some(0),
         consensus_millis: Some(60),
+        ip_version: Some(IpVersion::Ipv4),
         link_mode: Some(LinkMode::RoundRobin),
         mtu_bytes: Some(1400),
         cipher: Some(Cipher::Aes192),

@@ -3,9 +3,11 @@
 use pvecm_core::conf::{self, TotemOptions};
 
 use super::{InvalidSpec, optional};
-use crate::cluster::{Cipher, Compression, CompressionModel, Crypto, Hash, LinkMode, Totem};
+use crate::cluster::{
+    Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem,
+};
 
-/// The keys that a cluster takes without an outage.
+/// The keys that the operator sets.
 pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
     let Totem {
         transport: _,
@@ -13,7 +15,7 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
         token_coefficient_millis,
         consensus_millis,
         link_mode,
-        ip_version: _,
+        ip_version,
         mtu_bytes,
         crypto,
         compression,
@@ -32,6 +34,7 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
             *token_coefficient_millis,
         )?,
         consensus_millis: optional("spec.totem.consensusMillis", *consensus_millis)?,
+        ip_version: ip_version.map(ip_version_word),
         link_mode: link_mode.map(link_mode_word),
         mtu_bytes: optional("spec.totem.mtuBytes", *mtu_bytes)?,
         cipher: crypto.map(|Crypto { cipher, hash: _ }| cipher_word(cipher)),
@@ -43,6 +46,15 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
         )?,
         compression_level: level,
     })
+}
+
+const fn ip_version_word(version: IpVersion) -> conf::IpVersion {
+    match version {
+        IpVersion::IPv4 => conf::IpVersion::Ipv4,
+        IpVersion::IPv6 => conf::IpVersion::Ipv6,
+        IpVersion::IPv4Then6 => conf::IpVersion::Ipv4Then6,
+        IpVersion::IPv6Then4 => conf::IpVersion::Ipv6Then4,
+    }
 }
 
 const fn link_mode_word(mode: LinkMode) -> conf::LinkMode {

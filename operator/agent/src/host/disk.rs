@@ -64,6 +64,7 @@ impl RealDisk {
     fn path(file: DiskFile) -> (&'static Path, u32) {
         match file {
             DiskFile::Conf => (Path::new("/etc/corosync/corosync.conf"), 0o644),
+            DiskFile::TrialConf => (Path::new("/etc/corosync/corosync.conf.trial"), 0o644),
             DiskFile::Authkey => (Path::new("/etc/corosync/authkey"), 0o400),
             DiskFile::NewAuthkey => (Path::new("/etc/corosync/authkey.new"), 0o400),
             DiskFile::OldAuthkey => (Path::new("/etc/corosync/authkey.old"), 0o400),

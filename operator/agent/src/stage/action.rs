@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use pvecm_core::change::{Action, Stage};
 use pvecm_core::ids::HostName;
-use pvecm_core::protocol::Attempt;
+use pvecm_core::protocol::{Attempt, InForce};
 use zeroize::Zeroizing;
 
-use super::probe::{in_force, parent_in_force};
+use super::probe::{in_force, parent_in_force, which};
 use super::refresh::{refresh_stale_config, reload};
 use super::{Undone, ha, keys};
 use crate::conf_file::ConfFile;
@@ -351,4 +351,29 @@ pub async fn undo_restart(host: &Host, stage: &Stage) -> Result<(), String> {
     host.disk.replace(DiskFile::Conf, back.text.as_bytes()).map_err(words)?;
     host.services.stop(Unit::Corosync).await?;
     host.services.start(Unit::Corosync).await
+}
+
+/// Stops corosync, puts a text of the stage on the own disk and starts corosync with it. Where the disk takes
+/// none, it is started with what lies there: no host stays down for that. What a person put there is left
+/// alone.
+pub async fn start_with(
+    host: &Host,
+    stage: &Stage,
+    parent: Option<&str>,
+    text: InForce,
+) -> Result<(), String> {
+    let wanted = match text {
+        InForce::New => Some(stage.config.text.as_str()),
+        InForce::Back => stage.back.as_ref().map(|back| back.text.as_str()),
+        InForce::Parent => parent,
+        InForce::Other => None,
+    };
+    let wanted = wanted.ok_or("the stage has no such text")?;
+    let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
+    if which(stage, parent, on_disk.as_deref()) == InForce::Other {
+        return Err("there is another corosync.conf than the stage's".to_owned());
+    }
+    host.services.stop(Unit::Corosync).await?;
+    let written = host.disk.replace(DiskFile::Conf, wanted.as_bytes()).map_err(words);
+    host.services.start(Unit::Corosync).await.and(written)
 }

@@ -1,6 +1,7 @@
 //! What must hold before and after a stage, judged from one look. Pure.
 
-use pvecm_core::change::{ConfText, Parent, Probe, Stage};
+use pvecm_core::change::{ConfText, Course, Parent, Probe, Stage};
+use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 use pvecm_core::protocol::InForce;
 
@@ -11,11 +12,17 @@ use crate::ports::CorosyncView;
 /// Whether a stage is in force as this host sees it; else one sentence about the first thing that is
 /// not. Nothing that a command returned counts, only what is seen (facts/corosync.md 4).
 pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<(), String> {
-    in_force(&stage.config, seen)?;
+    // In an outage /etc/pve gets the text when all this holds.
+    let outage = stage.course == Course::Outage;
+    if outage {
+        runs_everywhere(&stage.config, seen)?;
+    } else {
+        in_force(&stage.config, seen)?;
+    }
     let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     let members = stage.group.keys().chain(stage.joining.keys());
     let others: Vec<NodeId> = members.copied().filter(|node| Some(*node) != me).collect();
-    let starts = me.is_some_and(|me| stage.joining.contains_key(&me));
+    let starts = outage || me.is_some_and(|me| stage.joining.contains_key(&me));
     stage.probes.iter().try_for_each(|probe| match probe {
         Probe::StartedWith { key, value } if starts => {
             let started = seen.started.get(key);
@@ -31,11 +38,16 @@ pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<()
 
 /// Whether a text is in force in all three places, on a host that is quorate and writable.
 pub fn in_force(config: &ConfText, seen: &Observation) -> Result<(), String> {
-    let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     if !seen.mounted {
         return Err("pmxcfs is not mounted at /etc/pve".to_owned());
     }
     same_text("/etc/pve/corosync.conf", seen.pmxcfs_conf.as_deref(), config)?;
+    runs_everywhere(config, seen)
+}
+
+/// The same, but for the text in /etc/pve.
+fn runs_everywhere(config: &ConfText, seen: &Observation) -> Result<(), String> {
+    let Some(corosync) = &seen.corosync else { return Err("corosync does not run".to_owned()) };
     same_text("/etc/corosync/corosync.conf", seen.disk_conf.as_deref(), config)?;
     runs(seen, config.version)?;
     every_member_runs(corosync, config.version)?;
@@ -166,11 +178,37 @@ pub fn which(stage: &Stage, parent: Option<&str>, bytes: Option<&[u8]>) -> InFor
     }
 }
 
+/// In an outage, which of its texts lies on the own disk, where the daemon runs it.
+#[must_use]
+pub fn text_run(stage: &Stage, parent: Option<&str>, seen: &Observation) -> InForce {
+    if stage.course != Course::Outage {
+        return InForce::Other;
+    }
+    let lies = which(stage, parent, seen.disk_conf.as_deref());
+    let version = seen.disk_conf.as_deref().and_then(|bytes| Document::parse(bytes).version());
+    let runs = version.is_some() && version == seen.running_version();
+    if runs && was_started_with(stage, lies, seen) { lies } else { InForce::Other }
+}
+
+/// A daemon that read a text at a reload, because pmxcfs handed it out, goes on with what it was started
+/// with (corosync.md 5.6). Of one that nobody has seen start, nothing is known.
+fn was_started_with(stage: &Stage, text: InForce, seen: &Observation) -> bool {
+    let values = |conf: &ConfText| {
+        let config = Config::read(&Document::parse(conf.text.as_bytes()));
+        config.as_ref().map(values_at_start).unwrap_or_default()
+    };
+    let new = values(&stage.config);
+    let old = stage.back.as_ref().map(values).unwrap_or_default();
+    let wanted = if text == InForce::New { &new } else { &old };
+    let mut moved = wanted.iter().filter(|(key, _)| new.get(*key) != old.get(*key));
+    moved.all(|(key, value)| seen.started.get(key).is_none_or(|started| started == value))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use pvecm_core::change::{Course, Risk};
+    use pvecm_core::change::Risk;
 
     use super::*;
 
@@ -279,6 +317,32 @@ mod tests {
         assert!(holds(link(0)) && !holds(link(1)));
         assert!(holds(membership(&[1, 2])));
         assert!(!holds(membership(&[1])) && !holds(membership(&[1, 2, 3])));
+    }
+
+    /// pmxcfs may hand out what undoes an outage while a daemon still runs what it was started with.
+    #[test]
+    fn in_an_outage_a_daemon_runs_only_what_it_was_started_with() {
+        let text = |version: u64, family: &str| {
+            let text = format!(
+                "totem {{\n  version: 2\n  cluster_name: prod\n  config_version: {version}\n  ip_version: \
+                 {family}\n}}\nnodelist {{\n  node {{\n    name: n1\n    nodeid: 1\n    ring0_addr: \
+                 10.0.0.1\n  }}\n}}\nquorum {{\n  provider: corosync_votequorum\n}}\n"
+            );
+            ConfText::new(ConfigVersion(version), text)
+        };
+        let (new, back) = (text(5, "ipv4"), text(6, "ipv4-6"));
+        let (course, back) = (Course::Outage, Some(back));
+        let stage = Stage { course, config: new.clone(), back: back.clone(), ..stage(&[]) };
+        let runs = |conf: &ConfText, started: &str| {
+            let mut seen = good();
+            seen.disk_conf = Some(file(&conf.text));
+            set(&mut seen, "totem.config_version", &conf.version.to_string());
+            seen.started = [("totem.ip_version".to_owned(), started.to_owned())].into();
+            text_run(&stage, None, &seen)
+        };
+        let back = back.unwrap();
+        assert_eq!((runs(&new, "ipv4"), runs(&back, "ipv4-6")), (InForce::New, InForce::Back));
+        assert_eq!((runs(&new, "ipv4-6"), runs(&back, "ipv4")), (InForce::Other, InForce::Other));
     }
 
     #[test]

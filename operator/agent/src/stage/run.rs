@@ -7,22 +7,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::FutureExt;
-use pvecm_core::change::{Course, StageResult};
+use pvecm_core::change::{Course, Stage, StageResult};
 use pvecm_core::ids::{Digest, HostName, NodeId};
 use pvecm_core::protocol::{
     Attempt, Effect, Event, InForce, Key, Machine, Message, Outcome, Phase, Record, Setup, View,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::action::{Task, join, may_join, restart, undo_join, undo_restart};
+use super::action::{Task, join, may_join, restart, start_with, undo_join, undo_restart};
 use super::ha::leaves_room;
 use super::keys::{self, Exchange};
-use super::probe::{holds, links_carry, parent_in_force, which};
+use super::probe::{holds, links_carry, parent_in_force, text_run, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
 use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
 use crate::observe::Observation;
+use crate::ports::DiskFile;
 use crate::seal::SealingKey;
 
 /// How long another program's lock is waited for before an exchange of the authkey: the others wait as well.
@@ -40,6 +41,7 @@ pub struct GroupRun {
     probing: bool,
     last_view: Option<View>,
     last_in_force: Option<InForce>,
+    last_runs: Option<InForce>,
     /// The outcome, once there is one.
     pub outcome: Option<(StageResult, String)>,
     jobs: Jobs,
@@ -95,6 +97,7 @@ impl GroupRun {
             confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
             in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
             keys: keys::lying(&jobs.host, pending.keys.as_ref()),
+            runs: text_run(stage, pending.parent.as_deref(), &seen),
             recovered: pending.record_at(&now),
         };
         let (machine, effects) = Machine::new(setup, now.millis);
@@ -105,6 +108,7 @@ impl GroupRun {
             probing: false,
             last_view: None,
             last_in_force: None,
+            last_runs: None,
             outcome: None,
             jobs,
             exchange: Exchange::default(),
@@ -122,6 +126,10 @@ impl GroupRun {
 
     /// Feeds one event.
     pub fn on(&mut self, event: Event, book: &mut Book) -> Result<(), LedgerError> {
+        if matches!(event, Event::Started(_)) {
+            // Also where it runs what it ran before.
+            self.last_runs = None;
+        }
         let now = self.jobs.host.clock.now().millis;
         let effects = self.machine.on(event, now);
         self.carry_out(effects, book)
@@ -149,6 +157,11 @@ impl GroupRun {
         if self.last_in_force != Some(in_force) {
             self.last_in_force = Some(in_force);
             self.on(Event::InForce(in_force), book)?;
+        }
+        let runs = text_run(&self.pending.stage, self.pending.parent.as_deref(), seen);
+        if self.last_runs != Some(runs) {
+            self.last_runs = Some(runs);
+            self.on(Event::Runs(runs), book)?;
         }
         if self.probing && self.outcome.is_none() {
             let held = holds(&self.pending.stage, Some(self.me), seen);
@@ -183,6 +196,7 @@ impl GroupRun {
                 | Effect::WriteBack { .. }
                 | Effect::RestoreOwnDisk
                 | Effect::TakeClusterFile
+                | Effect::StartWith(_)
                 | Effect::Undo => self.spawn(effect),
             }
         }
@@ -272,17 +286,9 @@ async fn job(
             Some(Event::Undone(undo_restart(host, stage).await))
         }
         Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt).await)),
-        Effect::Act => {
-            let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
-            let deadline_ms = host.clock.now().millis + timeout_ms;
-            let pinned = BTreeMap::new();
-            let task = Task { pending, key: &jobs.key, sealed: None, pinned: &pinned, deadline_ms };
-            let acted = if stage.course == Course::Restart {
-                restart(host, &task).await
-            } else {
-                join(host, &task).await
-            };
-            Some(Event::Acted(acted))
+        Effect::Act => Some(Event::Acted(act(jobs, pending).await)),
+        Effect::StartWith(text) => {
+            Some(Event::Started(start_with(host, stage, parent, text).await))
         }
         // Somebody else in the ring would read another key.
         Effect::RestoreOwnDisk if stage.exchanges_authkey() && keys::has_quorum(host) => None,
@@ -294,6 +300,20 @@ async fn job(
         | Effect::Unlock
         | Effect::KeepKey(_)
         | Effect::Done(_) => None,
+    }
+}
+
+/// What a host of `joining` does by itself.
+async fn act(Jobs { host, key, .. }: &Jobs, pending: &Pending) -> Result<(), String> {
+    let stage = &pending.stage;
+    let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
+    let deadline_ms = host.clock.now().millis + timeout_ms;
+    let pinned = BTreeMap::new();
+    let task = Task { pending, key, sealed: None, pinned: &pinned, deadline_ms };
+    if stage.course == Course::Restart {
+        restart(host, &task).await
+    } else {
+        join(host, &task).await
     }
 }
 
@@ -321,8 +341,19 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
         Course::Restart if stage.joining.contains_key(&me) => {
             host.corosync.check(&stage.config.text)
         }
+        Course::Outage => starts_with_both(host, stage),
         Course::Start | Course::Restart | Course::Local => Ok(()),
     }
+}
+
+/// Nobody can ask for help while all are stopped: corosync has to start with what undoes the stage as well,
+/// and the disk has to take a text.
+fn starts_with_both(host: &Host, stage: &Stage) -> Result<(), String> {
+    let texts = [Some(&stage.config), stage.back.as_ref()];
+    texts.into_iter().flatten().try_for_each(|text| host.corosync.check(&text.text))?;
+    let tried = host.disk.replace(DiskFile::TrialConf, stage.config.text.as_bytes());
+    let tried = tried.and_then(|()| host.disk.remove(DiskFile::TrialConf));
+    tried.map_err(|error| format!("the disk takes no corosync.conf: {error}"))
 }
 
 fn result(outcome: Outcome) -> (StageResult, String) {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
-use pvecm_core::protocol::{Attempt, Event, Message};
+use pvecm_core::protocol::{Attempt, Event, InForce, Message};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
-use super::action::{Task, join, may_join, restart, run as run_actions, undo_join, undo_restart};
+use super::action::{Task, join, may_join, restart, run as run_actions};
+use super::action::{start_with, undo_join, undo_restart};
 use super::run::{GroupRun, JobEvent, Jobs};
 use super::{Undone, keys};
 use crate::fake::{FakeHost, MemoryStore, World};
@@ -413,4 +414,91 @@ fn a_file_that_a_person_put_on_the_disk_meanwhile_survives_the_undoing_of_a_rest
     assert!(block_on(undo_restart(&fake.host(), &pending.stage)).is_err());
     assert_eq!(fake.world().disk[&DiskFile::Conf], text(9).as_bytes());
     assert_eq!(fake.world().started, Some(1));
+}
+
+fn outage(fake: FakeHost, store: Arc<MemoryStore>) -> Lone {
+    Lone::begin(fake, store, stage(Course::Outage))
+}
+
+/// The texts in /etc/pve, on the disk and in the daemon.
+fn places(fake: &FakeHost) -> [Option<String>; 3] {
+    let world = fake.world();
+    let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).unwrap();
+    [
+        world.pmxcfs_conf.as_ref().map(text),
+        world.disk.get(&DiskFile::Conf).map(text),
+        world.running.clone().filter(|_| world.corosync_runs),
+    ]
+}
+
+fn everywhere(version: u64) -> [Option<String>; 3] {
+    [(); 3].map(|()| Some(text(version)))
+}
+
+#[test]
+fn in_an_outage_the_daemon_starts_with_the_new_text_and_etc_pve_gets_it_at_the_end() {
+    let mut lone = outage(FakeHost::member(&text(1)), Arc::default());
+    lone.until(|lone| lone.fake.world().started == Some(2));
+    assert_eq!(lone.result(), StageResult::Confirmed);
+    assert_eq!(places(&lone.fake), everywhere(2));
+    assert!(!lone.fake.world().disk.contains_key(&DiskFile::TrialConf));
+    assert_eq!(lone.fake.world().started, Some(2), "once");
+}
+
+#[test]
+fn an_agent_that_ends_in_an_outage_goes_on_with_it() {
+    let mut lone = outage(FakeHost::member(&text(1)), Arc::default());
+    lone.fake.world().corosync_starts = false;
+    lone.until(|lone| !lone.fake.world().corosync_runs);
+    let (fake, store) = (lone.fake.clone(), lone.store.clone());
+    drop(lone);
+    fake.world().sent.clear();
+    fake.world().corosync_starts = true;
+    let mut again = outage(fake, store);
+    assert_eq!(again.result(), StageResult::Confirmed);
+    assert_eq!(places(&again.fake), everywhere(2));
+}
+
+#[test]
+fn a_daemon_that_does_not_start_with_the_new_text_starts_with_the_old_one_by_itself() {
+    let fake = FakeHost::member(&text(1));
+    fake.world().starts_not_with = Some(text(2));
+    let mut lone = outage(fake, Arc::default());
+    assert_eq!(lone.result(), StageResult::RolledBack);
+    assert_eq!(places(&lone.fake), everywhere(3));
+}
+
+#[test]
+fn an_outage_begins_only_where_the_text_and_the_disk_are_right() {
+    for (spoil, why) in [
+        ((|world| world.refuses_conf = true) as fn(&mut World), "corosync says no"),
+        (|world| world.disk_is_full = true, "the disk takes no corosync.conf"),
+    ] {
+        let fake = FakeHost::member(&text(1));
+        spoil(&mut fake.world());
+        let mut lone = outage(fake, Arc::default());
+        assert_eq!(lone.result(), StageResult::Refused);
+        let said = lone.run.outcome.clone().unwrap().1;
+        assert!(said.contains(why), "{said}");
+        assert_eq!((places(&lone.fake), lone.fake.world().started), (everywhere(1), Some(1)));
+    }
+}
+
+#[test]
+fn no_host_stays_down_because_its_disk_takes_no_text() {
+    let fake = FakeHost::member(&text(1));
+    fake.world().disk_is_full = true;
+    let stage = stage(Course::Outage);
+    assert!(block_on(start_with(&fake.host(), &stage, Some(&text(1)), InForce::New)).is_err());
+    assert_eq!((places(&fake), fake.world().started), (everywhere(1), Some(2)));
+}
+
+#[test]
+fn what_a_person_put_on_the_disk_is_not_replaced_in_an_outage() {
+    let fake = FakeHost::member(&text(1));
+    fake.world().disk.insert(DiskFile::Conf, text(9).into());
+    let stage = stage(Course::Outage);
+    assert!(block_on(start_with(&fake.host(), &stage, Some(&text(1)), InForce::New)).is_err());
+    assert_eq!(fake.world().disk[&DiskFile::Conf], text(9).as_bytes());
+    assert_eq!(fake.world().started, Some(1), "not even stopped");
 }

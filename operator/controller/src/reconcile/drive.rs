@@ -387,7 +387,7 @@ fn silence(host: &HostName, view: &HostView) -> String {
 fn unseen(host: &HostName, stage: &Stage, view: &HostView) -> Option<String> {
     match stage.course {
         Course::Local => return None,
-        Course::Write | Course::Start | Course::Restart => {}
+        Course::Write | Course::Start | Course::Restart | Course::Outage => {}
     }
     let ConfText { version, digest, text: _ } = &stage.config;
     let files = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];

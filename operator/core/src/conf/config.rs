@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::{Document, SectionView, Value};
 use super::effective::{PONG_COUNT, TOKEN_MILLIS, default_port, pings_millis, token_growth_millis};
 use super::logging::LoggingOptions;
-use super::options::{Crypto, LinkMode, LinkOptions, TotemOptions};
+use super::options::{Crypto, IpVersion, LinkMode, LinkOptions, TotemOptions};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, plain, plain_number, text,
 };
@@ -181,6 +181,12 @@ impl<A> Config<A> {
         let counted =
             self.nodes.iter().filter(|node| node.addresses.contains_key(&LinkNumber::ZERO));
         token_growth_millis(self.totem.token_coefficient_millis, counted.count())
+    }
+
+    /// Which addresses a host name is resolved to, once the daemon is started with this text.
+    #[must_use]
+    pub fn ip_version(&self) -> IpVersion {
+        self.totem.ip_version.unwrap_or(IpVersion::Ipv6Then4)
     }
 
     /// How knet shares the traffic among links, once the daemon is started with this text.

@@ -54,11 +54,13 @@ pub use effective::{Encryption, Timers, Valued, Votes, default_port, token_growt
 pub use flat::{Flat, flat, flat_cmap, section_and_name};
 pub use form::{Formation, NodeEntry, form};
 pub use logging::{Debugging, LoggingOptions, Priority, Switch};
-pub use options::{Cipher, Compression, Crypto, Hash, LinkMode, LinkOptions, TotemOptions};
+pub use options::{
+    Cipher, Compression, Crypto, Hash, IpVersion, LinkMode, LinkOptions, TotemOptions,
+};
 pub use overview::Overview;
 pub use running::{
-    ChangedValues, LINK_MODE, changed_values, derived_pings, ping_timeout_millis, running_values,
-    values_at_start,
+    ChangedValues, IP_VERSION, LINK_MODE, changed_values, derived_pings, ping_timeout_millis,
+    running_values, values_at_start,
 };
 pub use scan::{Problem, ProblemKind};
 pub use values::{ConfError, first_version_for_pmxcfs};

@@ -74,7 +74,8 @@ pub(super) fn news<T: Copy + PartialEq>(wanted: Option<T>, written: Option<T>) -
 }
 
 /// What can be set for totem as a whole. A running cluster takes it at a reload (corosync.md 5.4, 5.5), all
-/// but the link mode: cmap shows that one at once, and the daemon takes it when it starts (5.3).
+/// but two: of the link mode cmap shows another value at once, and the daemon takes it when it starts (5.3);
+/// that of the IP version is refused with a line in the log (5.6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TotemOptions {
     /// `token` in milliseconds: corosync's default is 3000 since 3.1.0.
@@ -83,6 +84,8 @@ pub struct TotemOptions {
     pub token_coefficient_millis: Option<u32>,
     /// `consensus` in milliseconds: 1.2 times the token timeout in force by default.
     pub consensus_millis: Option<u32>,
+    /// `ip_version`, the order of address families when a host name is resolved: ipv6-4 by default.
+    pub ip_version: Option<IpVersion>,
     /// `link_mode`: passive by default.
     pub link_mode: Option<LinkMode>,
     /// `knet_mtu` in bytes: 0, the default, measures the path. (`netmtu` is another key, which no
@@ -110,6 +113,7 @@ impl TotemOptions {
             token_millis: totem.number("token")?,
             token_coefficient_millis: totem.number("token_coefficient")?,
             consensus_millis: totem.number("consensus")?,
+            ip_version: word(totem, "ip_version", &IpVersion::ALL)?,
             link_mode: word(totem, "link_mode", &LinkMode::ALL)?,
             mtu_bytes: totem.number("knet_mtu")?,
             cipher: word(totem, "crypto_cipher", &Cipher::ALL)?,
@@ -131,6 +135,7 @@ impl TotemOptions {
                 old.token_coefficient_millis,
             ),
             consensus_millis: news(own.consensus_millis, old.consensus_millis),
+            ip_version: news(own.ip_version, Some(old.ip_version.unwrap_or(IpVersion::Ipv6Then4))),
             link_mode: news(own.link_mode, Some(old.link_mode.unwrap_or(LinkMode::Passive))),
             mtu_bytes: news(own.mtu_bytes, old.mtu_bytes),
             cipher: news(own.cipher, old.cipher),
@@ -147,13 +152,14 @@ impl TotemOptions {
     /// The keys to write, in Proxmox VE's order (bytewise). Without a value: the key to take out.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, Option<String>)> {
         let Self { token_millis, token_coefficient_millis, consensus_millis, mtu_bytes, .. } = self;
-        let Self { link_mode, cipher, hash, .. } = self;
+        let Self { ip_version, link_mode, cipher, hash, .. } = self;
         let Self { compression, compression_threshold_bytes, compression_level, .. } = self;
         let model = |model: &Compression| (*model != Compression::None).then(|| model.to_string());
         let keys = [
             ("consensus", consensus_millis.map(|v| Some(v.to_string()))),
             ("crypto_cipher", cipher.map(|v| Some(v.to_string()))),
             ("crypto_hash", hash.map(|v| Some(v.to_string()))),
+            ("ip_version", ip_version.map(|v| Some(v.to_string()))),
             ("knet_compression_level", compression_level.map(|v| Some(v.to_string()))),
             ("knet_compression_model", compression.as_ref().map(model)),
             (
@@ -274,6 +280,20 @@ words! {
         Sha384 = "sha384",
         /// SHA-512.
         Sha512 = "sha512",
+    }
+}
+
+words! {
+    /// `totem.ip_version`: which addresses a host name is resolved to.
+    IpVersion {
+        /// IPv4 only.
+        Ipv4 = "ipv4",
+        /// IPv6 only.
+        Ipv6 = "ipv6",
+        /// IPv4, else IPv6.
+        Ipv4Then6 = "ipv4-6",
+        /// IPv6, else IPv4.
+        Ipv6Then4 = "ipv6-4",
     }
 }
 

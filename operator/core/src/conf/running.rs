@@ -115,11 +115,16 @@ fn other_values(config: &Config) -> Vec<(String, String)> {
 /// proves them is a start after the text was written.
 #[must_use]
 pub fn values_at_start(config: &Config) -> BTreeMap<String, String> {
-    BTreeMap::from([(LINK_MODE.to_owned(), config.link_mode().to_string())])
+    BTreeMap::from([
+        (LINK_MODE.to_owned(), config.link_mode().to_string()),
+        (IP_VERSION.to_owned(), config.ip_version().to_string()),
+    ])
 }
 
 /// The key of the link mode in cmap and in [`values_at_start`].
 pub const LINK_MODE: &str = "totem.link_mode";
+/// The same for the IP version.
+pub const IP_VERSION: &str = "totem.ip_version";
 
 /// Where cmap shows what the daemon works with, not what it has read.
 const EFFECTIVE: &str = "runtime.config.";

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::case::{Case, Step};
 use super::refusal::Refusal;
 use crate::change::{Action, Course, MOST_RESTARTS, Probe, Risk};
-use crate::conf::{changed_values, values_at_start};
+use crate::conf::{IP_VERSION, changed_values, values_at_start};
 use crate::desired::HighAvailability;
 use crate::ids::{HostName, NodeId};
 
@@ -66,7 +66,7 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::DisarmHa {}
             | Action::ArmHa {}
             | Action::RestartCorosync {},
-            Course::Local | Course::Write | Course::Start | Course::Restart,
+            Course::Local | Course::Write | Course::Start | Course::Restart | Course::Outage,
         ) => false,
     }
 }
@@ -131,7 +131,8 @@ fn unproven_value(step: &Step<'_>) -> Option<String> {
 /// What a restart is for has to be seen on the host that restarts: cmap showed it before as well.
 fn unproven_start(step: &Step<'_>) -> Option<String> {
     let values = values_at_start(&step.config.config).into_iter();
-    let mut values = values.filter(|_| step.stage.course == Course::Restart);
+    let starts = matches!(step.stage.course, Course::Restart | Course::Outage);
+    let mut values = values.filter(|_| starts);
     let probed = |key: &String, value: &String| {
         let probe = Probe::StartedWith { key: key.clone(), value: value.clone() };
         step.stage.probes.contains(&probe)
@@ -145,7 +146,7 @@ fn unproven_link(step: &Step<'_>) -> Option<String> {
     let before = step.before.as_ref()?.config.links();
     let new = match step.stage.course {
         Course::Local | Course::Restart => return None,
-        Course::Write => after.difference(&before).copied().collect(),
+        Course::Write | Course::Outage => after.difference(&before).copied().collect(),
         Course::Start => after,
     };
     let probed = |link: &_| step.stage.probes.contains(&Probe::LinkConnected { link: *link });
@@ -161,15 +162,20 @@ pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
         later.flat_map(|step| step.stage.joining.keys().copied()).collect()
     };
     for (at, step) in case.steps.iter().enumerate() {
-        let Some(before) = step.before.as_ref().filter(|_| step.writes()) else { continue };
-        let values = values_at_start(&step.config.config);
+        let reloads = step.stage.course == Course::Write;
+        let Some(before) = step.before.as_ref().filter(|_| reloads) else { continue };
+        let old = values_at_start(&before.config);
+        let mut moved = values_at_start(&step.config.config);
+        moved.retain(|key, value| old.get(key) != Some(value));
         let (later, alone) = (restarted(at), step.running.len() == 1);
-        if values == values_at_start(&before.config) || alone || later.len() >= MOST_RESTARTS {
+        if moved.is_empty() || alone || later.len() >= MOST_RESTARTS {
             continue;
         }
         let runs = |id: &NodeId| {
             let node = step.config.config.node(*id).and_then(|node| case.node(&node.name));
-            node.and_then(|node| case.view(node)).is_some_and(|view| view.started_with == values)
+            let started = node.and_then(|node| case.view(node)).map(|view| &view.started_with);
+            started
+                .is_some_and(|known| moved.iter().all(|(key, value)| known.get(key) == Some(value)))
         };
         if let Some(node) = step.running.iter().find(|id| !later.contains(id) && !runs(id)) {
             return Err(Refusal::RestartMissing { stage: step.number, node: *node });
@@ -178,12 +184,45 @@ pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A reload keeps the old IP version and says so in the log alone (corosync.md 5.6); a host that is restarted
+/// with the new one may look for its peers at other addresses than theirs and be alone. So everybody stops for
+/// it. Everybody stops for nothing else: each outage is one more during which a second fault is not survived.
+pub(super) fn stops_are_right(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let Some(before) = step.before.as_ref().filter(|_| step.writes()) else { continue };
+        let (stage, config) = (step.number, &step.config.config);
+        let wanted = config.ip_version();
+        let moves = before.config.ip_version() != wanted;
+        if step.stage.course != Course::Outage {
+            if moves {
+                return Err(Refusal::StopMissing { stage });
+            }
+            continue;
+        }
+        let runs_other = |id: &NodeId| {
+            let node = config.node(*id).and_then(|node| case.node(&node.name));
+            let started = node.and_then(|node| case.view(node)?.started_with.get(IP_VERSION));
+            started.is_some_and(|started| *started != wanted.to_string())
+        };
+        let changed = changed_values(&before.config, config);
+        let keys = changed.set.into_keys().chain(changed.gone);
+        let mut others = keys.filter(|key| ![IP_VERSION, VERSION].contains(&key.as_str()));
+        if others.next().is_some() || !(moves || step.running.iter().any(runs_other)) {
+            return Err(Refusal::OutageNotNeeded { stage });
+        }
+    }
+    Ok(())
+}
+
+const VERSION: &str = "totem.config_version";
+
 /// Who reads "Live" lets a change begin by itself. A restart that is called so would come over
 /// people who were to be asked, and so would a new cipher or authkey, which a daemon that is late does
 /// not follow.
 pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
         (Course::Restart, _) => Risk::NodeRestart,
+        (Course::Outage, _) => Risk::Outage,
         (Course::Write, Some(before)) => {
             let exchanges = step.stage.exchanges_authkey();
             Risk::of_reload(&before.config, &step.config.config, exchanges)

@@ -130,7 +130,7 @@ impl Step<'_> {
     /// Whether the members take a new text in this stage.
     pub fn writes(&self) -> bool {
         match self.stage.course {
-            Course::Write => true,
+            Course::Write | Course::Outage => true,
             Course::Local | Course::Start | Course::Restart => false,
         }
     }

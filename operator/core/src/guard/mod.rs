@@ -67,6 +67,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         ha::nobody_is_reset,
         ha::disarming_is_needed,
         ha::disarming_ends,
+        actions::stops_are_right,
         actions::restarts_follow,
         actions::risks_are_told,
     ];

@@ -194,8 +194,18 @@ pages! { Refusal:
         prevents: "The member runs on the old value while its file and its cmap show the new one; its next boot changes the traffic by itself, on that host alone.",
         act: "Report it: this is a defect of the operator."
     }
+    StopMissing {
+        means: "A stage changes a key for which every member has to stop corosync, and they do not stop.",
+        prevents: "A reload keeps the old value; the first host that boots later starts with the new one and may be alone.",
+        act: "Report it: this is a defect of the operator."
+    }
+    OutageNotNeeded {
+        means: "A stage stops corosync on every member for something that is changed without that.",
+        prevents: "Every guest's storage and network would do without a writable /etc/pve, and high availability without quorum, for nothing.",
+        act: "Report it: this is a defect of the operator."
+    }
     RiskHidden {
-        means: "A stage restarts corosync, or changes the encryption or its key, and calls itself live.",
+        means: "A stage stops corosync, or changes the encryption or its key, and calls itself less risky than that.",
         prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",
         act: "Report it: this is a defect of the operator."
     }

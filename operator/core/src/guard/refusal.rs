@@ -293,8 +293,22 @@ pub enum Refusal {
         /// The node.
         node: NodeId,
     },
+    /// A member would go on with the old value of a key that only an outage changes, or be alone with it.
+    #[error("stage {stage} changes what everybody has to stop for, and they do not stop")]
+    StopMissing {
+        /// The stage.
+        stage: usize,
+    },
+    /// Everybody would stop for what is changed without that.
+    #[error(
+        "stage {stage} stops corosync everywhere, and something that it changes does not need that"
+    )]
+    OutageNotNeeded {
+        /// The stage.
+        stage: usize,
+    },
     /// A stage interrupts somebody and says that it does not.
-    #[error("stage {stage} restarts corosync and calls itself live")]
+    #[error("stage {stage} stops corosync and calls itself less than that")]
     RiskHidden {
         /// The stage.
         stage: usize,

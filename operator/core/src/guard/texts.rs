@@ -65,7 +65,7 @@ fn carries_what_is_in_force(step: &Step<'_>) -> Result<bool, Refusal> {
         return Ok(false);
     };
     match step.stage.course {
-        Course::Write => Ok(false),
+        Course::Write | Course::Outage => Ok(false),
         Course::Local | Course::Start | Course::Restart if step.config.conf == before.conf => {
             Ok(true)
         }
@@ -87,7 +87,7 @@ pub(super) fn ways_back(case: &Case<'_>) -> Result<(), Refusal> {
                 leads_before_the_plan(case, step)?;
                 continue;
             }
-            Course::Write => written = Some(step),
+            Course::Write | Course::Outage => written = Some(step),
             // The start is undone together with the listing, under the number reserved there.
             Course::Start => {
                 let same = written.is_some_and(|written| written.stage.back == step.stage.back);

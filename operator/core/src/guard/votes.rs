@@ -14,7 +14,7 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
         let known = is_plain(before) && is_plain(&step.config);
         let moves = before.votes() != step.config.votes();
         let redefined = before.config.quorum != step.config.config.quorum;
-        let goes = step.stage.course == Course::Restart;
+        let goes = matches!(step.stage.course, Course::Restart | Course::Outage);
         if redefined || (moves || goes) && !known {
             return Err(Refusal::ArithmeticUnknown { stage: step.number });
         }

@@ -6,11 +6,11 @@
 //! trust it.
 //!
 //! One plan changes one thing: the links, or the keys of totem, or those of logging, or the authkey, or
-//! one node more, or the votes, or what takes a restart, in this order (what may wait for approval comes
-//! last); what else the spec wants is in [`Report::waiting_for`]. Where to read next: `ground` (may
-//! anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `links` and `moves`,
-//! `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `draft` (how stages are numbered), `ha` (what
-//! stands around stages that may stall the cluster).
+//! one node more, or the votes, or what takes a restart, or what takes an outage, in this order (what may
+//! wait for approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read
+//! next: `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`,
+//! `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `draft` (how
+//! stages are numbered), `ha` (what stands around stages that may stall the cluster).
 
 mod addresses;
 mod draft;
@@ -22,6 +22,7 @@ mod keys;
 mod links;
 mod logging;
 mod moves;
+mod outage;
 mod pages;
 mod refresh;
 mod report;
@@ -147,8 +148,11 @@ fn change(
     let puts_back = reports && only_edited(desired, observed, &ground.conf);
     let restarts = restarts::goal(desired, ground);
     let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
+    let outage = outage::goal(desired, ground);
+    let later_outage = outage.map(outage::Goal::summary);
     let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
-    let at_last = || later_votes.clone().into_iter().chain(later_restarts.clone());
+    let interrupting = || later_restarts.iter().chain(&later_outage).cloned();
+    let at_last = || later_votes.clone().into_iter().chain(interrupting());
     let key = keys::goal(desired, ground);
     let later_key = key.map(|_| "exchange the authkey".to_owned());
     let later_logging = logging::summary(logging);
@@ -183,10 +187,14 @@ fn change(
     }
     if !votes.is_empty() {
         let plan = votes::plan(desired, observed, (ground, &votes))?;
-        return Ok(Some(Next { plan, later: later_restarts.into_iter().collect(), puts_back }));
+        return Ok(Some(Next { plan, later: interrupting().collect(), puts_back }));
     }
-    let Some(goal) = restarts else { return Ok(None) };
-    let plan = restarts::plan(desired, observed, (ground, &goal))?;
+    if let Some(goal) = restarts {
+        let plan = restarts::plan(desired, observed, (ground, &goal))?;
+        return Ok(Some(Next { plan, later: later_outage.into_iter().collect(), puts_back }));
+    }
+    let Some(goal) = outage else { return Ok(None) };
+    let plan = outage::plan(desired, observed, (ground, goal))?;
     Ok(Some(Next { plan, later: Vec::new(), puts_back }))
 }
 

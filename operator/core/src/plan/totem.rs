@@ -12,10 +12,11 @@ use crate::desired::DesiredCluster;
 use crate::ids::LinkNumber;
 use crate::observed::ObservedCluster;
 
-/// The wanted keys that the file does not have. The link mode is the business of `restarts`.
+/// The wanted keys that the file does not have. The link mode is the business of `restarts`, the IP
+/// version that of `outage`.
 pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> TotemOptions {
     let config = &ground.config;
-    let mut wanted = TotemOptions { link_mode: None, ..desired.totem };
+    let mut wanted = TotemOptions { link_mode: None, ip_version: None, ..desired.totem };
     wanted.token_millis = wanted.token_millis.map(|base| token(base, &wanted, config));
     let now = config.crypto();
     let crypto = Crypto {

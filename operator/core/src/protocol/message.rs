@@ -173,4 +173,7 @@ pub struct Record {
     pub writer: Option<NodeId>,
     /// The back text was put on the own disk, or was about to be.
     pub restored: bool,
+    /// In a stage for which everybody stops: all went, so this host stopped, or was about to.
+    #[serde(default)]
+    pub stopped: bool,
 }

@@ -58,6 +58,22 @@
 //! sealed does not: all hosts held, so the new text is not what cut it off. When the others decided
 //! otherwise it learns so from their repeats and takes the cluster's file.
 //!
+//! # Outage
+//!
+//! What no reload takes and no host can have alone is taken by all at once: everybody prepares and votes, and
+//! when all have voted to begin each persists that and stops. The text of the stage lies on every own disk
+//! before it lies in /etc/pve, since pmxcfs would have the daemons read it live:
+//!
+//! | | forward | back |
+//! |---|---|---|
+//! | own disk, then corosync starts | all went, and the deadline is ahead | undone by vote; or no quorum by the deadline and two seconds more |
+//! | /etc/pve | the writer has seen everybody run it | the leader runs the back text and is quorate with it |
+//!
+//! Hosts that run different texts may not hear each other. Who is alone past its deadline therefore tries both
+//! texts in turn, its own vote's for two turns of three, until it hears what the others decided. Both texts have
+//! the same nodes and votes, so that the hosts under one and those under the other never both hold a majority.
+//! A host tells the outcome when its daemon runs the text that belongs to it, and touches the daemon no more.
+//!
 //! # The authkey
 //!
 //! A daemon reads its key at each reload, whoever asked for it, and of two daemons with different keys
@@ -96,7 +112,7 @@ pub struct Setup {
     pub me: NodeId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// `Write`, `Start` or `Restart`; a `Local` stage has no use for a machine.
+    /// `Write`, `Start`, `Restart` or `Outage`; a `Local` stage has no use for a machine.
     pub course: Course,
     /// The members that prepare, vote and confirm. Never empty.
     pub group: BTreeSet<NodeId>,
@@ -112,6 +128,8 @@ pub struct Setup {
     pub in_force: InForce,
     /// Where the stage exchanges the authkey: the two keys, as they lie now.
     pub keys: Option<Keys>,
+    /// The text on the own disk, if this host's daemon runs it; else `Other`. Only an outage asks.
+    pub runs: InForce,
     /// What the ledger holds of this very attempt.
     pub recovered: Option<Record>,
 }
@@ -177,6 +195,11 @@ pub enum Event {
     Locked(Result<(), String>),
     /// A key was laid where corosync reads it, or one sentence why not.
     Laid(Result<Key, String>),
+    /// In an outage: the text on the own disk, if the daemon runs it; else `Other`. After each change, and
+    /// after each [`Event::Started`] also without one.
+    Runs(InForce),
+    /// [`Effect::StartWith`] ended, or one sentence why the daemon did not start.
+    Started(Result<(), String>),
 }
 
 /// What the executor has to do, in the order given, each finished before the next unless it answers
@@ -225,6 +248,9 @@ pub enum Effect {
     /// See that this key lies where corosync reads it, and remove the copies of both. Answer:
     /// [`Event::Laid`].
     KeepKey(Key),
+    /// Stop corosync, put this text of the stage on the own disk and start corosync with it. Answer:
+    /// [`Event::Started`].
+    StartWith(InForce),
     /// The outcome. The machine goes on answering late hosts: keep it until the next attempt.
     Done(Outcome),
 }

@@ -9,6 +9,10 @@ use pvecm_core::protocol::{Message, Outcome, Phase, Record};
 
 use crate::votes::Votes;
 
+const fn has_gone(phase: &Phase) -> bool {
+    !matches!(phase, Phase::Prepared { .. } | Phase::GaveUp { .. } | Phase::Unwritten { .. })
+}
+
 /// What was seen, and the first rule that was broken.
 #[derive(Debug)]
 pub(super) struct Checks {
@@ -71,6 +75,12 @@ impl Checks {
         self.require(writer == at, "two writers");
         self.require(self.votes.begins(), "written before the vote to begin was won");
         self.require(!self.votes.never_begins(), "written after the end");
+    }
+
+    /// Nobody stops before all are sure to.
+    pub(super) fn stops<'a>(&mut self, ledgers: impl Iterator<Item = Option<&'a Record>>) {
+        let agreed = ledgers.into_iter().all(|ledger| ledger.is_some_and(|l| has_gone(&l.phase)));
+        self.require(agreed && self.votes.begins(), "stopped before all had agreed");
     }
 
     pub(super) fn writes_back(&mut self) {

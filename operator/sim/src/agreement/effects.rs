@@ -1,9 +1,9 @@
 //! What an agent does when its machine says so.
 
-use super::storage::File;
+use super::storage::{File, Text};
 use super::world::{Item, Job, Work, World};
 use pvecm_core::change::Course;
-use pvecm_core::protocol::{Effect, Event, Key, Outcome};
+use pvecm_core::protocol::{Effect, Event, InForce, Key, Outcome};
 
 impl World {
     pub(super) fn job(&mut self, host: usize, delay: u64, work: Work) {
@@ -53,6 +53,7 @@ impl World {
                 self.hosts[at].disk = self.hosts[at].sees;
                 self.reload(at);
             }
+            Effect::StartWith(text) => self.stop(at, text),
             Effect::Undo => self.job(at, delay, Work::Undo),
             Effect::Lock => self.job(at, delay, Work::Lock),
             Effect::Unlock => self.unlock(at),
@@ -66,6 +67,48 @@ impl World {
             }
             Effect::Done(outcome) => self.done(at, outcome),
         }
+    }
+
+    /// corosync stops; the disk is written and corosync starts in a while.
+    fn stop(&mut self, at: usize, text: InForce) {
+        if text == InForce::New {
+            self.checks.stops(self.hosts.iter().map(|host| host.ledger.as_ref()));
+        }
+        let file = match text {
+            InForce::New => File::NEW,
+            InForce::Back => File::BACK,
+            InForce::Parent => File::PARENT,
+            InForce::Other => return self.checks.fail("no such text".to_owned()),
+        };
+        if self.hosts[at].disk.text == Text::Edited {
+            let refused = Event::Started(Err("somebody else's file".to_owned()));
+            return self.job(at, 10, Work::Answer(refused));
+        }
+        let ring = self.hosts[at].ring;
+        self.hosts[at].member = false;
+        self.hosts[at].inbox.clear();
+        self.leave(at, ring);
+        let delay = 500 + self.dice.below(2_000);
+        self.job(at, delay, Work::Start(file));
+    }
+
+    pub(super) fn start(&mut self, at: usize, file: File) {
+        self.hosts[at].disk = file;
+        let broken = file.text == Text::New && self.traits.breaks == Some(at);
+        let flaky = !self.calm && self.dice.chance(50);
+        let result = if broken || flaky { Err("it does not start".to_owned()) } else { Ok(()) };
+        if result.is_ok() {
+            self.hosts[at].started = file.text;
+            self.hosts[at].member = true;
+            self.reform();
+        }
+        self.event(at, Event::Started(result));
+        // What runs is looked for anew, also where it is what it was.
+        let runs = self.runs(at);
+        if let Some(agent) = &mut self.hosts[at].agent {
+            agent.told_runs = runs;
+        }
+        self.event(at, Event::Runs(runs));
     }
 
     fn done(&mut self, at: usize, outcome: Outcome) {
@@ -115,7 +158,7 @@ impl World {
         let text = text && (!self.traits.exchanges || self.hosts[at].key == Key::New);
         let ring = self.hosts[at].ring;
         let all = self.hosts.iter().all(|host| host.up && host.member && host.ring == ring);
-        let start = self.traits.course != Course::Write;
+        let start = matches!(self.traits.course, Course::Start | Course::Restart);
         // A text that cuts its hosts off is never seen to hold: the probes ask for every link.
         let lies = self.traits.cuts_off || self.traits.never_holds;
         let joiner = at >= self.traits.voters;

@@ -2,6 +2,7 @@
 
 use super::storage::{File, Text};
 use super::world::{Agent, Job, Work, World};
+use pvecm_core::change::Course;
 use pvecm_core::protocol::{Event, Machine, View};
 
 impl World {
@@ -16,7 +17,10 @@ impl World {
                 self.deliver(at);
             }
             45..55 => self.tell_view(at),
-            55..62 => self.tell_in_force(at),
+            55..62 => {
+                self.tell_in_force(at);
+                self.tell_runs(at);
+            }
             62..72 => {
                 self.run_job();
             }
@@ -74,7 +78,9 @@ impl World {
         let told_in_force = self.hosts[at].sees.text.in_force();
         let (machine, effects) = Machine::new(self.setup(at), self.now);
         let view = View::default();
-        let agent = Agent { machine, life: self.lives, view, told_in_force, probing: false };
+        let told_runs = self.runs(at);
+        let life = self.lives;
+        let agent = Agent { machine, life, view, told_in_force, told_runs, probing: false };
         self.hosts[at].agent = Some(agent);
         self.hosts[at].delivered = self.sequence;
         if self.hosts[at].member {
@@ -100,9 +106,19 @@ impl World {
             self.note(|| format!("{} boots", at + 1));
             self.hosts[at].up = true;
             self.hosts[at].daemon_key = self.hosts[at].key;
+            self.boot_corosync(at);
             self.rings += 1;
             self.hosts[at].ring = self.rings;
             self.start_agent(at);
+        }
+    }
+
+    /// systemd starts corosync with what lies on the disk.
+    fn boot_corosync(&mut self, at: usize) {
+        if self.traits.course == Course::Outage {
+            let text = self.hosts[at].disk.text;
+            self.hosts[at].started = text;
+            self.hosts[at].member = text != Text::New || self.traits.breaks != Some(at);
         }
     }
 

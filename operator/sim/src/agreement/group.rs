@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::storage::Text;
 use super::world::{Item, World, id};
 use pvecm_core::ids::NodeId;
 use pvecm_core::protocol::{Event, Key, Message};
@@ -107,7 +108,8 @@ impl World {
     fn side(&self, at: usize) -> u64 {
         let host = &self.hosts[at];
         let side = if self.cut_off(at) { 1_000 + at as u64 } else { host.side };
-        2 * side + u64::from(host.daemon_key == Key::New)
+        let parted = self.traits.parts && host.started == Text::New;
+        4 * side + 2 * u64::from(host.daemon_key == Key::New) + u64::from(parted)
     }
 
     /// What part of the old ring's order was delivered by one of those that stay together is

@@ -49,6 +49,22 @@ impl World {
         (self.traits.cuts_off && disk == Text::New) || (joiner && unlisted)
     }
 
+    /// The text on the own disk, if the own corosync runs it and was started with what is the same in it.
+    pub(super) fn runs(&self, at: usize) -> InForce {
+        let host = &self.hosts[at];
+        let started = (host.disk.text == Text::New) == (host.started == Text::New);
+        if host.up && host.member && started { host.disk.text.in_force() } else { InForce::Other }
+    }
+
+    pub(super) fn tell_runs(&mut self, at: usize) {
+        let what = self.runs(at);
+        let Some(agent) = &mut self.hosts[at].agent else { return };
+        if agent.told_runs != what {
+            agent.told_runs = what;
+            self.event(at, Event::Runs(what));
+        }
+    }
+
     pub(super) fn can_write(&self, at: usize) -> bool {
         self.quorate(at) && !self.hosts[at].read_only
     }
@@ -205,6 +221,7 @@ impl World {
                 self.hosts[job.host].member = !self.traits.joiner_broken;
                 self.reform();
             }
+            Work::Start(file) => self.start(job.host, file),
             Work::Undo => self.undo(job.host),
             Work::Lock => self.take_lock(job.host, job.life),
             Work::Lay { key, reload } => self.lay(job.host, key, reload),
@@ -213,7 +230,7 @@ impl World {
     }
 
     fn run_checks(&mut self, at: usize) {
-        let start = self.traits.course != Course::Write;
+        let start = matches!(self.traits.course, Course::Start | Course::Restart);
         let expected = if start { Text::New } else { Text::Parent };
         let result = if self.traits.checks_fail == Some(at) {
             Err("no such address".to_owned())

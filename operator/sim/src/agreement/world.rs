@@ -28,6 +28,7 @@ pub(super) struct Agent {
     pub(super) life: u64,
     pub(super) view: View,
     pub(super) told_in_force: InForce,
+    pub(super) told_runs: InForce,
     pub(super) probing: bool,
 }
 
@@ -60,6 +61,8 @@ pub(super) struct Host {
     pub(super) daemon_key: Key,
     /// When it came into its ring, and from which.
     pub(super) came: Option<(u64, u64)>,
+    /// The text that the own corosync was started with.
+    pub(super) started: Text,
 }
 
 /// What goes on beside the agents and ends later.
@@ -77,6 +80,8 @@ pub(super) enum Work {
     },
     Answer(Event),
     Act,
+    /// In an outage: corosync stopped, the disk written, corosync starts.
+    Start(File),
     Undo,
     Lock,
     Lay {
@@ -124,6 +129,10 @@ pub(super) struct Traits {
     pub(super) person: bool,
     /// The stage exchanges the authkey.
     pub(super) exchanges: bool,
+    /// Who was started with the new text hears only who was as well, as over another transport.
+    pub(super) parts: bool,
+    /// In an outage: corosync does not start on this host with the new text.
+    pub(super) breaks: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -195,20 +204,24 @@ impl World {
     fn new(seed: u64, traced: bool) -> Self {
         let mut dice = Dice::new(seed);
         let voters = 1 + dice.index(5);
-        let start = dice.chance(250);
+        let outage = dice.chance(300);
+        let start = !outage && dice.chance(250);
         let restart = start && dice.chance(400);
         let file = if start { File::NEW } else { File::PARENT };
         let traits = Traits {
             course: match (start, restart) {
                 (true, true) => Course::Restart,
                 (true, false) => Course::Start,
+                (false, _) if outage => Course::Outage,
                 (false, _) => Course::Write,
             },
             voters,
             has_back: !start || restart || dice.chance(700),
-            timeout: [2_000, 10_000][dice.index(2)],
+            timeout: if outage { 10_000 } else { [2_000, 10_000][dice.index(2)] },
             device: dice.chance(500),
             cuts_off: !start && dice.chance(150),
+            parts: outage && dice.chance(700),
+            breaks: (outage && dice.chance(200)).then(|| dice.index(voters)),
             never_holds: dice.chance(150),
             checks_fail: dice.chance(50).then(|| dice.index(voters)),
             joiner_broken: dice.chance(300),
@@ -217,7 +230,7 @@ impl World {
             slow: dice.chance(300),
             hurried: dice.chance(400),
             person: dice.chance(150),
-            exchanges: !start && dice.chance(400),
+            exchanges: !start && !outage && dice.chance(400),
         };
         let hosts =
             (0..voters + usize::from(start)).map(|at| Host::new(restart || at < voters, file));
@@ -263,6 +276,7 @@ impl World {
             has_back: self.traits.has_back,
             confirm_timeout_ms: self.traits.timeout,
             in_force: host.sees.text.in_force(),
+            runs: self.runs(at),
             keys: self.traits.exchanges.then(|| pair(Some(host.key))),
             recovered,
         }
@@ -299,6 +313,7 @@ impl World {
             self.tell_view(at);
             while self.deliver(at) {}
             self.tell_in_force(at);
+            self.tell_runs(at);
             self.probe(at);
             self.event(at, Event::Tick);
         }
@@ -335,12 +350,23 @@ impl World {
                 host.inbox.is_empty()
                     && host.ledger.as_ref().is_some_and(|record| record.phase.is_outcome())
             })
+            && (self.traits.course != Course::Outage || self.all_told())
+    }
+
+    /// In an outage the outcome is told when the daemon runs what belongs to it.
+    fn all_told(&self) -> bool {
+        (0..self.hosts.len()).all(|at| self.checks.outcomes.contains_key(&id(at)))
     }
 
     /// What must be true once the faults are over.
     fn check_end(&mut self) {
         let phases: Vec<Option<Phase>> =
             self.hosts.iter().map(|host| host.ledger.as_ref().map(|r| r.phase.clone())).collect();
+        if self.edited && self.traits.course == Course::Outage {
+            // A person's file is left alone, also on a disk from which nobody hears the others: it is on a
+            // person then.
+            return;
+        }
         if !self.settled() {
             return self.checks.fail(format!("no end: {phases:?}"));
         }
@@ -349,12 +375,13 @@ impl World {
         if kinds.len() > 1 && !failed {
             return self.checks.fail(format!("different outcomes: {:?}", self.checks.outcomes));
         }
-        if failed && !self.edited && self.traits.course == Course::Write {
+        let members = !matches!(self.traits.course, Course::Start | Course::Restart);
+        if failed && !self.edited && members {
             return self.checks.fail("failed, and nobody edited the file".to_owned());
         }
         let texts: BTreeSet<Text> =
             self.hosts[..self.traits.voters].iter().map(|host| host.disk.text).collect();
-        let start = self.traits.course != Course::Write;
+        let start = !members;
         let back = |at| self.checks.outcomes.get(&id(at)).is_some_and(|o| kind(o) == "rolled back");
         let to_undo = !start || (self.traits.has_back && (0..self.traits.voters).any(back));
         let fits = |text: &Text| match kinds.first() {
@@ -369,6 +396,9 @@ impl World {
         if self.traits.exchanges {
             self.check_keys(kinds.contains("confirmed"));
         }
+        if self.traits.course == Course::Outage {
+            self.check_daemons(kinds.contains("confirmed"));
+        }
     }
 
     /// The same key on every disk and in every daemon, and the one that belongs to the outcome.
@@ -377,6 +407,14 @@ impl World {
         let keys: Vec<_> = self.hosts.iter().map(|host| (host.key, host.daemon_key)).collect();
         if keys.iter().any(|pair| *pair != (wanted, wanted)) {
             self.checks.fail(format!("{:?}, but the keys are {keys:?}", self.checks.outcomes));
+        }
+    }
+
+    /// After an outage every daemon was started with what belongs to the outcome.
+    fn check_daemons(&mut self, confirmed: bool) {
+        let new: Vec<_> = self.hosts.iter().map(|host| host.started == Text::New).collect();
+        if new.iter().any(|new| *new != confirmed) {
+            self.checks.fail(format!("{:?}, but started new: {new:?}", self.checks.outcomes));
         }
     }
 
@@ -418,6 +456,7 @@ impl Host {
             key: Key::Old,
             daemon_key: Key::Old,
             came: None,
+            started: file.text,
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{as_text, entry, formed, link, three_nodes};
 use crate::conf::{
-    Cipher, ConfError, Config, Formation, Hash, LinkMode, LinkOptions, TotemOptions, form,
+    Cipher, ConfError, Config, Formation, Hash, IpVersion, LinkMode, LinkOptions, TotemOptions,
+    form,
 };
 
 #[test]
@@ -92,6 +93,7 @@ fn keys_of_totem_stand_where_proxmox_ve_sorts_them() {
     let totem = TotemOptions {
         token_millis: Some(2000),
         token_coefficient_millis: Some(300),
+        ip_version: Some(IpVersion::Ipv4),
         link_mode: Some(LinkMode::Active),
         mtu_bytes: Some(1400),
         cipher: Some(Cipher::Aes128),

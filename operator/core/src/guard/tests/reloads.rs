@@ -1,8 +1,11 @@
 //! Guards on what a reload does with links that move and with the keys of totem.
 
 use super::{adding, edited, rewrite, verdict};
-use crate::change::{Action, Probe, Risk, Stage};
-use crate::conf::{Cipher, Debugging, Hash, LinkMode, edit};
+use crate::change::{Action, Course, Probe, Risk, Stage};
+use crate::conf::{
+    Cipher, Config, Debugging, Document, Hash, IP_VERSION, IpVersion, LINK_MODE, LinkMode,
+};
+use crate::conf::{TotemOptions, edit, values_at_start};
 use crate::guard::Refusal;
 use crate::ids::NodeId;
 use crate::plan::tests::world::{World, host, id, link, moved};
@@ -41,6 +44,13 @@ fn restarting() -> World {
     world
 }
 
+/// Three nodes that get another order of address families.
+fn stopping() -> World {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    world
+}
+
 fn telling_more() -> World {
     let mut world = World::running(2, &[0]);
     world.desired.logging.debug = Some(Debugging::Trace);
@@ -58,7 +68,9 @@ fn a_key_of_logging_that_no_daemon_is_asked_for_is_refused() {
 
 #[test]
 fn moves_and_keys_as_the_planner_plans_them_are_proven() {
-    for world in [moving(), losing_zero(), encrypting(), timing(), restarting(), telling_more()] {
+    for world in
+        [moving(), losing_zero(), encrypting(), timing(), restarting(), telling_more(), stopping()]
+    {
         assert_eq!(verdict(&world, |_| ()), Ok(()));
     }
 }
@@ -253,4 +265,88 @@ fn a_restart_whose_way_back_has_a_number_that_was_used_is_refused() {
         edited(back, |text| edit::set_version(text, version).unwrap());
         back.version = version;
     });
+}
+
+#[test]
+fn what_everybody_has_to_stop_for_is_refused_where_they_do_not_stop() {
+    refuses!(stopping(), Refusal::StopMissing { stage: 1 }, |stages| {
+        stages[0].course = Course::Write;
+    });
+}
+
+#[test]
+fn an_outage_for_what_is_changed_without_one_is_refused() {
+    refuses!(timing(), Refusal::OutageNotNeeded { stage: 1 }, |stages| {
+        (stages[0].course, stages[0].risk) = (Course::Outage, Risk::Outage);
+        let started = values_at_start(
+            &Config::read(&Document::parse(stages[0].config.text.as_bytes())).unwrap(),
+        );
+        let started = started.into_iter();
+        stages[0].probes.extend(started.map(|(key, value)| Probe::StartedWith { key, value }));
+    });
+    refuses!(stopping(), Refusal::OutageNotNeeded { stage: 1 }, |stages| {
+        let mode = TotemOptions { link_mode: Some(LinkMode::Active), ..TotemOptions::default() };
+        let active = |probe: &mut Probe| match probe {
+            Probe::StartedWith { key, value } if *key == LINK_MODE => "active".clone_into(value),
+            _other => {}
+        };
+        edited(&mut stages[0].config, |text| edit::set_totem(text, &mode).unwrap());
+        stages[0].probes.iter_mut().for_each(active);
+        let value = Some("active".to_owned());
+        stages[0].probes.push(Probe::RunningValue { key: LINK_MODE.to_owned(), value });
+    });
+}
+
+#[test]
+fn a_second_outage_for_the_same_is_proven_only_where_a_daemon_runs_without_it() {
+    let mut world = stopping();
+    let planned = crate::plan::plan(&world.desired, &world.observed);
+    world.apply(&planned.plan.unwrap());
+    world.host(2).started_with.insert(IP_VERSION.to_owned(), "ipv6".to_owned());
+    let plan = crate::plan::plan(&world.desired, &world.observed).plan.unwrap();
+    let prove = |world: &World| {
+        crate::guard::guard(plan.clone(), &world.desired, &world.observed).map(drop)
+    };
+    assert_eq!(prove(&world), Ok(()));
+    world.host(2).started_with.insert(IP_VERSION.to_owned(), "ipv4".to_owned());
+    assert_eq!(prove(&world), Err(Refusal::OutageNotNeeded { stage: 1 }));
+}
+
+#[test]
+fn an_outage_that_calls_itself_less_is_refused() {
+    for risk in [Risk::Live, Risk::NodeRestart] {
+        refuses!(stopping(), Refusal::RiskHidden { stage: 1 }, |stages| stages[0].risk = risk);
+    }
+}
+
+#[test]
+fn an_outage_that_is_not_seen_to_have_happened_is_refused() {
+    refuses!(stopping(), Refusal::Unproven { stage: 1, .. }, |stages| {
+        stages[0].probes.retain(|probe| !matches!(probe, Probe::StartedWith { .. }));
+    });
+}
+
+#[test]
+fn an_outage_that_could_not_be_undone_or_leaves_a_member_out_is_refused() {
+    refuses!(stopping(), Refusal::NoWayBack { stage: 1 }, |stages| stages[0].back = None);
+    refuses!(stopping(), Refusal::WrongGroup { stage: 1 }, |stages| {
+        stages[0].group.remove(&id(3));
+    });
+}
+
+#[test]
+fn an_outage_where_the_file_changes_what_a_majority_is_is_refused() {
+    let mut world = stopping();
+    let mut plan = crate::plan::plan(&world.desired, &world.observed).plan.unwrap();
+    world.rewrite(|text| text.replace("votequorum\n", "votequorum\n  two_node: 1\n"));
+    assert!(crate::plan::plan(&world.desired, &world.observed).plan.is_none());
+    let file = world.host(1).pmxcfs_file.clone().unwrap();
+    plan.parent.as_mut().unwrap().digest = file.digest;
+    for text in
+        plan.stages.iter_mut().flat_map(|s| [Some(&mut s.config), s.back.as_mut()]).flatten()
+    {
+        rewrite(text, |text| text.replace("votequorum\n", "votequorum\n  two_node: 1\n"));
+    }
+    let verdict = crate::guard::guard(plan, &world.desired, &world.observed).map(drop);
+    assert_eq!(verdict, Err(Refusal::ArithmeticUnknown { stage: 1 }));
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::world::{World, id, link, moved, read, wanted_link};
 use crate::change::Plan;
 use crate::conf::{
-    Cipher, Compression, Debugging, Hash, LINK_MODE, LinkMode, LoggingOptions, Priority, Switch,
-    TotemOptions,
+    Cipher, Compression, Debugging, Hash, IP_VERSION, IpVersion, LINK_MODE, LinkMode,
+    LoggingOptions, Priority, Switch, TotemOptions,
 };
 use crate::guard::guard;
 use crate::plan::{Blocker, State, plan};
@@ -471,4 +471,49 @@ fn a_second_section_of_logging_stops_only_whoever_would_change_it() {
     let planned = plan(&world.desired, &world.observed);
     assert_eq!(planned.report.state, State::Blocked(Blocker::ConfigNotUnderstood));
     assert!(planned.report.sentence.contains("`logging` is there a second time"));
+}
+
+#[test]
+fn an_ip_version_is_taken_by_all_at_once() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn a_daemon_that_was_started_with_another_ip_version_makes_all_stop_once_more() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(world.text().ip_version());
+    settles(&world);
+    world.host(2).started_with.insert(IP_VERSION.to_owned(), "ipv6".to_owned());
+    let shown = round(&mut world);
+    assert!(shown.contains("in one stage") && shown.contains("Outage"), "{shown}");
+    settles(&world);
+}
+
+#[test]
+fn what_stops_everybody_comes_after_everything_else_and_waits_for_broken_links() {
+    let mut world = World::running(3, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    let first = round(&mut world);
+    assert!(first.contains("later: [\"stop corosync everywhere"), "{first}");
+    world.host(1).link_faults.insert((link(0), id(2)));
+    let blocked = plan(&world.desired, &world.observed);
+    assert_eq!(blocked.report.state, State::Blocked(Blocker::LinkNotConnected));
+    world.host(1).link_faults.clear();
+    assert!(round(&mut world).contains("Outage"));
+    settles(&world);
+}
+
+#[test]
+fn a_large_cluster_gets_the_time_that_it_takes_to_find_each_other() {
+    let mut world = World::running(32, &[0]);
+    world.desired.totem.ip_version = Some(IpVersion::Ipv4);
+    let planned = plan(&world.desired, &world.observed).plan.unwrap();
+    assert_eq!(planned.stages[0].confirm_timeout_secs, 94);
+    world.desired.rollout.confirm_timeout_secs = 120;
+    let planned = plan(&world.desired, &world.observed).plan.unwrap();
+    assert_eq!(planned.stages[0].confirm_timeout_secs, 120);
 }

@@ -136,6 +136,12 @@ impl World {
                 self.exchange(stage);
                 self.reload(&stage.config);
             }
+            Course::Outage => {
+                let started = values_at_start(&read(&stage.config));
+                for view in self.observed.hosts.values_mut() {
+                    view.started_with.clone_from(&started);
+                }
+            }
             Course::Start => {}
             Course::Restart => self.restart(stage),
         }

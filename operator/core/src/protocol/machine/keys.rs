@@ -285,7 +285,8 @@ impl Machine {
 
     /// Alone for long: the old key and the new one in turn, until the others are heard.
     pub(super) fn try_keys(&mut self) {
-        let Some(since) = self.deadline.filter(|_| self.alone_too_long()) else { return };
+        let tries = self.exchange.is_some() && self.alone_too_long();
+        let Some(since) = self.deadline.filter(|_| tries) else { return };
         let turn = (self.now - since - ALONE_MS) / TRY_MS;
         self.lay(if turn.is_multiple_of(2) { Key::Old } else { Key::New }, Effect::TryKey);
     }

@@ -7,10 +7,12 @@ use crate::change::Course;
 use crate::ids::NodeId;
 
 mod keys;
+mod outage;
 mod steps;
 mod undo;
 
 use keys::Exchange;
+use outage::Outage;
 
 /// How long a prepared host waits for the others.
 const PREPARE_MS: u64 = 10_000;
@@ -58,6 +60,8 @@ pub struct Machine {
     to_take_file: bool,
     /// Where the stage exchanges the authkey.
     exchange: Option<Exchange>,
+    /// Where everybody stops.
+    outage: Option<Outage>,
     out: Vec<Effect>,
 }
 
@@ -66,6 +70,8 @@ impl Machine {
     #[must_use]
     pub fn new(setup: Setup, now_ms: u64) -> (Self, Vec<Effect>) {
         let recovered = setup.recovered.clone();
+        let stopped = recovered.as_ref().is_some_and(|record| record.stopped);
+        let stops = setup.course == Course::Outage;
         let mut machine = Self {
             phase: recovered.as_ref().map(|record| record.phase.clone()),
             tally: Tally::new(&setup),
@@ -87,6 +93,7 @@ impl Machine {
             own_loss: false,
             to_take_file: false,
             exchange: setup.keys.map(Exchange::new),
+            outage: stops.then(|| Outage::new(setup.runs, stopped)),
             out: Vec::new(),
             setup,
         };
@@ -113,6 +120,8 @@ impl Machine {
             Event::Undone(result) => self.was_undone(result),
             Event::Locked(result) => self.locked(result),
             Event::Laid(result) => self.laid(result),
+            Event::Runs(text) => self.daemon_runs(text),
+            Event::Started(result) => self.daemon_started(&result),
         }
         self.settle_all();
         self.take_file();
@@ -134,7 +143,7 @@ impl Machine {
             }
             Some(Phase::RollingBack { .. }) if !self.votes() => self.undo(),
             // Persisted first, done next: the life before may have ended in between.
-            Some(Phase::RollingBack { .. }) if self.restored => {
+            Some(Phase::RollingBack { .. }) if self.restored && !self.is_outage() => {
                 self.out.push(Effect::RestoreOwnDisk);
             }
             Some(phase) if phase.is_outcome() => self.conclude(&phase),
@@ -151,7 +160,8 @@ impl Machine {
     fn see(&mut self, view: View) {
         let regrouped = view.agents != self.view.agents;
         let changed = view.writable != self.view.writable;
-        if matches!(self.phase, Some(Phase::Going | Phase::Holds)) && self.votes() {
+        let stays = self.votes() && !self.is_outage();
+        if matches!(self.phase, Some(Phase::Going | Phase::Holds)) && stays {
             self.notice_loss(&view);
         }
         self.view = view;
@@ -238,7 +248,10 @@ impl Machine {
 
     fn probed(&mut self, result: &Result<(), String>) {
         self.unheld = result.as_ref().err().cloned();
-        if matches!(self.phase, Some(Phase::Going)) && result.is_ok() && self.view.quorate {
+        self.found_fit(result.is_ok());
+        let written = !self.is_outage() || self.setup.in_force == InForce::New;
+        let holds = result.is_ok() && self.view.quorate && written;
+        if matches!(self.phase, Some(Phase::Going)) && holds {
             self.enter(Phase::Holds);
         }
     }
@@ -293,6 +306,7 @@ impl Machine {
             remaining_ms: self.deadline.map(|deadline| deadline.saturating_sub(self.now)),
             writer: self.writer,
             restored: self.restored,
+            stopped: self.has_stopped(),
         }
     }
 
@@ -319,10 +333,10 @@ impl Machine {
 
     fn conclude(&mut self, outcome: &Phase) {
         self.keep_key();
-        self.to_take_file =
-            (self.restored && self.setup.in_force != InForce::Back) || self.is_late();
+        let restored = self.restored && self.setup.in_force != InForce::Back && !self.is_outage();
+        self.to_take_file = restored || self.is_late();
         self.take_file();
-        self.report(outcome);
+        self.report_when_running(outcome);
     }
 
     /// With a reload, so only where it parts nobody.

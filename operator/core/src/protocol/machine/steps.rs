@@ -15,9 +15,10 @@ impl Machine {
                 if self.votes() { self.step() } else { self.step_joining() }
             }
             if self.phase == before {
-                return;
+                break;
             }
         }
+        self.steer();
     }
 
     pub(super) fn unfinished(&self) -> bool {
@@ -91,12 +92,18 @@ impl Machine {
         self.setup.course == Course::Write && self.setup.in_force == InForce::New
     }
 
+    /// Whether the text goes into /etc/pve in this stage.
+    pub(super) fn writes_text(&self) -> bool {
+        matches!(self.setup.course, Course::Write | Course::Outage)
+    }
+
     fn may_begin(&self) -> bool {
         self.writer == Some(self.setup.me) && self.view.quorate && self.view.writable
     }
 
     fn step_acting(&mut self) {
         self.notice_late_keys();
+        self.stop_if_all_went();
         if self.tally.any(is_against) {
             self.follow_undo();
         } else if let Some(why) = self.reason_to_undo() {
@@ -131,7 +138,8 @@ impl Machine {
     }
 
     fn write_if_due(&mut self) {
-        let due = self.setup.course == Course::Write
+        let due = self.writes_text()
+            && self.may_write_text()
             && !self.wrote
             && self.setup.in_force == InForce::Parent
             && self.tally.begins()

@@ -3,8 +3,7 @@
 use super::super::message::Phase;
 use super::super::tally::is_against;
 use super::super::{Effect, InForce};
-use super::{ALONE_MS, Machine};
-use crate::change::Course;
+use super::{ALONE_MS, LEADER_SILENT_MS, Machine};
 
 impl Machine {
     pub(super) fn follow_undo(&mut self) {
@@ -23,7 +22,8 @@ impl Machine {
     }
 
     pub(super) fn step_undoing(&mut self) {
-        if self.alone_too_long() && !self.restored && self.setup.has_back {
+        let restores = !self.restored && self.setup.has_back && !self.is_outage();
+        if self.alone_too_long() && restores {
             self.restored = true;
             self.out.push(Effect::Persist(self.record()));
             self.say();
@@ -41,8 +41,8 @@ impl Machine {
             let why = self.phase.as_ref().map(|p| p.sentence().to_owned()).unwrap_or_default();
             self.finish(&Phase::RolledBack { sentence: why });
         } else if self.leads()
-            && !self.writing_back
-            && self.now >= self.write_back_again_at
+            && self.own_disk_is_back()
+            && self.may_write_back()
             && self.has_lock()
         {
             self.writing_back = true;
@@ -50,25 +50,29 @@ impl Machine {
         }
     }
 
+    fn may_write_back(&self) -> bool {
+        !self.writing_back && self.now >= self.write_back_again_at
+    }
+
     pub(super) fn settled(&self, over_parent: bool) -> bool {
         let others = self.tally.any(|p| matches!(p, Phase::RolledBack { .. }));
         match self.setup.in_force {
             InForce::Back => true,
-            InForce::Parent => !over_parent || others,
+            // A host that stopped has to go on with a text above both, so somebody writes it.
+            InForce::Parent => !over_parent || (others && !self.is_outage()),
             InForce::New | InForce::Other => !self.setup.has_back,
         }
     }
 
     pub(super) fn over_parent(&self) -> bool {
-        self.setup.course == Course::Write
-            && (self.tally.over_parent(self.writer) || self.must_write_over_parent())
+        self.writes_text() && (self.tally.over_parent(self.writer) || self.must_write_over_parent())
     }
 
     /// A writer that ever tried cannot be sure of "parent": an error says nothing of the rename, a
     /// rename of an earlier life may be in the kernel, and another host may not have looked yet.
     pub(super) fn must_write_over_parent(&self) -> bool {
         let writes = self.writer == Some(self.setup.me);
-        self.restored || (writes && (self.wrote || self.went_before))
+        self.restored || self.has_stopped() || (writes && (self.wrote || self.went_before))
     }
 
     /// The lowest id among the voters with a running agent and a writable /etc/pve.
@@ -88,7 +92,9 @@ impl Machine {
     }
 
     pub(super) fn alone_too_long(&self) -> bool {
-        !self.view.quorate && self.past(ALONE_MS)
+        // With everybody stopped there is no leader to be waited for.
+        let grace = if self.is_outage() { LEADER_SILENT_MS } else { ALONE_MS };
+        !self.view.quorate && self.past(grace)
     }
 
     pub(super) fn step_joining(&mut self) {

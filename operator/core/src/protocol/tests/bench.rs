@@ -38,13 +38,20 @@ pub(super) fn setup(me: u32, hosts: u32) -> Setup {
         confirm_timeout_ms: 30_000,
         in_force: InForce::Parent,
         keys: None,
+        runs: InForce::Parent,
         recovered: None,
     }
 }
 
 /// The same host after its agent was killed.
 pub(super) fn recovered(me: u32, hosts: u32, phase: Phase) -> Setup {
-    let record = Record { phase, remaining_ms: Some(20_000), writer: Some(id(1)), restored: false };
+    let record = Record {
+        phase,
+        remaining_ms: Some(20_000),
+        writer: Some(id(1)),
+        restored: false,
+        stopped: false,
+    };
     Setup { recovered: Some(record), ..setup(me, hosts) }
 }
 

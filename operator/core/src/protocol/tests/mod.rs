@@ -1,5 +1,6 @@
 mod bench;
 mod exchange;
+mod outage;
 mod recovery;
 mod rules;
 
@@ -30,6 +31,7 @@ fn run(hosts: u32, holds: bool) -> Vec<Outcome> {
                 confirm_timeout_ms: 30_000,
                 in_force: InForce::Parent,
                 keys: None,
+                runs: InForce::Parent,
                 recovered: None,
             },
             0,

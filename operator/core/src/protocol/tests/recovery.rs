@@ -143,8 +143,13 @@ fn a_host_without_outcome_asks_every_two_seconds_and_one_with_an_outcome_answers
 
 #[test]
 fn who_restored_alone_takes_the_cluster_file_also_after_a_crash() {
-    let record =
-        Record { phase: Phase::Confirmed, remaining_ms: Some(0), writer: None, restored: true };
+    let record = Record {
+        phase: Phase::Confirmed,
+        remaining_ms: Some(0),
+        writer: None,
+        restored: true,
+        stopped: false,
+    };
     let setup = Setup { in_force: InForce::New, recovered: Some(record), ..setup(3, 3) };
     assert!(Bench::start(setup).did(&Effect::TakeClusterFile));
 }
