@@ -3,6 +3,8 @@
 
 mod armed;
 mod laid;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -332,6 +334,7 @@ impl Agent {
 
     /// Goes on with what was under way when the agent or the machine ended.
     fn recover(&mut self) -> anyhow::Result<()> {
+        self.answer_who_is_late();
         match self.book.ledger().pending.clone() {
             // Its secret comes with the change, and until then nothing was done.
             Some(pending) if pending.stage.receives_secret(&self.name) => {
@@ -344,6 +347,12 @@ impl Agent {
             None => {}
         }
         Ok(())
+    }
+
+    /// A host that was away while a stage ended goes on with it until somebody tells it the outcome.
+    fn answer_who_is_late(&mut self) {
+        let ended = self.book.ledger().ended.clone();
+        self.group_run = ended.and_then(|ended| GroupRun::over(ended, &self.name, self.jobs()));
     }
 
     fn step(&mut self) -> anyhow::Result<()> {
@@ -403,6 +412,9 @@ impl Agent {
                 ledger.disarm_for(change, entry.recorded_at.clone());
             }
             ledger.note_laying(&name, change, &entry.stage);
+            if !local {
+                ledger.ended = None;
+            }
             ledger.pending = Some(entry);
         })?;
         if local {
@@ -412,11 +424,13 @@ impl Agent {
         self.begin_group(pending)
     }
 
+    fn jobs(&self) -> Jobs {
+        Jobs { host: self.host.clone(), key: self.key.clone(), answers: self.jobs.clone() }
+    }
+
     fn begin_group(&mut self, pending: Pending) -> anyhow::Result<()> {
-        let jobs =
-            Jobs { host: self.host.clone(), key: self.key.clone(), answers: self.jobs.clone() };
         let attempt = pending.attempt;
-        self.group_run = GroupRun::start(pending, &self.name, jobs, &mut self.book)?;
+        self.group_run = GroupRun::start(pending, &self.name, self.jobs(), &mut self.book)?;
         self.feed()?;
         for (_, message) in std::mem::take(&mut self.early) {
             if message.attempt == attempt {
@@ -496,7 +510,6 @@ impl Agent {
             ledger.note_keys(&name, result);
             ledger.sealed.extend(sealed);
             ledger.note_end(result, now);
-            ledger.pending = None;
             ledger.last = Some(last);
         })?;
         self.news = true;
@@ -527,51 +540,5 @@ impl Agent {
         if let Err(error) = self.host.corosync.reload() {
             tracing::warn!(%error, "cannot have corosync read its file again");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::{FakeHost, MemoryStore};
-    use crate::ports::CardAddress;
-    use pvecm_core::ids::ChangeNumber;
-
-    #[test]
-    fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
-        let node = |id: u32| NodeId::try_from(id).unwrap();
-        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
-        let key = SealingKey::open(&MemoryStore::default()).unwrap();
-        let own = (Identity::default(), key);
-        let mut agent = Agent::new(FakeHost::fresh().host(), "n1".parse().unwrap(), own, book);
-        let message = Message {
-            attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
-            from: node(2),
-            phase: Phase::Going,
-            writable: true,
-            writer: None,
-            over_parent: false,
-            key: None,
-        };
-        let bytes = serde_json::to_vec(&message).unwrap();
-        agent.corosync(CorosyncEvent::Message { from: node(3), bytes: bytes.clone() }).unwrap();
-        assert!(agent.early.is_empty());
-        agent.corosync(CorosyncEvent::Message { from: node(2), bytes }).unwrap();
-        assert_eq!(agent.early, vec![(node(2), message)]);
-    }
-
-    #[test]
-    fn an_address_that_comes_to_a_network_card_is_noticed_by_the_timer() {
-        let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
-        let key = SealingKey::open(&MemoryStore::default()).unwrap();
-        let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
-        let own = (Identity::default(), key);
-        let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
-        agent.look().unwrap();
-        agent.timer().unwrap();
-        assert!(!agent.timer().unwrap(), "nothing differs");
-        let (interface, cidr) = ("net0".to_owned(), "10.50.0.202/24".to_owned());
-        fake.world().cards.push(CardAddress { interface, cidr });
-        assert!(agent.timer().unwrap());
     }
 }

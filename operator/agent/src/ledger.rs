@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pvecm_core::change::{Action, Parent, Stage, StageResult};
+use pvecm_core::change::{Action, Course, Parent, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::protocol::{Attempt, Keys, Record};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub struct Ledger {
     pub digest: Option<Digest>,
     /// The stage that was begun and has no outcome.
     pub pending: Option<Pending>,
+    /// The last stage of the group, which has its outcome: hosts that were away ask for it.
+    pub ended: Option<Pending>,
     /// The outcome of the last stage.
     pub last: Option<Last>,
     /// High availability was disarmed for a change and is to be armed again.
@@ -180,8 +182,10 @@ impl Ledger {
         }
     }
 
-    /// Notes for the same that a stage ended: after one that is not in force nothing more comes.
+    /// Notes that the pending stage ended so: after one that is not in force nothing more comes.
     pub fn note_end(&mut self, result: StageResult, now: BootTime) {
+        let ended = self.pending.take();
+        self.ended = ended.filter(|p| p.stage.course != Course::Local).or(self.ended.take());
         if let Some(note) = &mut self.disarmed {
             note.since = now;
             note.overdue = result != StageResult::Confirmed;

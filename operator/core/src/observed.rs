@@ -135,6 +135,12 @@ impl ObservedCluster {
 }
 
 impl HostView {
+    /// Whether the host has nothing of any cluster.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pmxcfs_file.is_none() && self.disk_file.is_none() && self.running_version.is_none()
+    }
+
     /// The host's addresses inside a network.
     pub fn addresses_in(&self, network: &IpNet) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().map(IpNet::addr).filter(|address| network.contains(address))

@@ -210,6 +210,7 @@ async fn beat(shared: Shared, name: String, at: usize) {
         tokio::time::sleep(Duration::from_millis(wait)).await;
         if arrives {
             shared.with(|world| {
+                world.hosts[at].heard_at = world.now();
                 let second = world.now() / 1_000;
                 let micros = world.next_number() % 1_000_000;
                 let time = format!(

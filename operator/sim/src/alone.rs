@@ -49,7 +49,9 @@ impl World {
         let deadline = if same_boot { pending.recorded_at.millis + left } else { since };
         let member = pending.stage.group.values().any(|name| name.as_str() == host.name);
         let late = self.now() > deadline.max(since) + ALONE_MS;
-        let restored = host.disk.get(&DiskFile::Conf).is_some_and(|d| d == back.text.as_bytes());
+        // What a person wrote over it since then is a person's.
+        let is_back = host.disk.get(&DiskFile::Conf).is_some_and(|d| d == back.text.as_bytes());
+        let restored = is_back || record.restored;
         if waits && member && late && !restored {
             self.broken(format!("n{} is alone for long and has not gone back", at + 1));
         }

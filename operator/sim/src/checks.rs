@@ -13,6 +13,8 @@ pub struct Checks {
     pub broken: Option<String>,
     /// When something from outside disturbed the cluster last.
     pub outside_at: u64,
+    /// When the API server came back from a backup last.
+    pub restored_at: Option<u64>,
     /// No text may be written: the cluster is adopted, or at rest.
     pub at_rest: bool,
     /// The highest change of which a text has landed.
@@ -23,9 +25,14 @@ pub struct Checks {
     landed: BTreeSet<Digest>,
     /// The change whose stage has this text.
     texts: BTreeMap<Digest, i64>,
-    /// What hosts said of a stage: change, stage, and whether it is confirmed.
-    outcomes: BTreeMap<(i64, i32), BTreeMap<usize, bool>>,
+    /// Changes that have their outcome.
+    ended: BTreeSet<String>,
+    /// What hosts said of a stage: whether it is confirmed.
+    outcomes: BTreeMap<StageOf, BTreeMap<usize, bool>>,
 }
+
+/// A change, the digest of its plan and a stage. An API server that was restored gives a number once more.
+pub type StageOf = (i64, String, i32);
 
 impl Checks {
     /// A rule was broken; the first one counts.
@@ -83,9 +90,14 @@ impl Checks {
         }
     }
 
+    /// A change has its outcome; true: that is news.
+    pub fn ended(&mut self, name: &str) -> bool {
+        !self.ended.contains(name) && self.ended.insert(name.to_owned())
+    }
+
     /// A host says what became of a stage for good.
-    pub fn outcome(&mut self, at: usize, stage: (i64, i32), confirmed: bool) {
-        let told = self.outcomes.entry(stage).or_default();
+    pub fn outcome(&mut self, at: usize, stage: &StageOf, confirmed: bool) {
+        let told = self.outcomes.entry(stage.clone()).or_default();
         if told.insert(at, confirmed).is_some_and(|before| before != confirmed) {
             return self.fail(format!("n{} changes the outcome of {stage:?}", at + 1));
         }

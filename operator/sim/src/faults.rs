@@ -75,7 +75,7 @@ impl World {
     pub fn fault(&mut self) {
         let at = self.dice.index(self.hosts.len());
         let other = self.dice.index(self.hosts.len());
-        match self.dice.below(13) {
+        match self.dice.below(14) {
             0 => self.cut_link(at, other),
             1 => self.isolate(at),
             2 | 3 => {
@@ -98,16 +98,29 @@ impl World {
             }
             8 => self.hosts[at].api_cut = !self.hosts[at].api_cut,
             9 => self.restart_pmxcfs(at),
-            10 => {
-                self.outside("corosync killed", at);
-                self.end_corosync(at);
-                self.later(4_000, move |world| {
-                    let _refused = world.start_corosync(at);
-                });
-            }
+            10 => self.crash_corosync(at),
             11 => self.forget_lock(at),
+            12 => self.hosts[at].lags = !self.hosts[at].lags,
             _backup => self.lose_history(),
         }
+    }
+
+    /// One thing goes wrong on a host that joins just now: nothing else is so often in between.
+    pub fn fault_of_joiner(&mut self, at: usize) {
+        match self.dice.below(4) {
+            0 => self.isolate(at),
+            1 => self.power_cut(at),
+            2 => self.crash_corosync(at),
+            _link => self.cut_link(at, 0),
+        }
+    }
+
+    fn crash_corosync(&mut self, at: usize) {
+        self.outside("corosync killed", at);
+        self.end_corosync(at);
+        self.later(4_000, move |world| {
+            let _refused = world.start_corosync(at);
+        });
     }
 
     fn cut_link(&mut self, a: usize, b: usize) {
@@ -158,6 +171,7 @@ impl World {
         host.boot += 1;
         host.read_only = false;
         host.slow = false;
+        host.lags = false;
         self.outside("boots", at);
         self.start_pmxcfs(at);
         if with_corosync || self.hosts[at].disk.contains_key(&DiskFile::Conf) {
@@ -174,12 +188,18 @@ impl World {
         self.later(1_500, move |world| world.start_pmxcfs(at));
     }
 
-    /// The API server comes back from a backup; the next time from one that is made now.
+    /// A backup of the API server is made.
+    pub fn keep_history(&mut self) {
+        self.backup = Some(self.api.backup());
+    }
+
+    /// The API server comes back from its last backup.
     fn lose_history(&mut self) {
-        let backup = self.backup.replace(self.api.backup());
-        if let Some(backup) = backup {
+        if let Some(backup) = self.backup.take() {
             self.note("API server restored from a backup", 0, String::new);
+            self.checks.restored_at = Some(self.now());
             self.api.restore(&backup);
+            self.backup = Some(backup);
         }
     }
 
@@ -199,6 +219,7 @@ impl World {
         for host in &mut self.hosts {
             host.read_only = false;
             host.slow = false;
+            host.lags = false;
             host.api_cut = false;
         }
         self.settle();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use pvecm_agent::ports::DiskFile;
 
 use crate::ports::rename;
-use crate::world::{Host, Mode, Shared, World};
+use crate::world::{Mode, Shared, World};
 
 /// One edit somewhere.
 pub async fn edit(shared: Shared) {
@@ -71,11 +71,12 @@ fn disk_edit(world: &mut World, at: usize, torn: bool) {
 }
 
 impl World {
-    /// A person puts right what only a person may, with the file of the quorate part: a disk that
-    /// differs, a corosync that ended (nothing else starts it again, facts/corosync.md 9.2).
+    /// A person puts right what only a person may, with the file of the quorate part, or the newest where
+    /// there is none: a disk that differs, a corosync that ended (nothing else starts it again,
+    /// facts/corosync.md 9.2).
     pub fn repair(&mut self) {
-        let fit = |host: &&Host| host.mode == Mode::Cluster && host.writable();
-        let newest = self.hosts.iter().filter(fit).max_by_key(|host| host.db.version);
+        let members = self.hosts.iter().filter(|host| host.mode == Mode::Cluster);
+        let newest = members.max_by_key(|host| (host.writable(), host.db.version));
         let Some(conf) = newest.and_then(|host| host.db.conf.clone()) else { return };
         let parsed = self.parse(&conf);
         let Some(config) = parsed.config() else { return };

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
+use pvecm_agent::ports::DiskFile;
 use pvecm_core::ids::Digest;
 use pvecm_core::protocol::{Attempt, Phase, Record};
 use serde::de::DeserializeOwned;
@@ -94,7 +95,8 @@ impl Stages {
     /// A text of ours lands in /etc/pve: votes must have allowed it, and one host alone may write.
     pub fn lands(&mut self, at: usize, digest: Digest) -> Result<(), String> {
         let wrote = |(_, s): &(&StageKey, &mut KnownStage)| s.writes && s.digest == Some(digest);
-        if let Some((key, stage)) = self.0.iter_mut().find(wrote) {
+        // The same text comes again in a later change when the first one wrote nothing.
+        if let Some((key, stage)) = self.0.iter_mut().rev().find(wrote) {
             let writer = *stage.writer.get_or_insert(at);
             if !stage.votes.begins() {
                 return Err(format!("{key:?} is written before the vote to begin was won"));
@@ -116,7 +118,7 @@ impl Stages {
     /// A stage whose own text this is.
     #[must_use]
     pub fn writing(&self, digest: Digest) -> Option<&KnownStage> {
-        self.0.values().find(|stage| stage.writes && stage.digest == Some(digest))
+        self.0.values().rev().find(|stage| stage.writes && stage.digest == Some(digest))
     }
 }
 
@@ -151,10 +153,13 @@ impl World {
     fn judge(&mut self, at: usize, key: StageKey, phase: &Phase) -> Result<(), String> {
         let Some(stage) = self.stages.0.get_mut(&key) else { return Ok(()) };
         let before = stage.phases.insert(at, phase.clone());
+        let prepared = before.is_none() && matches!(phase, Phase::Prepared { .. });
+        let starts_from_disk = prepared && stage.writes && stage.group.contains(&at);
         if stage.group.contains(&at) {
             stage.votes.cast(at, before.as_ref(), phase)?;
         }
-        let holds = matches!(phase, Phase::Holds);
+        // What else is noted in the ledger later says nothing anew.
+        let holds = matches!(phase, Phase::Holds) && before.as_ref() != Some(phase);
         if holds {
             stage.held.insert(at);
         }
@@ -163,12 +168,27 @@ impl World {
             return Err("sealed, and not everybody held".to_owned());
         }
         let stage = stage.clone();
+        if starts_from_disk {
+            self.disk_is_level(at)?;
+        }
         if holds { self.in_truth(at, &stage) } else { Ok(()) }
+    }
+
+    /// A host that is prepared has looked at its disk: what a person wrote there would be lost.
+    fn disk_is_level(&self, at: usize) -> Result<(), String> {
+        const JUST_NOW_MS: u64 = 50;
+        let host = &self.hosts[at];
+        let level = host.disk.get(&DiskFile::Conf) == host.db.conf.as_ref();
+        if level || self.now() < self.checks.outside_at + JUST_NOW_MS {
+            return Ok(());
+        }
+        Err("prepared, and its disk differs from /etc/pve".to_owned())
     }
 
     /// What a host says of the links and of its daemon when it says that all holds.
     fn in_truth(&self, at: usize, stage: &KnownStage) -> Result<(), String> {
-        const JUST_NOW_MS: u64 = 2_000;
+        // An agent speaks of its last look, and while a stage runs it looks each 200 ms.
+        const JUST_NOW_MS: u64 = 1_000;
         let Some(daemon) = &self.hosts[at].daemon else {
             return Err("holds, and corosync does not run".to_owned());
         };
@@ -178,9 +198,10 @@ impl World {
         }
         for link in &stage.links {
             for other in stage.others(at) {
+                let just_lost = |lost_at: u64| self.now() < lost_at + JUST_NOW_MS;
                 let fits = self
                     .link(at, other, *link)
-                    .is_some_and(|state| state.up || self.now() < state.moved + JUST_NOW_MS);
+                    .is_some_and(|state| state.up || state.lost_at.is_some_and(just_lost));
                 if !fits {
                     let other = other + 1;
                     return Err(format!("holds, and link {link} to n{other} is not connected"));

@@ -10,7 +10,7 @@ use pvecm_agent::seal::SealingKey;
 use crate::faults::Rates;
 use crate::setup::hosts;
 use crate::trace::Trace;
-use crate::wish::Wish;
+use crate::wish::{JOIN, Wish};
 use crate::world::{Shared, World, runtime};
 use crate::{agent, operator, person};
 
@@ -130,27 +130,15 @@ async fn pause(shared: &Shared, millis: u64) {
 async fn act(shared: &Shared, wish: &mut Wish) {
     let steps = shared.with(|world| world.dice.between(2, 7));
     for _ in 0..steps {
-        let (fault, person) = shared.with(|world| {
-            let chances = (world.rates.hosts, world.rates.person);
-            (world.dice.chance(chances.0), world.dice.chance(chances.1))
-        });
-        if fault {
-            shared.with(World::fault);
-        } else if person {
-            tokio::spawn(person::edit(shared.clone()));
-        } else {
-            shared.with(|world| {
-                let kind = wish.walk(&mut world.dice);
-                world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
-                world.want(wish);
-            });
-        }
+        happen(shared, wish);
         let wait = shared.with(|world| {
             let long = world.rates.hosts > 0 && world.dice.chance(80);
-            if long {
-                world.dice.between(100_000, 250_000)
-            } else {
-                world.dice.between(200, 15_000)
+            // What follows at once meets what nobody has noticed yet.
+            let soon = world.dice.chance(250);
+            match (long, soon) {
+                (true, _) => world.dice.between(100_000, 250_000),
+                (false, true) => world.dice.between(20, 1_500),
+                (false, false) => world.dice.between(200, 15_000),
             }
         });
         pause(shared, wait).await;
@@ -160,24 +148,54 @@ async fn act(shared: &Shared, wish: &mut Wish) {
     }
 }
 
-/// After the faults everything comes to what is wanted, or stands still for a reason that stands; and
-/// then nobody writes anything. A person gives what was undone too often another try.
+/// One fault, one person's edit or one wish.
+fn happen(shared: &Shared, wish: &mut Wish) {
+    let (fault, person) = shared.with(|world| {
+        if world.rates.hosts > 0 && world.dice.chance(300) {
+            let wait = world.dice.below(10_000);
+            world.later(wait, World::keep_history);
+        }
+        let chances = (world.rates.hosts, world.rates.person);
+        (world.dice.chance(chances.0), world.dice.chance(chances.1))
+    });
+    if fault {
+        shared.with(World::fault);
+    } else if person {
+        tokio::spawn(person::edit(shared.clone()));
+    } else {
+        shared.with(|world| wants(world, wish));
+    }
+}
+
+fn wants(world: &mut World, wish: &mut Wish) {
+    let kind = wish.walk(&mut world.dice);
+    world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
+    world.want(wish);
+    let joiner = wish.nodes.len() - 1;
+    if kind == JOIN && world.rates.hosts > 0 && world.dice.chance(400) {
+        let wait = world.dice.between(500, 8_000);
+        world.later(wait, move |world| {
+            // Not after the end of all faults.
+            if world.rates.hosts > 0 {
+                world.fault_of_joiner(joiner);
+            }
+        });
+    }
+}
+
+/// After the faults everything comes to what is wanted, and then nobody writes anything. A person gives
+/// what was undone too often another try.
 async fn settle(shared: &Shared, wish: &mut Wish) {
     const BOUND_MS: u64 = 900_000;
     let begun = shared.with(|world| world.now());
-    let (mut stalled, mut excused, mut round) = (0, 0, 0);
+    let (mut stalled, mut round) = (0, 0);
     loop {
         pause(shared, 5_000).await;
         let (state, reason, now) = shared.with(|world| {
             let state = if world.checks.broken.is_some() { Ok(()) } else { world.stands(wish) };
             (state, world.stalled(), world.now())
         });
-        // A reason that goes away by itself is no end.
-        excused = if shared.with(|world| world.is_excused()) { excused + 1 } else { 0 };
         let Err(why) = state else { break };
-        if excused >= 8 {
-            break;
-        }
         if now > begun + BOUND_MS {
             return shared.with(|world| {
                 let said = world.said();
@@ -206,8 +224,10 @@ const AGAIN: [&str; 2] = ["RolledBack", "Failed"];
 /// At rest nobody writes anything but heartbeats.
 async fn silence(shared: &Shared) {
     const SILENT_MS: u64 = 30_000;
-    // What was just reached is still being reported.
-    pause(shared, 10_000).await;
+    // What was just reached is still being reported. An agent looks only after a while whether the API
+    // server still holds what it was told.
+    let restored = shared.with(|world| world.checks.restored_at.is_some());
+    pause(shared, if restored { 20_000 } else { 10_000 }).await;
     let before = shared.with(|world| {
         world.checks.at_rest = true;
         world.api.writes

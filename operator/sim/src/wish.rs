@@ -44,13 +44,16 @@ pub struct Wish {
 /// One kind of edit; false: it does not fit.
 pub type Edit = fn(&mut Wish, &mut Dice) -> bool;
 
+/// The kind of edit after which a host joins.
+pub const JOIN: &str = "let a host join";
+
 /// Every kind, with its weight.
 pub const KINDS: [(&str, u64, Edit); 11] = [
     ("add a link", 4, add_link),
     ("remove a link", 3, remove_link),
     ("change a priority", 3, change_priority),
     ("change votes", 2, change_votes),
-    ("let a host join", 2, join),
+    (JOIN, 4, join),
     ("change the timeout", 1, change_timeout),
     ("move a link", 4, move_link),
     ("change a port", 1, change_port),

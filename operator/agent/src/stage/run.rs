@@ -74,34 +74,26 @@ impl GroupRun {
         jobs: Jobs,
         book: &mut Book,
     ) -> Result<Option<Self>, LedgerError> {
-        let stage = &pending.stage;
-        let mut nodes = stage.group.iter().chain(&stage.joining);
-        let Some(me) = nodes.find(|(_, host)| *host == name).map(|(node, _)| *node) else {
-            return Ok(None);
-        };
-        let seen = Observation::take(&jobs.host);
-        let now = jobs.host.clock.now();
-        let setup = Setup {
-            me,
-            attempt: pending.attempt,
-            course: stage.course,
-            group: stage.group.keys().copied().collect(),
-            joining: stage.joining.keys().copied().collect(),
-            names: stage
-                .group
-                .iter()
-                .chain(&stage.joining)
-                .map(|(id, name)| (*id, name.clone()))
-                .collect(),
-            has_back: stage.back.is_some(),
-            confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
-            in_force: which(stage, pending.parent.as_deref(), seen.pmxcfs_conf.as_deref()),
-            keys: keys::lying(&jobs.host, pending.keys.as_ref()),
-            runs: text_run(stage, pending.parent.as_deref(), &seen),
-            recovered: pending.record_at(&now),
-        };
-        let (machine, effects) = Machine::new(setup, now.millis);
-        let mut run = Self {
+        let Some(setup) = setup(&pending, name, &jobs.host) else { return Ok(None) };
+        let me = setup.me;
+        let (machine, effects) = Machine::new(setup, jobs.host.clock.now().millis);
+        let mut run = Self::with(pending, (me, machine), jobs);
+        run.carry_out(effects, book)?;
+        Ok(Some(run))
+    }
+
+    /// An attempt that has its outcome, and answers hosts that are late.
+    #[must_use]
+    pub fn over(ended: Pending, name: &HostName, jobs: Jobs) -> Option<Self> {
+        let setup = setup(&ended, name, &jobs.host)?;
+        let me = setup.me;
+        let machine = Machine::over(setup, jobs.host.clock.now().millis);
+        let outcome = Some(progress(ended.record.as_ref()));
+        Some(Self { outcome, ..Self::with(ended, (me, machine), jobs) })
+    }
+
+    fn with(pending: Pending, (me, machine): (NodeId, Machine), jobs: Jobs) -> Self {
+        Self {
             pending,
             me,
             machine,
@@ -113,9 +105,7 @@ impl GroupRun {
             jobs,
             exchange: Exchange::default(),
             proof: keys::Proof::default(),
-        };
-        run.carry_out(effects, book)?;
-        Ok(Some(run))
+        }
     }
 
     /// Which attempt this is.
@@ -163,6 +153,9 @@ impl GroupRun {
             self.last_runs = Some(runs);
             self.on(Event::Runs(runs), book)?;
         }
+        if let Some(why) = self.edited(seen) {
+            self.on(Event::Checks(Err(why)), book)?;
+        }
         if self.probing && self.outcome.is_none() {
             let held = holds(&self.pending.stage, Some(self.me), seen);
             let now_ms = self.jobs.host.clock.now().millis;
@@ -170,6 +163,16 @@ impl GroupRun {
             self.on(Event::Probes(held), book)?;
         }
         Ok(())
+    }
+
+    /// Where this host is prepared and somebody wrote to its disk since the checks: the stage would take it
+    /// away with the next write to /etc/pve.
+    fn edited(&self, seen: &Observation) -> Option<String> {
+        let Pending { stage, parent, record, .. } = &self.pending;
+        let prepared = matches!(record.as_ref()?.phase, Phase::Prepared { .. });
+        let lies = which(stage, parent.as_deref(), seen.disk_conf.as_deref());
+        let edited = prepared && stage.course != Course::Start && lies == InForce::Other;
+        edited.then(|| "/etc/corosync/corosync.conf was changed after the checks".to_owned())
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>, book: &mut Book) -> Result<(), LedgerError> {
@@ -248,6 +251,28 @@ impl GroupRun {
         };
         self.jobs.host.workers.spawn(carried_out.boxed());
     }
+}
+
+/// What a machine has to know. `None`: this host has no number in the stage.
+fn setup(pending: &Pending, name: &HostName, host: &Host) -> Option<Setup> {
+    let (stage, parent) = (&pending.stage, pending.parent.as_deref());
+    let nodes = || stage.group.iter().chain(&stage.joining);
+    let me = nodes().find(|(_, host)| *host == name).map(|(node, _)| *node)?;
+    let seen = Observation::take(host);
+    Some(Setup {
+        me,
+        attempt: pending.attempt,
+        course: stage.course,
+        group: stage.group.keys().copied().collect(),
+        joining: stage.joining.keys().copied().collect(),
+        names: nodes().map(|(id, name)| (*id, name.clone())).collect(),
+        has_back: stage.back.is_some(),
+        confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
+        in_force: which(stage, parent, seen.pmxcfs_conf.as_deref()),
+        keys: keys::lying(host, pending.keys.as_ref()),
+        runs: text_run(stage, parent, &seen),
+        recovered: pending.record_at(&host.clock.now()),
+    })
 }
 
 /// One long effect. `None`: it answers by what is seen later.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
-use pvecm_core::protocol::{Attempt, Event, InForce, Message};
+use pvecm_core::protocol::{Attempt, Event, InForce, Message, Phase};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::action::{Task, join, may_join, restart, run as run_actions};
@@ -257,6 +257,26 @@ fn a_file_that_a_person_changed_on_the_way_to_the_disk_is_left_alone() {
     let fake = FakeHost::member(&text(1));
     fake.world().disk.insert(DiskFile::Conf, text(7).into());
     assert_eq!(Lone::start(fake, Arc::default()).result(), StageResult::Refused);
+}
+
+#[test]
+fn a_host_that_waits_for_the_others_gives_up_when_a_person_writes_to_its_disk() {
+    let mut three = stage(Course::Write);
+    for id in [2, 3] {
+        three.group.insert(NodeId::try_from(id).unwrap(), format!("n{id}").parse().unwrap());
+    }
+    let mut lone = Lone::begin(FakeHost::member(&text(1)), Arc::default(), three);
+    let phase = |lone: &Lone| {
+        let pending = lone.book.ledger().pending.as_ref();
+        pending.and_then(|pending| Some(pending.record.as_ref()?.phase.clone()))
+    };
+    lone.until(|lone| matches!(phase(lone), Some(Phase::Prepared { .. })));
+    lone.turn();
+    assert!(matches!(phase(&lone), Some(Phase::Prepared { .. })), "it waits for the others");
+    lone.fake.world().disk.insert(DiskFile::Conf, text(7).into());
+    lone.turn();
+    let Some(Phase::GaveUp { sentence }) = phase(&lone) else { panic!("{:?}", lone.book) };
+    assert_eq!(sentence, "n1: /etc/corosync/corosync.conf was changed after the checks");
 }
 
 #[test]

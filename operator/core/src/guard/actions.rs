@@ -85,7 +85,8 @@ fn disks_are_right(case: &Case<'_>, stage: usize) -> bool {
 
 fn is_member(case: &Case<'_>, host: &HostName) -> bool {
     let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
-    listed.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
+    let members = listed.filter(|node| case.members.contains(&node.id));
+    members.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
 }
 
 /// corosync records a new `config_version` even when it refused other keys of the same text

@@ -20,6 +20,8 @@ pub(super) struct Case<'a> {
     pub observed: &'a ObservedCluster,
     /// The text that the plan starts from.
     pub parent: Option<Text>,
+    /// The nodes of that text which run, as far as their hosts say anything at all.
+    pub members: BTreeSet<NodeId>,
     pub steps: Vec<Step<'a>>,
 }
 
@@ -78,7 +80,8 @@ impl<'a> Case<'a> {
         }
         let parent = read_parent(plan, observed)?;
         let mut before = parent.clone();
-        let mut running = parent.as_ref().map(Text::ids).unwrap_or_default();
+        let members = members(parent.as_ref(), desired, observed);
+        let mut running = members.clone();
         let mut steps = Vec::new();
         for (number, stage) in (1..).zip(&plan.stages) {
             let config = Text::read(&stage.config, number)?;
@@ -88,7 +91,7 @@ impl<'a> Case<'a> {
             running.extend(stage.joining.keys());
             before = Some(after);
         }
-        Ok(Self { desired, observed, parent, steps })
+        Ok(Self { desired, observed, parent, members, steps })
     }
 
     /// The wanted node of this name.
@@ -146,6 +149,20 @@ impl Step<'_> {
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         [&self.config].into_iter().chain(&self.back)
     }
+}
+
+/// All that a text lists, but for a host that has nothing of a cluster: a join ended before its start.
+fn members(
+    parent: Option<&Text>,
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+) -> BTreeSet<NodeId> {
+    let has_nothing = |node: &&crate::conf::Node| {
+        let wanted = desired.nodes.iter().find(|wanted| wanted.name == node.name);
+        wanted.and_then(|wanted| observed.hosts.get(&wanted.host)).is_some_and(HostView::is_empty)
+    };
+    let listed = parent.iter().flat_map(|parent| &parent.config.nodes);
+    listed.filter(|node| !has_nothing(node)).map(|node| node.id).collect()
 }
 
 fn read_parent(plan: &Plan<Proposed>, observed: &ObservedCluster) -> Result<Option<Text>, Refusal> {

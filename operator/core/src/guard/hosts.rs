@@ -24,6 +24,7 @@ pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
         });
         let takes_part = case.steps.iter().any(|step| step.stage.concerns(&node.host));
         let needed = listed.is_some() || takes_part || case.parent.is_none();
+        let listed = listed.filter(|id| case.members.contains(id));
         let fault = match (case.view(node), listed, &case.parent) {
             (None, ..) => Some("is not known"),
             (Some(view), Some(_), Some(parent)) => member_fault(case, parent, (&node.host, view)),
@@ -53,7 +54,8 @@ fn member_fault(
     let other = |file: &Option<FileView>| {
         file.as_ref().is_none_or(|file| file.digest != parent.conf.digest)
     };
-    let members = parent.config.nodes.iter().filter_map(|node| case.view(case.node(&node.name)?));
+    let members = parent.config.nodes.iter().filter(|node| case.members.contains(&node.id));
+    let members = members.filter_map(|node| case.view(case.node(&node.name)?));
     let rings: BTreeSet<_> = members.map(|member| &member.ring).collect();
     // Unless that is what the plan puts right, before anything else is done with this host.
     let disk = other(&view.disk_file) && case.refreshed(host) != Some(1);
@@ -65,7 +67,7 @@ fn member_fault(
         (disk, "has another corosync.conf on its disk"),
         (runs, "runs another version"),
         (!view.quorate, "is not quorate"),
-        (view.members != parent.ids(), "does not see all members"),
+        (view.members != case.members, "does not see all members"),
         (view.ring.is_none() || rings.len() != 1, "is in another membership"),
         (!view.pmxcfs_writable, "cannot write /etc/pve"),
     ];

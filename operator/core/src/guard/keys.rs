@@ -40,10 +40,11 @@ fn stranger(
     (key != Some(recipient) || !known.contains(to)).then(|| to.clone())
 }
 
-/// Every member of the text in force, with what its host says.
+/// Every member of the text in force that runs, with what its host says.
 fn members<'a>(case: &Case<'a>) -> BTreeMap<&'a HostName, &'a HostView> {
     let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
-    let nodes = listed.filter_map(|node| case.node(&node.name));
+    let running = listed.filter(|node| case.members.contains(&node.id));
+    let nodes = running.filter_map(|node| case.node(&node.name));
     nodes.filter_map(|node| Some((&node.host, case.view(node)?))).collect()
 }
 
@@ -51,7 +52,9 @@ fn members<'a>(case: &Case<'a>) -> BTreeMap<&'a HostName, &'a HostView> {
 /// another one (restored from a backup, say) is thrown out by it, 11 s later (corosync.md 5.5).
 pub(super) fn keys_are_the_same(case: &Case<'_>) -> Result<(), Refusal> {
     let reads = |step: &&Step<'_>| {
-        let reloads = step.writes() || step.stage.has_action(&Action::Reload {});
+        // What has a way back can be undone, and that is a reload.
+        let writes = step.writes() || step.back.is_some();
+        let reloads = writes || step.stage.has_action(&Action::Reload {});
         let texts = step.before.iter().chain(step.texts());
         let used = texts.into_iter().any(reads_authkey);
         reloads && (used || step.stage.exchanges_authkey())

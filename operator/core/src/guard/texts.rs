@@ -43,9 +43,16 @@ pub(super) fn one_cluster(case: &Case<'_>) -> Result<(), Refusal> {
 /// (pmxcfs.md 2, corosync.md 9.2).
 pub(super) fn versions_ascend(case: &Case<'_>) -> Result<(), Refusal> {
     let mut highest = case.observed.highest_version();
+    let mut listed_here = false;
     for step in &case.steps {
         let carried = carries_what_is_in_force(step)?;
-        if carried && step.stage.course != Course::Restart {
+        listed_here |= step.writes();
+        let known = match step.stage.course {
+            Course::Local => true,
+            Course::Start => listed_here,
+            Course::Write | Course::Restart | Course::Outage => false,
+        };
+        if carried && known {
             continue;
         }
         for text in step.texts().skip(usize::from(carried)) {
@@ -90,8 +97,11 @@ pub(super) fn ways_back(case: &Case<'_>) -> Result<(), Refusal> {
             Course::Write | Course::Outage => written = Some(step),
             // The start is undone together with the listing, under the number reserved there.
             Course::Start => {
-                let same = written.is_some_and(|written| written.stage.back == step.stage.back);
-                if !same {
+                let undone = match written {
+                    Some(written) => written.stage.back == step.stage.back,
+                    None => takes_off_the_list(step),
+                };
+                if !undone {
                     return Err(Refusal::WrongWayBack { stage });
                 }
                 continue;
@@ -105,6 +115,15 @@ pub(super) fn ways_back(case: &Case<'_>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The start of a node that an earlier change listed is undone by the list without it.
+fn takes_off_the_list(step: &Step<'_>) -> bool {
+    let (Some(old), Some(back)) = (&step.before, &step.back) else { return false };
+    let Some(id) = step.stage.joining.keys().next() else { return false };
+    let text = edit::remove_node(&old.document, *id);
+    let text = text.and_then(|text| edit::set_version(&text, back.conf.version));
+    text.is_ok_and(|text| text.as_bytes() == back.document.as_bytes())
 }
 
 /// A restart is undone to what was in force before the plan, but for the votes: one that is lent to a

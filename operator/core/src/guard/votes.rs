@@ -61,7 +61,8 @@ fn is_plain(text: &Text) -> bool {
 /// moved at once both halves of a partition can be quorate at the same time: a split brain
 /// (corosync.md 9.2).
 pub(super) fn move_by_one(case: &Case<'_>) -> Result<(), Refusal> {
-    for step in case.steps.iter().filter(|step| step.writes()) {
+    let moves = |step: &&Step<'_>| step.writes() || step.stage.course == Course::Start;
+    for step in case.steps.iter().filter(moves) {
         let Some(before) = &step.before else { continue };
         let new = step.config.votes();
         let back = step.back.as_ref().map(Text::votes);

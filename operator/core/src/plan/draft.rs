@@ -186,14 +186,38 @@ impl<'a> Draft<'a> {
 
     /// A stage in which a host that the text lists already starts. Undone with the same bytes as
     /// the stage before, which listed it.
-    pub fn start(&mut self, summary: String, (id, host): (NodeId, HostName)) {
+    pub fn start(&mut self, summary: String, joiner: (NodeId, HostName)) {
+        let back = self.stages.last().and_then(|stage| stage.back.clone());
+        self.start_or(summary, joiner, back);
+    }
+
+    /// The same for a host that was listed by a change before this one. Undone by taking it off the list.
+    pub fn start_listed(
+        &mut self,
+        summary: String,
+        joiner: (NodeId, HostName),
+    ) -> Result<(), Obstacle> {
+        let back = edit::remove_node(&self.document, joiner.0);
+        let back = back.and_then(|text| edit::set_version(&text, self.next));
+        let back = text(self.next, &back.map_err(|error| not_editable(&error))?)?;
+        self.next = self.next.next();
+        self.start_or(summary, joiner, Some(back));
+        Ok(())
+    }
+
+    fn start_or(
+        &mut self,
+        summary: String,
+        (id, host): (NodeId, HostName),
+        back: Option<ConfText>,
+    ) {
         let links = self.config.links();
         let connected = links.into_iter().map(|link| Probe::LinkConnected { link });
         let nodes = self.group.keys().copied().chain([id]).collect::<BTreeSet<_>>();
         let membership = Probe::Membership { nodes: nodes.into_iter().collect() };
         let stage = Stage {
             joining: BTreeMap::from([(id, host.clone())]),
-            back: self.stages.last().and_then(|stage| stage.back.clone()),
+            back,
             actions: BTreeMap::from([(host.clone(), vec![Action::Join {}])]),
             probes: connected.chain([membership]).collect(),
             ..self.stage(summary, Course::Start)

@@ -38,6 +38,9 @@ pub(super) struct InForce<'a> {
     pub document: Document,
     pub config: Config,
     pub members: BTreeMap<NodeId, Member<'a>>,
+    /// The node that the text lists and that has nothing of the cluster: its join ended between the list
+    /// and the start, or its machine was installed anew.
+    pub unstarted: Option<(NodeId, Member<'a>)>,
     /// Members that differ from the text in force, and have for a while.
     pub strays: BTreeMap<HostName, Stray>,
 }
@@ -61,7 +64,7 @@ pub(super) fn look<'a>(
         .iter()
         .filter_map(|node| Some(Member { node, view: view(node, observed)? }))
         .collect();
-    if known.iter().all(|member| is_empty(member.view)) {
+    if known.iter().all(|member| member.view.is_empty()) {
         // A host that is not heard may be running the cluster that a second one would be formed beside.
         let heard = desired.nodes.iter().map(|node| present(node, observed));
         return Ok(Ground::Empty(heard.collect::<Result<_, _>>()?));
@@ -70,8 +73,10 @@ pub(super) fn look<'a>(
     refuse_foreign(desired, &known, &texts)?;
     let (document, config, conf) = reference(&known, &texts)?;
     refuse_unlisted(desired, &config)?;
-    let members = members(desired, observed, &config)?;
-    let mut ground = InForce { conf, document, config, members, strays: BTreeMap::new() };
+    let mut members = members(desired, observed, &config)?;
+    let unstarted = unstarted(&mut members);
+    let mut ground =
+        InForce { conf, document, config, members, unstarted, strays: BTreeMap::new() };
     ground.members.values().try_for_each(|member| agrees(&ground, member))?;
     ground.strays = strays(desired, &ground);
     ground.members.iter().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
@@ -121,11 +126,6 @@ pub(super) fn present<'a>(
     Ok(Member { node, view })
 }
 
-/// Whether a host has nothing of any cluster.
-pub(super) fn is_empty(view: &HostView) -> bool {
-    view.pmxcfs_file.is_none() && view.disk_file.is_none() && view.running_version.is_none()
-}
-
 fn files(view: &HostView) -> impl Iterator<Item = &FileView> {
     view.pmxcfs_file.iter().chain(&view.disk_file)
 }
@@ -172,7 +172,7 @@ fn reference(
     let rest = known.iter().filter(|member| !member.view.quorate);
     let mut candidates = quorate.chain(rest).flat_map(|member| files(member.view));
     let Some(text) = candidates.find_map(|file| texts.get(&file.digest)) else {
-        let named = known.iter().filter(|member| !is_empty(member.view));
+        let named = known.iter().filter(|member| !member.view.is_empty());
         let hosts: Vec<_> = named.map(|member| member.node.host.to_string()).collect();
         let sentence = format!("{} have not reported their corosync.conf yet", hosts.join(", "));
         return Obstacle::stop(Blocker::ConfigUnknown, sentence);
@@ -222,6 +222,15 @@ fn members<'a>(
     Ok(members)
 }
 
+/// Takes the one member that has nothing out of those that run. Several are not what a join leaves behind.
+fn unstarted<'a>(members: &mut BTreeMap<NodeId, Member<'a>>) -> Option<(NodeId, Member<'a>)> {
+    let mut empty = members.iter().filter(|(_, member)| member.view.is_empty()).map(|(id, _)| *id);
+    match (empty.next(), empty.next()) {
+        (Some(id), None) => members.remove_entry(&id),
+        (None, _) | (Some(_), Some(_)) => None,
+    }
+}
+
 /// One text in both places and in the running daemon, on every member. A member that has differed for a
 /// while beside /etc/pve is a stray, as long as somebody runs what /etc/pve has: a text that nobody
 /// runs is proven by nobody.
@@ -229,7 +238,7 @@ fn agrees(ground: &InForce<'_>, member: &Member<'_>) -> Result<(), Obstacle> {
     let Member { node, view } = member;
     let (host, version) = (&node.host, ground.conf.version);
     let places = [("/etc/pve", &view.pmxcfs_file), (DISK, &view.disk_file)];
-    let is_stray = !view.drift.is_empty() && is_run(ground);
+    let is_stray = !view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none();
     for (place, file) in places {
         if is_stray && place == DISK {
             continue;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::addresses::{self, Owners};
 use super::draft::Draft;
-use super::ground::{InForce, Member, is_empty, present};
+use super::ground::{InForce, Member, present};
 use super::keys;
 use super::links;
 use super::report::{Blocker, Obstacle};
@@ -44,6 +44,24 @@ pub(super) fn plan(
     Ok(draft.finish(format!("{host} joins the cluster {}", desired.name)))
 }
 
+/// Plans the start of a node that the text in force lists and that has nothing yet.
+pub(super) fn resume(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    (ground, id, joiner): (&InForce<'_>, NodeId, Member<'_>),
+) -> Result<Plan<Proposed>, Obstacle> {
+    let recipient = ready(&joiner)?;
+    links::refuse_faults(ground, &ground.config.links())?;
+    votes::refuse_options(ground)?;
+    let mut draft = Draft::new(desired, observed, ground)?;
+    let host = joiner.node.host.clone();
+    seal(&mut draft, ground, (joiner, recipient));
+    let summary = format!("Start corosync and pmxcfs on {host}, which is listed as node {id}");
+    draft.start_listed(summary, (id, host.clone()))?;
+    take_back(&mut draft, ground, 0)?;
+    Ok(draft.finish(format!("{host}, already listed, joins the cluster {}", desired.name)))
+}
+
 /// The id that a node gets: the wanted one, else the lowest that nobody has or wants.
 pub(super) fn node_id(
     desired: &DesiredCluster,
@@ -68,7 +86,7 @@ pub(super) fn node_id(
 /// The machine is no part of any cluster.
 pub(super) fn has_nothing(joiner: &Member<'_>) -> Result<(), Obstacle> {
     let Member { node, view } = joiner;
-    if is_empty(view) {
+    if view.is_empty() {
         return Ok(());
     }
     let what =

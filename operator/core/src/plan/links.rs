@@ -213,7 +213,9 @@ pub(super) fn refuse_faults(
 
 fn faults<'g>(ground: &'g InForce<'_>, link: LinkNumber) -> impl Iterator<Item = String> + 'g {
     ground.members.values().flat_map(move |member| {
-        let faults = member.view.link_faults.iter().filter(move |(faulty, _)| *faulty == link);
+        let waits_for = ground.unstarted.map(|(id, _)| id);
+        let faults = member.view.link_faults.iter();
+        let faults = faults.filter(move |(faulty, to)| *faulty == link && Some(*to) != waits_for);
         faults.map(move |(_, to)| {
             let name =
                 ground.members.get(to).map_or_else(|| to.to_string(), |m| m.node.host.to_string());

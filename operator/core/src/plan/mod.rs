@@ -111,7 +111,7 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             let later = joins(desired.nodes.iter().skip(1));
             Some(Next { plan, later, puts_back: false })
         }
-        Ground::Cluster(ground) if !ground.strays.is_empty() => {
+        Ground::Cluster(ground) if !ground.strays.is_empty() && ground.unstarted.is_none() => {
             keys::refuse_differing(desired, &ground)?;
             let plan = refresh::plan(desired, observed, &ground)?;
             Some(Next { plan, later: Vec::new(), puts_back: true })
@@ -136,6 +136,11 @@ fn change(
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
     keys::refuse_differing(desired, ground)?;
+    // With a vote missing nothing else is begun.
+    if let Some((id, joiner)) = ground.unstarted {
+        let plan = join::resume(desired, observed, (ground, id, joiner))?;
+        return Ok(Some(Next { plan, later: Vec::new(), puts_back: false }));
+    }
     let listed =
         |node: &&DesiredNode| ground.config.nodes.iter().any(|known| known.name == node.name);
     let mut joiners = desired.nodes.iter().filter(|node| !listed(node));

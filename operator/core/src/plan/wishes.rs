@@ -97,5 +97,6 @@ fn on_paper<'a>(
         Some((listed.id, Member { node, view: observed.hosts.get(&node.host)? }))
     });
     let members = members.collect();
-    Some(InForce { conf: conf.clone(), document, config, members, strays: BTreeMap::new() })
+    let (unstarted, strays) = (None, BTreeMap::new());
+    Some(InForce { conf: conf.clone(), document, config, members, unstarted, strays })
 }

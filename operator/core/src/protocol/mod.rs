@@ -177,7 +177,8 @@ pub enum Event {
     View(View),
     /// A message was delivered, this host's own included.
     Delivered(Message),
-    /// [`Effect::RunChecks`] ended; an error is one sentence that names what is wrong.
+    /// [`Effect::RunChecks`] ended; an error is one sentence that names what is wrong, also when that came
+    /// later, while this host waits for the others.
     Checks(Result<(), String>),
     /// [`Effect::Write`] ended: the new text was read back, or one sentence why not.
     Written(Result<(), String>),

@@ -46,6 +46,9 @@ pub async fn rename(
     ours: bool,
 ) -> io::Result<()> {
     let (boot, wait) = shared.with(|world| {
+        if let Some(bytes) = text.as_ref().filter(|_| ours) {
+            world.check_disks(at, bytes);
+        }
         let slow = world.hosts[at].slow;
         let wait = if slow { world.dice.below(25_000) } else { world.dice.between(1, 12) };
         (world.hosts[at].boot, wait)

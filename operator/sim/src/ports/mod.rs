@@ -62,6 +62,10 @@ impl Port {
                 world.outside("agent killed inside an effect", at);
                 world.kill_agent(at);
             }
+            if world.is_dizzy() && world.lives(at, life) {
+                world.broken(format!("the agent of n{} goes round in circles", at + 1));
+                world.kill_agent(at);
+            }
             !world.lives(at, life)
         });
         if dead {

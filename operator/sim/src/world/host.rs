@@ -8,6 +8,7 @@ use pvecm_core::protocol::Attempt;
 use super::agents::AgentProcess;
 use super::corosync::Daemon;
 use super::pmxcfs::Db;
+use crate::stages::StageKey;
 
 /// How pmxcfs runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,10 @@ pub struct Host {
     pub read_only: bool,
     /// Writes to /etc/pve take seconds.
     pub slow: bool,
+    /// What other hosts write to /etc/pve arrives late.
+    pub lags: bool,
+    /// So many writes have yet to arrive.
+    pub behind: u32,
     /// The ring in which pmxcfs is level with the others.
     pub synchronised: u64,
     /// pmxcfs's database.
@@ -60,6 +65,10 @@ pub struct Host {
     pub agent: Option<AgentProcess>,
     /// The agent does not reach the API server.
     pub api_cut: bool,
+    /// When it was heard there last.
+    pub heard_at: u64,
+    /// The stage that it says it is at work on, and since when.
+    pub works: Option<(StageKey, u64)>,
 }
 
 impl Host {
@@ -80,6 +89,8 @@ impl Host {
             mode: Mode::Local,
             read_only: false,
             slow: false,
+            lags: false,
+            behind: 0,
             synchronised: 0,
             // A machine of its own has a database of its own, with its guests.
             db: Db { version: 3, ..Db::default() },
@@ -87,6 +98,8 @@ impl Host {
             local_lock: None,
             agent: None,
             api_cut: false,
+            heard_at: 0,
+            works: None,
         }
     }
 

@@ -12,10 +12,18 @@ pub struct Link {
     pub up: bool,
     /// It could be: configured on both ends alike, and the network carries.
     pub wanted: bool,
-    /// When it was last put up or taken down by something outside of us.
-    pub moved: u64,
+    /// When it was up last.
+    pub lost_at: Option<u64>,
     /// Which change of `wanted` the next change of `up` belongs to.
     token: u64,
+}
+
+impl Link {
+    /// One end no longer knows it: it is gone at once.
+    fn end(&mut self, now: u64) {
+        let lost_at = if self.up { Some(now) } else { self.lost_at };
+        *self = Self { lost_at, ..Self::default() };
+    }
 }
 
 impl World {
@@ -61,8 +69,13 @@ impl World {
                 wanted.extend(self.shared_links(a, b).into_iter().map(|(l, w)| ((a, b, l), w)));
             }
         }
-        // What one end no longer knows is gone at once.
-        self.links.retain(|key, _| wanted.iter().any(|(known, _)| known == key));
+        let now = self.now();
+        for (key, link) in &mut self.links {
+            // Each pair in its order, and each link of a pair.
+            if wanted.binary_search_by_key(key, |(known, _)| *known).is_err() {
+                link.end(now);
+            }
+        }
         for (key, wanted) in wanted {
             self.turn(key, wanted);
         }
@@ -70,18 +83,15 @@ impl World {
     }
 
     fn turn(&mut self, key: LinkKey, wanted: bool) {
-        let now = self.now();
-        let known = self.links.get(&key).copied();
-        if known.is_some_and(|link| link.wanted == wanted) {
+        let link = self.links.get(&key).copied().unwrap_or_default();
+        if link.wanted == wanted {
             return;
         }
         let token = self.next_number();
-        let link = known.unwrap_or_default();
         // facts/corosync.md 5.2: a new link is connected after 1.9 to 3.1 s.
         let wait =
             if wanted { self.dice.between(1_000, 2_600) } else { self.dice.between(700, 1_400) };
-        let moved = if known.is_some() { now } else { link.moved };
-        self.links.insert(key, Link { wanted, moved, token, ..link });
+        self.links.insert(key, Link { wanted, token, ..link });
         if link.up == wanted {
             return;
         }
@@ -89,9 +99,11 @@ impl World {
     }
 
     fn flip(&mut self, key: LinkKey, token: u64) {
+        let now = self.now();
         let Some(link) = self.links.get_mut(&key).filter(|link| link.token == token) else {
             return;
         };
+        link.lost_at = if link.up { Some(now) } else { link.lost_at };
         link.up = link.wanted;
         let up = link.up;
         self.note("link", key.0, || format!("{} to {} up {up}", key.2, key.1 + 1));

@@ -73,6 +73,8 @@ pub struct World {
     /// How often what goes wrong.
     pub rates: Rates,
     parsed: BTreeMap<Vec<u8>, Arc<Parsed>>,
+    /// The moment of the last step, and how many there were in it.
+    moment: (u64, u32),
     started: Instant,
     later: Vec<Later>,
 }
@@ -118,6 +120,7 @@ impl Shared {
             counter: 0,
             rates,
             parsed: BTreeMap::new(),
+            moment: (0, 0),
             started: Instant::now(),
             later: Vec::new(),
         })))
@@ -166,7 +169,16 @@ impl World {
     /// Notes a step. The words are made only when somebody reads them.
     pub fn note(&mut self, what: &'static str, at: usize, words: impl FnOnce() -> String) {
         let now = self.now();
+        let (known, count) = self.moment;
+        self.moment = (now, if known == now { count + 1 } else { 0 });
         self.trace.note((now, what, at as u64), words);
+    }
+
+    /// Whether somebody goes round in circles: the clock moves only while everybody waits.
+    #[must_use]
+    pub const fn is_dizzy(&self) -> bool {
+        const MANY: u32 = 5_000;
+        self.moment.1 > MANY
     }
 
     /// A rule was broken.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use pvecm_operator::leader::LEASE;
 use serde_json::Value;
 
-use super::World;
+use super::{Host, World};
 use crate::api::Kind;
-use crate::stages::digest_of;
+use crate::stages::{StageKey, digest_of};
 
 impl World {
     /// An object was written, or was meant to be.
@@ -41,6 +41,10 @@ impl World {
         if released && status["outcome"].is_null() && !held {
             self.broken(format!("{name} is under way, and nothing holds its object"));
         }
+        if !status["outcome"].is_null() && self.checks.ended(name) {
+            let stage = u32::try_from(status["releasedStage"].as_i64().unwrap_or(0)).unwrap_or(0);
+            self.nobody_works((u64::try_from(number).unwrap_or(0), stage));
+        }
         self.watch_tries();
         let open = self.api.all(Kind::Change).filter(|(_, change)| {
             let status = &change.value["status"];
@@ -56,14 +60,41 @@ impl World {
         let Some(at) = self.hosts.iter().position(|host| host.name == name) else { return };
         let Some(object) = self.api.get(Kind::Host, name) else { return };
         let applied = &object.value["status"]["applied"];
-        let confirmed = match applied["result"].as_str() {
-            Some("Confirmed") => true,
-            Some("RolledBack" | "Refused" | "Failed") => false,
-            Some(_) | None => return,
-        };
         let number = |key: &str| applied[key].as_i64().unwrap_or(0);
-        let stage = i32::try_from(number("stage")).unwrap_or(0);
-        self.checks.outcome(at, (number("change"), stage), confirmed);
+        let (change, stage) = (number("change"), i32::try_from(number("stage")).unwrap_or(0));
+        let confirmed = match applied["result"].as_str() {
+            Some("Confirmed") => Some(true),
+            Some("RolledBack" | "Refused" | "Failed") => Some(false),
+            Some(_) | None => None,
+        };
+        let working = confirmed.is_none() && change > 0;
+        let key = (u64::try_from(change).unwrap_or(0), u32::try_from(stage).unwrap_or(0));
+        let known = self.hosts[at].works.filter(|(known, _)| working && *known == key);
+        self.hosts[at].works = known.or(working.then_some((key, self.now())));
+        if let Some(confirmed) = confirmed {
+            let digest = applied["changeDigest"].as_str().unwrap_or_default().to_owned();
+            self.checks.outcome(at, &(change, digest, stage), confirmed);
+        }
+    }
+
+    /// A change ends: no host that is heard has been at work on its stage for long, or the next change would
+    /// meet one that is about to write.
+    fn nobody_works(&mut self, stage: StageKey) {
+        const SEEN_MS: u64 = 10_000;
+        const FRESH_MS: u64 = 8_000;
+        let now = self.now();
+        let restored = self.checks.restored_at.is_some_and(|at| now < at + 3 * SEEN_MS);
+        // What takes seconds on its way may not have been seen.
+        if self.rates.api_slow > 0 || restored {
+            return;
+        }
+        let works = |host: &Host| {
+            let since = host.works.filter(|(known, _)| *known == stage).map(|(_, since)| since);
+            now < host.heard_at + FRESH_MS && since.is_some_and(|since| now > since + SEEN_MS)
+        };
+        if let Some(at) = self.hosts.iter().position(works) {
+            self.broken(format!("{stage:?} ends while n{} is at work on it", at + 1));
+        }
     }
 
     /// What fails is not tried for ever: three times, until the spec changes.

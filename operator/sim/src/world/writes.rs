@@ -17,13 +17,16 @@ impl World {
     pub fn we_write(&mut self, at: usize, bytes: &[u8], place: &'static str) {
         let parsed = self.parse(bytes);
         self.note("we write", at, || format!("{} to {place}", parsed.version));
+        let is_disk = place != "/etc/pve";
+        if is_disk && self.hosts[at].db.conf.as_deref() == Some(bytes) {
+            // The disk gets what /etc/pve has, whoever wrote that.
+            return self.checks.host_wrote(at);
+        }
         let over = self.version_over(at);
         if let Err(why) = self.checks.written(at, (bytes, &parsed), (place, over)) {
             self.broken(why);
         }
-        if place == "/etc/pve"
-            && let Err(why) = self.stages.lands(at, Digest::of(bytes))
-        {
+        if !is_disk && let Err(why) = self.stages.lands(at, Digest::of(bytes)) {
             self.broken(why);
         }
     }
@@ -34,6 +37,13 @@ impl World {
         over.map_or(0, |bytes| self.parse(&bytes).version)
     }
 
+    /// A rename of ours begins. What a person does while it is in the kernel nobody can know.
+    pub fn check_disks(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(other) = self.other_disk(at, bytes) {
+            self.broken(format!("a stage writes over the disk of n{}, which differs", other + 1));
+        }
+    }
+
     /// A stage's text is about to be written over what runs: with the network as it is, nobody may
     /// lose quorum by it, and no connected pair its last connected link.
     pub fn check_act(&mut self, at: usize, bytes: &[u8]) {
@@ -41,9 +51,6 @@ impl World {
         let Some(new) = parsed.config() else {
             return self.broken("a text of ours is not understood by corosync".to_owned());
         };
-        if let Some(other) = self.other_disk(at, bytes) {
-            self.broken(format!("a stage writes over the disk of n{}, which differs", other + 1));
-        }
         let Some(daemon) = &self.hosts[at].daemon else { return };
         let members: Vec<usize> = daemon.members.iter().copied().collect();
         if self.now() < self.checks.outside_at + SETTLED_MS {

@@ -14,6 +14,7 @@ const MACHINE: &str = "operator/core/src/protocol/machine/mod.rs";
 const STEPS: &str = "operator/core/src/protocol/machine/steps.rs";
 const UNDO: &str = "operator/core/src/protocol/machine/undo.rs";
 const DRAFT: &str = "operator/core/src/plan/draft.rs";
+const GROUND: &str = "operator/core/src/plan/ground.rs";
 const JOIN: &str = "operator/core/src/plan/join.rs";
 const LINKS: &str = "operator/core/src/plan/links.rs";
 const GUARD: &str = "operator/core/src/guard/votes.rs";
@@ -94,16 +95,26 @@ pub const BUGS: &[Bug] = &[
         edits: &[(UNDO, "self.alone_too_long() && !self.restored && self.setup.has_back", "false")],
     },
     Bug {
-        name: "a host that restored never takes the cluster's file",
-        edits: &[(MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false")],
+        name: "a host that restored never takes the cluster's file, and nobody refreshes it",
+        edits: &[
+            (MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false"),
+            (
+                GROUND,
+                "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()",
+                "false",
+            ),
+        ],
     },
     Bug {
         name: "a host with an outcome answers nobody",
         edits: &[(MACHINE, "asks && !self.unfinished()", "{ let _ = asks; false }")],
     },
     Bug {
-        name: "nobody repeats where he is",
-        edits: &[(MACHINE, "now_ms >= self.said_at + REPEAT_MS", "false")],
+        name: "nobody repeats where he is, also not for who comes",
+        edits: &[
+            (MACHINE, "now_ms >= self.said_at + REPEAT_MS", "false"),
+            (MACHINE, "if «regrouped || changed» {\n            self.say()", "changed"),
+        ],
     },
     Bug {
         name: "an old change is taken for the newest",
@@ -133,7 +144,7 @@ pub const BUGS: &[Bug] = &[
         edits: &[(RUN, "parent_in_force(expects, &seen)?", "()")],
     },
     Bug {
-        name: "any running version is fine",
+        name: "nobody looks at what runs",
         edits: &[
             (PROBE, "every_member_runs(corosync, config.version)?", "()"),
             (
@@ -141,6 +152,7 @@ pub const BUGS: &[Bug] = &[
                 "seen.disk_conf.as_deref(), config)?;\n    «runs(seen, config.version)?»",
                 "()",
             ),
+            (PROBE, "running == value.as_ref()", "true"),
         ],
     },
     Bug {
@@ -148,8 +160,15 @@ pub const BUGS: &[Bug] = &[
         edits: &[(PROBE, "corosync.links.get(&(**node, *link)) != Some(&true)", "false")],
     },
     Bug {
-        name: "a daemon that missed a reload goes on so",
-        edits: &[(AGENT, "paused || !same || !behind || !self.seen.quorate()", "true")],
+        name: "a daemon that missed a reload goes on so, and nobody refreshes it",
+        edits: &[
+            (AGENT, "paused || !same || !behind || !self.seen.quorate()", "true"),
+            (
+                GROUND,
+                "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()",
+                "false",
+            ),
+        ],
     },
     Bug {
         name: "what was under way is forgotten at a restart",

@@ -17,8 +17,12 @@ use crate::cargo::{command, root, target};
 use crate::step::step;
 use list::{BUGS, Bug};
 
-/// Seeds within which a bug has to be noticed.
-const SEEDS: &str = "400";
+/// So many seeds of the whole have to notice a bug; they end at the first one that breaks a rule.
+const WHOLE: &[&str] = &["--first", "--seeds", "3000"];
+/// The hosts' agreement alone has a thousand seeds in the time that the whole takes for ten.
+const AGREEMENT: &[&str] = &["--first", "--seeds", "20000", "--agreement"];
+/// The workspace's manifest.
+const MANIFEST: &str = "Cargo.toml";
 /// What wakes one, by its number.
 const AWAKE: &str = "PVECM_PLANTED";
 /// What the copy has at the end of `operator/core/src/lib.rs`.
@@ -37,23 +41,38 @@ pub fn run() -> Result<ExitCode> {
     let program = step("building the simulation with planted bugs", build)?;
     let mut unnoticed = Vec::new();
     for (number, bug) in numbered() {
-        let done = Command::new(&program)
-            .args(["--first", "--seeds", SEEDS])
-            .env(AWAKE, number.to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .output()
-            .context("the simulation does not start")?;
-        let said = String::from_utf8_lossy(&done.stdout);
-        let first = said.lines().find(|line| line.starts_with("seed ")).unwrap_or("not noticed");
-        println!("{number:>3} {}: {}", bug.name, first.chars().take(160).collect::<String>());
-        if done.status.success() {
+        let agrees = bug.edits.iter().any(|(path, ..)| path.contains("/protocol/"));
+        let alone = if agrees { noticed(&program, number, AGREEMENT)? } else { None };
+        let first = match alone {
+            Some(first) => Some(first),
+            None => noticed(&program, number, WHOLE)?,
+        };
+        println!("{number:>3} {}: {}", bug.name, first.as_deref().unwrap_or("not noticed"));
+        if first.is_none() {
             unnoticed.push(bug.name);
         }
     }
     println!("{} of {} planted bugs noticed", BUGS.len() - unnoticed.len(), BUGS.len());
     ensure!(unnoticed.is_empty(), "not noticed: {}", unnoticed.join("; "));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs seeds with a bug awake; the line of the first one that broke a rule.
+fn noticed(program: &Path, number: usize, arguments: &[&str]) -> Result<Option<String>> {
+    let done = Command::new(program)
+        .args(arguments)
+        .env(AWAKE, number.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .output()
+        .context("the simulation does not start")?;
+    if done.status.success() {
+        return Ok(None);
+    }
+    let said = String::from_utf8_lossy(&done.stdout);
+    let first = said.lines().find(|line| line.starts_with("seed "));
+    let first = first.context("the simulation failed, and no seed broke a rule")?;
+    Ok(Some(first.chars().take(160).collect()))
 }
 
 fn numbered() -> impl Iterator<Item = (usize, &'static Bug)> {
@@ -67,6 +86,8 @@ fn build() -> Result<PathBuf> {
     for (path, text) in planted(&root())? {
         write_if_different(&sources.join(path), &text)?;
     }
+    let manifest = sources.join(MANIFEST);
+    fs::write(&manifest, told_apart(&fs::read_to_string(root().join(MANIFEST))?)?)?;
     let built = command(&["build", "--quiet", "--profile", "sim", "--package", "pvecm-sim"])
         .current_dir(&sources)
         .env("CARGO_TARGET_DIR", target())
@@ -78,6 +99,17 @@ fn build() -> Result<PathBuf> {
     let program = copy.join("pvecm-sim");
     fs::copy(target().join("sim/pvecm-sim"), &program)?;
     Ok(program)
+}
+
+/// The workspace's manifest under a version of its own. Cargo knows a crate by its name, its version and its
+/// path in the workspace: without that it takes the true crates for those with bugs, and these for the true ones,
+/// whichever were built last.
+fn told_apart(manifest: &str) -> Result<String> {
+    let version = |line: &&str| line.starts_with("version = ");
+    let count = manifest.lines().filter(version).count();
+    ensure!(count == 1, "{MANIFEST} has {count} versions");
+    let line = |line| if version(&line) { "version = \"0.0.0\"" } else { line };
+    Ok(manifest.lines().map(line).collect::<Vec<_>>().join("\n") + "\n")
 }
 
 /// The sources with all bugs in them, by path.
@@ -147,5 +179,14 @@ mod tests {
     fn every_planted_bug_has_its_place_in_the_sources() {
         assert!(BUGS.len() >= 30);
         planted(&root()).unwrap();
+    }
+
+    #[test]
+    fn crates_with_bugs_are_no_crates_of_ours() {
+        let manifest = fs::read_to_string(root().join(MANIFEST)).unwrap();
+        let apart = told_apart(&manifest).unwrap();
+        assert_ne!(apart, manifest);
+        assert_eq!(apart.lines().count(), manifest.lines().count());
+        assert!(told_apart("[workspace]\n").is_err());
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{adding, verdict};
+use super::{adding, starting, verdict};
 use crate::change::{Action, Probe, Risk, Stage};
 use crate::guard::Refusal;
 use crate::ids::{Fingerprint, HostName};
+use crate::observed::KeyView;
 use crate::plan::tests::world::{World, host};
 
 /// Three nodes that exchange their key: it is laid, and then taken.
@@ -105,7 +106,7 @@ fn a_key_is_exchanged_in_no_other_course_and_by_no_other_host() {
 
 #[test]
 fn any_reload_that_would_throw_out_a_member_with_another_key_is_refused() {
-    for world in [adding(), exchanging()] {
+    for world in [adding(), exchanging(), starting()] {
         let mut plan = super::proposed(&world);
         let mut world = world;
         world.host(3).authkey.as_mut().unwrap().fingerprint = Fingerprint::of(b"other");
@@ -115,6 +116,14 @@ fn any_reload_that_would_throw_out_a_member_with_another_key_is_refused() {
             crate::change::Plan::proposed(plan.parent, plan.generation, plan.summary, stages);
         assert_eq!(super::guard(plan, &world.desired, &world.observed).map(drop), refused);
     }
+}
+
+#[test]
+fn a_key_of_another_cluster_on_a_host_that_is_started_is_no_matter() {
+    let mut world = starting();
+    let fingerprint = Fingerprint::of(b"other");
+    world.host(4).authkey = Some(KeyView { fingerprint, generation: 3 });
+    assert_eq!(verdict(&world, |_| ()), Ok(()));
 }
 
 #[test]

@@ -72,9 +72,49 @@ mod keys;
 // Below the macro that it uses.
 mod reloads;
 
+/// Four nodes of which the last is listed and was never started: key, start.
+fn starting() -> World {
+    World::running(4, &[0]).unstarted(4)
+}
+
+#[test]
+fn a_listed_node_is_started_with_a_way_back_that_takes_it_off_the_list() {
+    refuses!(starting(), Refusal::WrongWayBack { stage: 2 }, |stages| {
+        stages[1].back = None;
+    });
+    refuses!(starting(), Refusal::WrongWayBack { stage: 2 }, |stages| {
+        let back = stages[1].back.as_mut().unwrap();
+        edited(back, |text| {
+            let without = edit::remove_node(text, id(3)).unwrap();
+            edit::set_version(&without, ConfigVersion(8)).unwrap()
+        });
+    });
+    // The number of the way back is taken by nobody.
+    refuses!(starting(), Refusal::VersionNotAbove { stage: 2, .. }, |stages| {
+        let conf = stages[1].back.clone().unwrap();
+        let old = Document::parse(conf.text.as_bytes());
+        let text = edit::set_version(&old, ConfigVersion(7)).unwrap();
+        let text = String::from_utf8(text.to_bytes()).unwrap();
+        stages[1].back = Some(ConfText::new(ConfigVersion(7), text));
+    });
+    // With more than one vote its going would move the majorities too far.
+    let mut world = World::new(4);
+    world.install(&[(1, 1), (2, 1), (3, 1), (4, 2)], &[0]);
+    refuses!(world.unstarted(4), Refusal::VotesMoveTooFar { stage: 2 }, |_| ());
+}
+
+#[test]
+fn nothing_else_is_done_while_a_listed_node_was_never_started() {
+    let mut world = adding();
+    let plan = proposed(&world);
+    world = world.unstarted(3);
+    let verdict = guard(plan, &world.desired, &world.observed);
+    assert!(verdict.is_err(), "{verdict:?}");
+}
+
 #[test]
 fn plans_as_the_planner_makes_them_are_proven() {
-    for world in [adding(), swapping(), joining(), voting(), World::new(3)] {
+    for world in [adding(), swapping(), joining(), voting(), starting(), World::new(3)] {
         assert_eq!(verdict(&world, |_| ()), Ok(()));
     }
 }

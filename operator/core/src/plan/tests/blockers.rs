@@ -130,6 +130,29 @@ fn a_joiner_that_is_not_ready_blocks() {
 }
 
 #[test]
+fn a_listed_node_that_cannot_be_started_blocks_and_so_do_two_of_them() {
+    table(
+        || World::running(5, &[0]).unstarted(5),
+        &[
+            (Blocker::HostNotConnected, "n5", |w| w.host(5).connected = false),
+            (Blocker::HostPaused, "n5", |w| w.host(5).paused = true),
+            (Blocker::SealingKeyMissing, "n5", |w| w.host(5).sealing_key = None),
+            (Blocker::GuestsOnJoiner, "100", |w| {
+                w.host(5).guests.insert(100);
+            }),
+            (Blocker::LinkNotConnected, "n2", |w| {
+                w.host(1).link_faults.insert((link(0), id(2)));
+            }),
+            (Blocker::AuthkeysDiffer, "n3", |w| {
+                w.host(3).authkey.as_mut().unwrap().fingerprint = Fingerprint::of(b"other");
+            }),
+            (Blocker::NotQuorate, "n2", |w| w.host(2).running_version = None),
+            (Blocker::HostsDisagree, "n4", |w| *w = w.clone().unstarted(4)),
+        ],
+    );
+}
+
+#[test]
 fn a_joiner_of_another_cluster_blocks() {
     let mut world = joining();
     let mut other = World::running(1, &[0]);

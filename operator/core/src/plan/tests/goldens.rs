@@ -113,6 +113,34 @@ fn a_host_that_is_alone_makes_its_key_anew() {
 }
 
 #[test]
+fn a_node_that_is_listed_and_was_never_started_is_started() {
+    let mut world = World::running(3, &[0, 1]).unstarted(3);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn who_is_started_takes_the_key_in_force_and_the_next_exchange_comes_after_it() {
+    let mut world = World::running(3, &[0]).unstarted(3);
+    world.host(2).authkey.as_mut().unwrap().generation = 4;
+    world.desired.key_generation = 5;
+    let started = round(&mut world);
+    assert!(started.contains("ReceiveAuthkey { generation: 4 }"), "{started}");
+    let exchanged = round(&mut world);
+    assert!(exchanged.contains("ExchangeAuthkey { generation: 5 }"), "{exchanged}");
+    settles(&world);
+}
+
+#[test]
+fn the_vote_that_a_broken_join_had_lent_is_taken_back() {
+    let mut world = World::new(2);
+    world.install(&[(1, 2), (2, 1)], &[0]);
+    let mut world = world.unstarted(2);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
 fn a_link_is_added_on_all_nodes_in_one_stage() {
     let mut world = World::running(3, &[0]);
     world.desired.links.push(wanted_link(1, Some(20)));

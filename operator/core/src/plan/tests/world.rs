@@ -99,6 +99,19 @@ impl World {
         self.in_force(&ConfText::new(ConfigVersion(7), text), &ids);
     }
 
+    /// The same cluster with one of its nodes as a join leaves it that ended between the list and the
+    /// start: listed, and without anything.
+    pub fn unstarted(mut self, number: u32) -> Self {
+        let links = self.text().links();
+        self.observed.hosts.insert(host(number), empty_host(number));
+        for view in self.observed.hosts.values_mut().filter(|view| view.pmxcfs_file.is_some()) {
+            view.members.remove(&id(number));
+            view.ring = Some("1.9".to_owned());
+            view.link_faults.extend(links.iter().map(|link| (*link, id(number))));
+        }
+        self
+    }
+
     pub fn host(&mut self, number: u32) -> &mut HostView {
         self.observed.hosts.get_mut(&host(number)).unwrap()
     }
@@ -142,7 +155,7 @@ impl World {
                     view.started_with.clone_from(&started);
                 }
             }
-            Course::Start => {}
+            Course::Start => self.connect(stage),
             Course::Restart => self.restart(stage),
         }
         stays_quorate(&stage.config, &up);
@@ -156,6 +169,13 @@ impl World {
                 let key = KeyView { fingerprint, generation };
                 self.observed.hosts.get_mut(host).unwrap().authkey = Some(key);
             }
+        }
+    }
+
+    /// Who starts is connected to everybody.
+    fn connect(&mut self, stage: &Stage) {
+        for view in self.observed.hosts.values_mut() {
+            view.link_faults.retain(|(_, node)| !stage.joining.contains_key(node));
         }
     }
 

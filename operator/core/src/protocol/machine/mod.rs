@@ -69,10 +69,19 @@ impl Machine {
     /// Starts, or goes on from what the ledger holds. The effects are to be carried out first.
     #[must_use]
     pub fn new(setup: Setup, now_ms: u64) -> (Self, Vec<Effect>) {
+        let mut machine = Self::at_record(setup, now_ms);
+        machine.resume();
+        machine.settle_all();
+        let effects = std::mem::take(&mut machine.out);
+        (machine, effects)
+    }
+
+    /// Where the ledger's record is, or at the beginning.
+    fn at_record(setup: Setup, now_ms: u64) -> Self {
         let recovered = setup.recovered.clone();
         let stopped = recovered.as_ref().is_some_and(|record| record.stopped);
         let stops = setup.course == Course::Outage;
-        let mut machine = Self {
+        Self {
             phase: recovered.as_ref().map(|record| record.phase.clone()),
             tally: Tally::new(&setup),
             view: View::default(),
@@ -96,11 +105,15 @@ impl Machine {
             outage: stops.then(|| Outage::new(setup.runs, stopped)),
             out: Vec::new(),
             setup,
-        };
-        machine.resume();
-        machine.settle_all();
-        let effects = std::mem::take(&mut machine.out);
-        (machine, effects)
+        }
+    }
+
+    /// After the outcome: does nothing but answer hosts that are late.
+    #[must_use]
+    pub fn over(setup: Setup, now_ms: u64) -> Self {
+        let mut machine = Self::at_record(setup, now_ms);
+        machine.hands_off();
+        machine
     }
 
     /// Takes an event in, and says what to do.
@@ -136,7 +149,8 @@ impl Machine {
         match self.phase.clone() {
             None => self.out.push(Effect::RunChecks),
             Some(Phase::Going) => {
-                if !self.votes() {
+                // With no time left it is undone, and what it would do is of the past.
+                if !self.votes() && !self.past(0) {
                     self.out.push(Effect::Act);
                 }
                 self.out.push(Effect::StartProbing);
@@ -208,20 +222,20 @@ impl Machine {
     }
 
     fn checked(&mut self, result: Result<(), String>) {
-        if self.phase.is_some() {
-            return;
-        }
-        match result {
-            Err(why) => {
-                let sentence = format!("{}: {why}", self.me());
-                self.finish(&Phase::Unwritten { sentence });
+        let sentence = |why: String| format!("{}: {why}", self.me());
+        match (&self.phase, result) {
+            (None, Err(why)) => self.finish(&Phase::Unwritten { sentence: sentence(why) }),
+            // What a person does while the others prepare is no different from what was done before.
+            (Some(Phase::Prepared { .. }), Err(why)) => {
+                self.enter(Phase::GaveUp { sentence: sentence(why) });
             }
+            (Some(_), _) => {}
             // A member that restarts goes when the group has: until then it can still stay up.
-            Ok(()) if self.votes() || self.setup.course == Course::Restart => {
+            (None, Ok(())) if self.votes() || self.setup.course == Course::Restart => {
                 self.prepared_at = self.now;
                 self.enter(Phase::Prepared { writable: self.view.writable });
             }
-            Ok(()) => self.go(),
+            (None, Ok(())) => self.go(),
         }
     }
 

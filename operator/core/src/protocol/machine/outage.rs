@@ -183,6 +183,13 @@ impl Machine {
         if turn % 3 < 2 { own } else { other }
     }
 
+    /// The daemon is nobody's affair here any more.
+    pub(super) fn hands_off(&mut self) {
+        if let Some(outage) = &mut self.outage {
+            outage.hand = Hand::Off;
+        }
+    }
+
     /// The outcome is there; it is told when the daemon runs what belongs to it.
     pub(super) fn report_when_running(&mut self, outcome: &Phase) {
         match &mut self.outage {

@@ -79,6 +79,14 @@ impl Bench {
         bench
     }
 
+    /// A host whose agent was killed after the outcome.
+    pub(super) fn over(setup: Setup) -> Self {
+        let present: Vec<u32> = setup.group.iter().map(|id| id.get()).collect();
+        let mut bench = Self { machine: Machine::over(setup, 0), now: 0, done: Vec::new() };
+        bench.on(Event::View(view(present, true)));
+        bench
+    }
+
     /// Host 1 or another one of `hosts` that has just voted to begin, as everybody did.
     pub(super) fn gone(me: u32, hosts: u32) -> Self {
         let mut bench = Self::start(setup(me, hosts));

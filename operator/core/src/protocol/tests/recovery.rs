@@ -1,7 +1,8 @@
 //! An agent that was killed goes on from what its ledger holds.
 
-use super::bench::{Bench, recovered, setup, undo, view};
-use crate::protocol::{Effect, Event, InForce, Outcome, Phase, Record, Setup};
+use super::bench::{Bench, ids, keys, recovered, setup, undo, view};
+use crate::change::Course;
+use crate::protocol::{Effect, Event, InForce, Key, Outcome, Phase, Record, Setup};
 
 #[test]
 fn an_agent_with_nothing_persisted_runs_the_checks() {
@@ -152,4 +153,50 @@ fn who_restored_alone_takes_the_cluster_file_also_after_a_crash() {
     };
     let setup = Setup { in_force: InForce::New, recovered: Some(record), ..setup(3, 3) };
     assert!(Bench::start(setup).did(&Effect::TakeClusterFile));
+}
+
+/// The others may all have been started anew since the outcome, and whoever was away still waits for it.
+#[test]
+fn an_agent_that_restarts_after_the_outcome_tells_it_to_who_is_late_and_does_nothing_else() {
+    let outcomes = [
+        Phase::Confirmed,
+        Phase::RolledBack { sentence: String::new() },
+        Phase::Failed { sentence: String::new() },
+        Phase::Unwritten { sentence: String::new() },
+    ];
+    for (outcome, course) in outcomes.iter().flat_map(|o| [(o, Course::Write), (o, Course::Outage)])
+    {
+        let before = recovered(2, 3, outcome.clone());
+        let record = before.recovered.map(|r| Record { restored: true, stopped: true, ..r });
+        let keys = (course == Course::Write).then(|| keys(Key::New));
+        let (in_force, recovered) = (InForce::Other, record);
+        let mut bench = Bench::over(Setup {
+            course,
+            keys,
+            in_force,
+            recovered,
+            runs: InForce::Other,
+            ..setup(2, 3)
+        });
+        bench.forget();
+        bench.hear(3, undo());
+        let [Effect::Send(said)] = bench.done.as_slice() else { panic!("{:?}", bench.done) };
+        assert_eq!((&said.phase, said.over_parent), (outcome, true));
+        bench.forget();
+        bench.tick_at(100_000);
+        assert!(bench.done.is_empty(), "{:?}", bench.done);
+    }
+}
+
+#[test]
+fn a_joiner_that_comes_back_when_its_time_is_over_undoes_its_join_and_does_nothing_of_it_again() {
+    let joins = |remaining_ms| {
+        let before = recovered(3, 2, Phase::Going);
+        let record = before.recovered.map(|record| Record { remaining_ms, ..record });
+        let (course, joining) = (Course::Start, ids([3]));
+        Bench::start(Setup { course, joining, recovered: record, ..setup(3, 2) })
+    };
+    assert!(joins(Some(5_000)).did(&Effect::Act));
+    let late = joins(Some(0));
+    assert!(!late.did(&Effect::Act) && late.did(&Effect::Undo));
 }

@@ -1,0 +1,93 @@
+//! The loop, called by hand.
+
+use super::*;
+use crate::fake::{FakeHost, MemoryStore};
+use crate::ports::CardAddress;
+use pvecm_core::ids::{ChangeNumber, Digest};
+
+#[test]
+fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
+    let node = |id: u32| NodeId::try_from(id).unwrap();
+    let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+    let key = SealingKey::open(&MemoryStore::default()).unwrap();
+    let own = (Identity::default(), key);
+    let mut agent = Agent::new(FakeHost::fresh().host(), "n1".parse().unwrap(), own, book);
+    let message = Message {
+        attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
+        from: node(2),
+        phase: Phase::Going,
+        writable: true,
+        writer: None,
+        over_parent: false,
+        key: None,
+    };
+    let bytes = serde_json::to_vec(&message).unwrap();
+    agent.corosync(CorosyncEvent::Message { from: node(3), bytes: bytes.clone() }).unwrap();
+    assert!(agent.early.is_empty());
+    agent.corosync(CorosyncEvent::Message { from: node(2), bytes }).unwrap();
+    assert_eq!(agent.early, vec![(node(2), message)]);
+}
+
+/// Everybody but one host that was away may have a new agent by the time it comes back.
+#[test]
+fn an_agent_that_was_started_after_the_outcome_tells_it_to_a_host_that_asks() {
+    let node = |id: u32| NodeId::try_from(id).unwrap();
+    let attempt = Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 };
+    let (phase, remaining_ms) = (Phase::RolledBack { sentence: "late".to_owned() }, Some(0));
+    let record = Record { phase, remaining_ms, writer: None, restored: false, stopped: false };
+    let (fake, store) = (FakeHost::member("totem {\n}\n"), Arc::new(MemoryStore::default()));
+    let stage = serde_json::from_value(serde_json::json!({
+        "summary": "", "risk": "Live", "course": "Write", "group": {"1": "n1", "2": "n2"},
+        "joining": {}, "config": {"version": 2, "digest": Digest::of(b""), "text": ""},
+        "back": null, "actions": {}, "probes": [], "confirmTimeoutSecs": 30,
+    }));
+    let pending = Pending {
+        attempt,
+        stage: stage.unwrap(),
+        expects: None,
+        parent: None,
+        daemon: None,
+        had_authkey: true,
+        keys: None,
+        record: Some(record),
+        recorded_at: fake.host().clock.now(),
+    };
+    let mut before = Book::open(store.clone()).unwrap();
+    before
+        .change(|ledger| {
+            ledger.pending = Some(pending);
+            ledger.note_end(StageResult::RolledBack, fake.host().clock.now());
+        })
+        .unwrap();
+
+    let key = SealingKey::open(&MemoryStore::default()).unwrap();
+    let (own, book) = ((Identity::default(), key), Book::open(store).unwrap());
+    let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+    agent.look().unwrap();
+    agent.recover().unwrap();
+    assert!(!agent.busy());
+    let writable = true;
+    let (phase, from, key) = (Phase::Going, node(2), None);
+    let asks = Message { attempt, from, phase, writable, writer: None, over_parent: false, key };
+    let bytes = serde_json::to_vec(&asks).unwrap();
+    agent.corosync(CorosyncEvent::Message { from, bytes }).unwrap();
+    let said: Vec<Message> =
+        fake.world().sent.iter().map(|bytes| serde_json::from_slice(bytes).unwrap()).collect();
+    let answers = |said: &Message| matches!(said.phase, Phase::RolledBack { .. });
+    assert!(said.last().is_some_and(answers), "{said:?}");
+}
+
+#[test]
+fn an_address_that_comes_to_a_network_card_is_noticed_by_the_timer() {
+    let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+    let key = SealingKey::open(&MemoryStore::default()).unwrap();
+    let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
+    let own = (Identity::default(), key);
+    let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+    agent.look().unwrap();
+    agent.timer().unwrap();
+    assert!(!agent.timer().unwrap(), "nothing differs");
+    let (interface, cidr) = ("net0".to_owned(), "10.50.0.202/24".to_owned());
+    fake.world().cards.push(CardAddress { interface, cidr });
+    assert!(agent.timer().unwrap());
+}
