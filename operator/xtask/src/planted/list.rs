@@ -70,8 +70,8 @@ pub const BUGS: &[Bug] = &[
         name: "holds whatever the probes say",
         edits: &[(
             MACHINE,
-            "matches!(self.phase, Some(Phase::Going)) && result.is_ok() && self.view.quorate",
-            "{ let _ = result; matches!(self.phase, Some(Phase::Going)) && self.view.quorate }",
+            "result.is_ok() && self.view.quorate && written",
+            "self.view.quorate && written",
         )],
     },
     Bug {
@@ -92,7 +92,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a host alone never restores its own disk",
-        edits: &[(UNDO, "self.alone_too_long() && !self.restored && self.setup.has_back", "false")],
+        edits: &[(UNDO, "self.alone_too_long() && restores", "false")],
     },
     Bug {
         name: "a host that restored never takes the cluster's file, and nobody refreshes it",
@@ -173,6 +173,10 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "what was under way is forgotten at a restart",
         edits: &[(AGENT, "Some(pending) => «self.begin_group(pending)?»", "{ let _ = pending; }")],
+    },
+    Bug {
+        name: "who comes late gets no answer from an agent that was started since",
+        edits: &[(AGENT, "self.book.ledger().ended.clone()", "None")],
     },
     Bug {
         name: "a joiner keeps its own database",
