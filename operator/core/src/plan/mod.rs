@@ -5,12 +5,13 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or those of logging, or the authkey, or
-//! one node more, or the votes, or what takes a restart, or what takes an outage, in this order (what may
-//! wait for approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read
-//! next: `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`,
-//! `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `draft` (how
-//! stages are numbered), `ha` (what stands around stages that may stall the cluster).
+//! One plan changes one thing: a member that leaves (nothing else can be planned for a node that the spec
+//! does not speak of), or the links, or the keys of totem, or those of logging, or the authkey, or one node
+//! more, or the votes, or what takes a restart, or what takes an outage, in this order (what may wait for
+//! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
+//! `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `remove`,
+//! `form`, `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `draft`
+//! (how stages are numbered), `ha` (what stands around stages that may stall the cluster).
 
 mod addresses;
 mod draft;
@@ -25,6 +26,7 @@ mod moves;
 mod outage;
 mod pages;
 mod refresh;
+mod remove;
 mod report;
 mod restarts;
 mod totem;
@@ -41,8 +43,10 @@ use crate::change::{Plan, Proposed};
 use crate::conf::{LoggingOptions, TotemOptions};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
+use crate::ids::NodeId;
+use crate::leaving::leaving;
 use crate::observed::ObservedCluster;
-use ground::{Ground, InForce};
+use ground::{Ground, InForce, Member};
 use report::Obstacle;
 
 /// The planner's answer.
@@ -105,7 +109,8 @@ struct Next {
 }
 
 fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option<Next>, Obstacle> {
-    let next = match ground::look(desired, observed)? {
+    let leaving = leaving(desired, observed);
+    let next = match ground::look(desired, &leaving, observed)? {
         Ground::Empty(nodes) => {
             let plan = form::plan(desired, observed, &nodes)?;
             let later = joins(desired.nodes.iter().skip(1));
@@ -116,8 +121,19 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
             let plan = refresh::plan(desired, observed, &ground)?;
             Some(Next { plan, later: Vec::new(), puts_back: true })
         }
+        Ground::Cluster(ground) if remove::is_due(&ground) => {
+            keys::refuse_differing(desired, &ground)?;
+            let later = remove::later(&ground, remove::next(&ground));
+            let plan = remove::plan(desired, observed, &ground)?;
+            plan.map(|plan| Next { plan, later, puts_back: false })
+        }
         Ground::Cluster(ground) => {
-            let next = change(desired, observed, &ground)?;
+            keys::refuse_differing(desired, &ground)?;
+            // With a vote missing nothing else is begun.
+            let next = match ground.unstarted {
+                Some(listed) => Some(resume(desired, observed, (&ground, listed))?),
+                None => change(desired, observed, &ground)?,
+            };
             let bracketed =
                 |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, &ground)?, ..next });
             next.map(bracketed).transpose()?
@@ -129,18 +145,22 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
     Ok(next)
 }
 
+/// A join that ended between the list and the start.
+fn resume(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    (ground, (id, joiner)): (&InForce<'_>, (NodeId, Member<'_>)),
+) -> Result<Next, Obstacle> {
+    let plan = join::resume(desired, observed, (ground, id, joiner))?;
+    Ok(Next { plan, later: remove::later(ground, None), puts_back: false })
+}
+
 /// The next change of a sound cluster.
 fn change(
     desired: &DesiredCluster,
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
-    keys::refuse_differing(desired, ground)?;
-    // With a vote missing nothing else is begun.
-    if let Some((id, joiner)) = ground.unstarted {
-        let plan = join::resume(desired, observed, (ground, id, joiner))?;
-        return Ok(Some(Next { plan, later: Vec::new(), puts_back: false }));
-    }
     let listed =
         |node: &&DesiredNode| ground.config.nodes.iter().any(|known| known.name == node.name);
     let mut joiners = desired.nodes.iter().filter(|node| !listed(node));
@@ -198,9 +218,12 @@ fn change(
         let plan = restarts::plan(desired, observed, (ground, &goal))?;
         return Ok(Some(Next { plan, later: later_outage.into_iter().collect(), puts_back }));
     }
-    let Some(goal) = outage else { return Ok(None) };
-    let plan = outage::plan(desired, observed, (ground, goal))?;
-    Ok(Some(Next { plan, later: Vec::new(), puts_back }))
+    if let Some(goal) = outage {
+        let plan = outage::plan(desired, observed, (ground, goal))?;
+        return Ok(Some(Next { plan, later: Vec::new(), puts_back }));
+    }
+    let plan = remove::put_away(desired, observed, ground)?;
+    Ok(plan.map(|plan| Next { plan, later: Vec::new(), puts_back: false }))
 }
 
 /// A paused host does nothing: a stage that needs it would time out and be undone.
