@@ -214,6 +214,9 @@ impl World {
     /// The end of everything that goes wrong.
     pub fn heal(&mut self) {
         self.outside("healed", 0);
+        if self.rates.api_slow > 0 {
+            self.checks.slow_until = Some(self.now());
+        }
         self.rates = Rates::default();
         self.network.mend();
         for host in &mut self.hosts {

@@ -19,9 +19,8 @@ use crate::observe::Observation;
 use crate::ports::Unit;
 
 /// Stops corosync and pmxcfs, as long as every other node that the file lists is there: the votes of this
-/// one are missing from then on. Guests stay nobody's when their host has left, so it has none, and
-/// a job that names it would be irremovable. When it
-/// cannot stop, it goes on as a member.
+/// one are missing from then on. Guests stay nobody's when their host has left, so it has none, and a job
+/// that names it would be irremovable. When it cannot stop, it goes on as a member.
 pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     let seen = Observation::take(host);
     if seen.corosync.is_some() {

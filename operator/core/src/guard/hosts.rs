@@ -141,7 +141,8 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
     nobody_is_left_out(case)
 }
 
-/// A node that is listed and never started, or stopped and not taken off the list, takes a vote from the margin for good.
+/// A node that is listed and never started, or stopped and not taken off the list, takes a vote from the
+/// margin for good.
 fn nobody_is_left_out(case: &Case<'_>) -> Result<(), Refusal> {
     let Some(last) = case.steps.last().filter(|_| case.parent.is_some()) else {
         return Ok(());
