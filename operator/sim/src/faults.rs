@@ -116,6 +116,10 @@ impl World {
     }
 
     fn crash_corosync(&mut self, at: usize) {
+        // One that was stopped is not started by its end.
+        if self.hosts[at].daemon.is_none() {
+            return;
+        }
         self.outside("corosync killed", at);
         self.end_corosync(at);
         self.later(4_000, move |world| {

@@ -285,8 +285,8 @@ fn leavers<'a>(
     listed.map(member).collect()
 }
 
-/// Those that leave and that are off the list already. One that cannot act now has no haste: nobody counts
-/// its vote.
+/// Those that leave, are off the list already and have something of the cluster yet. One that cannot act now
+/// has no haste: nobody counts its vote.
 fn gone<'a>(
     leaving: &'a [DesiredNode],
     observed: &'a ObservedCluster,
@@ -294,7 +294,8 @@ fn gone<'a>(
 ) -> Vec<Member<'a>> {
     let listed = |node: &&DesiredNode| config.nodes.iter().any(|listed| listed.name == node.name);
     let others = leaving.iter().filter(|node| !listed(node));
-    others.filter_map(|node| present(node, observed).ok()).collect()
+    let here = others.filter_map(|node| present(node, observed).ok());
+    here.filter(|member| !member.view.is_empty()).collect()
 }
 
 /// One text in both places and in the running daemon, on every member. A member that has differed for a

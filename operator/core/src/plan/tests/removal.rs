@@ -136,6 +136,18 @@ fn one_that_is_off_the_list_puts_away_what_it_has_once_nothing_else_is_to_be_don
     settles(&world);
 }
 
+/// n5, off the list and silent, still has the file that lists n4 as well.
+#[test]
+fn who_has_put_everything_away_is_not_asked_again_while_an_old_file_lists_it() {
+    let mut world = shrinking(5, 4);
+    up_to(&mut world, 2);
+    world.host(5).connected = false;
+    world.desired.nodes.pop();
+    let said = round(&mut world);
+    assert!(said.contains("n4 puts away what it has of the cluster"), "{said}");
+    settles(&world);
+}
+
 #[test]
 fn one_that_was_listed_and_never_started_is_only_taken_off_the_list() {
     let mut world = shrinking(4, 3).unstarted(4);
