@@ -56,17 +56,25 @@ fn a_link_mode_is_taken_by_restarts_that_a_person_approved() -> Result<()> {
     one_at_a_time(&lab, began)
 }
 
+/// When a host was without quorum for the first time and until when for the last, which is 15 s at most.
+pub fn away(lab: &Lab, host: &'static str, (from, until): (u64, u64)) -> Result<(u64, u64)> {
+    let gaps = record(lab, host)?.quorum_gaps(from, until);
+    println!("{host}: {gaps:?}");
+    let first = gaps.first().with_context(|| format!("{host} did not stop"))?;
+    let last = gaps.last().unwrap_or(first);
+    let length = last.to_ms - first.from_ms;
+    println!("{host} was without quorum for {length} ms");
+    ensure!(length <= 15_000, "{host} was away too long: {gaps:?}");
+    Ok((first.from_ms, last.to_ms))
+}
+
 /// Every host was without quorum once, for its own restart, and never while another one was.
 pub fn one_at_a_time(lab: &Lab, from: u64) -> Result<()> {
     let until = now_ms();
     let mut gaps = Vec::new();
     for host in HOSTS {
-        let of_host = record(lab, host)?.quorum_gaps(from, until);
-        println!("{host}: {of_host:?}");
-        let first = of_host.first().with_context(|| format!("{host} did not restart"))?;
-        let last = of_host.last().unwrap_or(first);
-        ensure!(last.to_ms - first.from_ms <= 15_000, "{host} was away too long: {of_host:?}");
-        gaps.push((first.from_ms, last.to_ms, host));
+        let (left, back) = away(lab, host, (from, until))?;
+        gaps.push((left, back, host));
     }
     gaps.sort_unstable();
     for pair in gaps.windows(2) {

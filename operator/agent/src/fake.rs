@@ -338,6 +338,10 @@ impl Clock for FakeHost {
     fn now(&self) -> BootTime {
         BootTime { boot_id: "boot".to_owned(), millis: self.world().millis }
     }
+    fn time(&self) -> jiff::Timestamp {
+        let millis = i64::try_from(self.world().millis);
+        jiff::Timestamp::from_millisecond(millis.unwrap_or(i64::MAX)).unwrap_or_default()
+    }
     fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
         self.world().millis += millis;
         ready(()).boxed()

@@ -221,6 +221,8 @@ pub struct BootTime {
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> BootTime;
+    /// The time of day, for people to read.
+    fn time(&self) -> jiff::Timestamp;
     /// Waits.
     fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()>;
 }

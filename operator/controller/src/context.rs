@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, Recorder, Reporter};
@@ -38,7 +39,12 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Events.
     pub recorder: Recorder,
+    /// The time of day.
+    pub time: TimeOfDay,
 }
+
+/// Where the time of day comes from.
+pub type TimeOfDay = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,7 +57,7 @@ impl Context {
     #[must_use]
     pub fn new(
         (client, leadership): (Client, Leadership),
-        reporter: Reporter,
+        (reporter, time): (Reporter, TimeOfDay),
         stores: Arc<Stores>,
         (beats, clusters): (Arc<Heartbeats>, Triggers<ClusterKey>),
     ) -> Arc<Self> {
@@ -65,6 +71,7 @@ impl Context {
             outcomes: Outcomes::default(),
             metrics: Arc::default(),
             recorder: Recorder::new(client, reporter),
+            time,
         })
     }
 

@@ -53,7 +53,7 @@ async fn write(
 ) -> Result<Option<Duration>, AccessError> {
     let old = host.status.iter().flat_map(|status| &status.conditions);
     let old = old.into_iter().find(|condition| condition.type_ == kind::CONNECTED);
-    if let Some(condition) = connected(context.beats.heard(key), old) {
+    if let Some(condition) = connected(context.beats.heard(key), old, (context.time)()) {
         let target = Target {
             namespace: &key.namespace,
             name: &key.name,
@@ -67,7 +67,7 @@ async fn write(
 }
 
 /// The condition to write, if it is another one than before.
-fn connected(heard: Heard, old: Option<&Condition>) -> Option<Condition> {
+fn connected(heard: Heard, old: Option<&Condition>, now: Timestamp) -> Option<Condition> {
     let (status, reason, message) = match heard {
         Heard::Fresh => ("True", reason::HEARTBEAT_FRESH, "the agent's heartbeat is fresh"),
         Heard::Silent if old.is_none() => {
@@ -85,7 +85,7 @@ fn connected(heard: Heard, old: Option<&Condition>) -> Option<Condition> {
         status: status.to_owned(),
         reason: reason.to_owned(),
         message: message.to_owned(),
-        last_transition_time: Time(Timestamp::now()),
+        last_transition_time: Time(now),
         observed_generation: None,
     })
 }
@@ -133,22 +133,25 @@ mod tests {
 
     #[test]
     fn the_condition_is_written_on_a_flip_only() {
-        let fresh = connected(Heard::Fresh, None).unwrap();
+        let fresh = connected(Heard::Fresh, None, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(fresh.status, "True");
-        assert_eq!(connected(Heard::Fresh, Some(&fresh)), None);
-        let stale = connected(Heard::Silent, Some(&fresh)).unwrap();
+        assert_eq!(connected(Heard::Fresh, Some(&fresh), Timestamp::UNIX_EPOCH), None);
+        let stale = connected(Heard::Silent, Some(&fresh), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((stale.status.as_str(), stale.reason.as_str()), ("False", "HeartbeatStale"));
-        assert_eq!(connected(Heard::Silent, Some(&stale)), None);
+        assert_eq!(connected(Heard::Silent, Some(&stale), Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]
     fn an_operator_that_has_just_started_takes_nothing_back() {
-        let fresh = connected(Heard::Fresh, None).unwrap();
-        assert_eq!(connected(Heard::Unknown, Some(&fresh)), None);
+        let fresh = connected(Heard::Fresh, None, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(connected(Heard::Unknown, Some(&fresh), Timestamp::UNIX_EPOCH), None);
     }
 
     #[test]
     fn a_host_that_was_never_heard_says_so() {
-        assert_eq!(connected(Heard::Silent, None).unwrap().reason, "NeverSeen");
+        assert_eq!(
+            connected(Heard::Silent, None, Timestamp::UNIX_EPOCH).unwrap().reason,
+            "NeverSeen"
+        );
     }
 }

@@ -41,8 +41,12 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
     let (warm, is_warm) = watch::channel(false);
     let (stores, _watches) = watch_all(&client, &flags.namespaces, &news, warm);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
-    let context =
-        Context::new((client.clone(), leadership.clone()), reporter, stores, (beats, clusters));
+    let context = Context::new(
+        (client.clone(), leadership.clone()),
+        (reporter, Box::new(jiff::Timestamp::now)),
+        stores,
+        (beats, clusters),
+    );
     let metrics: Arc<Metrics> = context.metrics.clone();
     let serving = tokio::spawn(http::serve(listener, metrics, is_warm.clone(), told(stop.clone())));
     tokio::spawn(start_over(leadership, news, context.clone()));

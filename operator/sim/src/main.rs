@@ -117,9 +117,7 @@ fn many(args: &Args) -> ExitCode {
                         if args.first {
                             next.store(end, Ordering::Relaxed);
                         }
-                        let mut broken =
-                            broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                        broken.push((seed, report));
+                        held(&broken).push((seed, report));
                     }
                 }
             });

@@ -97,7 +97,10 @@ fn start(shared: &Shared, index: usize) {
     let news = News { clusters: clusters.clone(), hosts: host_triggers, beats: beats.clone() };
     let (stores, intakes) = intakes(1, &news);
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(identity) };
-    let context = Context::new((client, leadership.clone()), reporter, stores, (beats, clusters));
+    let world = shared.clone();
+    let time = Box::new(move || world.with(|world| world.time()));
+    let own = (client, leadership.clone());
+    let context = Context::new(own, (reporter, time), stores, (beats, clusters));
     let (of_clusters, of_hosts) = (context.clone(), context.clone());
     let own = || (shared.clone(), index);
     let passes = cluster_passes(own(), cluster_queue, of_clusters);

@@ -30,7 +30,7 @@ impl Agent {
         let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
         let known = claim.and_then(|cluster| cluster.config_digest.as_deref());
         let generation = host.metadata.generation;
-        let now = Time(jiff::Timestamp::now());
+        let now = Time(self.host.clock.time());
         let mut status = status(&self.seen, &self.identity, known);
         let mut all = facts(&self.seen, self.drift.shown());
         status.drift = drift_status(self.drift.shown());

@@ -92,6 +92,10 @@ impl Clock for RealClock {
         }
     }
 
+    fn time(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
     fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
         async move { std::thread::sleep(Duration::from_millis(millis)) }.boxed()
     }

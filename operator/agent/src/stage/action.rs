@@ -336,26 +336,9 @@ fn is_new(before: Option<u64>, seen: &Observation) -> bool {
     started.is_some() && started != before
 }
 
-/// Puts the text that undoes the stage on the own disk and starts corosync with it: with the stage's own
-/// it did not come back. The others write the same bytes into /etc/pve. What a person put there is left
-/// alone.
-pub async fn undo_restart(host: &Host, stage: &Stage) -> Result<(), String> {
-    let Some(back) = &stage.back else {
-        return Err("the stage has no text to go back to".to_owned());
-    };
-    let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
-    let known = [&stage.config.text, &back.text];
-    if on_disk.is_some_and(|bytes| known.iter().all(|text| text.as_bytes() != bytes)) {
-        return Err("there is another corosync.conf than the stage's".to_owned());
-    }
-    host.disk.replace(DiskFile::Conf, back.text.as_bytes()).map_err(words)?;
-    host.services.stop(Unit::Corosync).await?;
-    host.services.start(Unit::Corosync).await
-}
-
 /// Stops corosync, puts a text of the stage on the own disk and starts corosync with it. Where the disk takes
 /// none, it is started with what lies there: no host stays down for that. What a person put there is left
-/// alone.
+/// alone. So a restart is undone as well, when corosync did not come back with the stage's text.
 pub async fn start_with(
     host: &Host,
     stage: &Stage,
@@ -370,7 +353,7 @@ pub async fn start_with(
     };
     let wanted = wanted.ok_or("the stage has no such text")?;
     let on_disk = host.disk.read(DiskFile::Conf).map_err(words)?;
-    if which(stage, parent, on_disk.as_deref()) == InForce::Other {
+    if on_disk.is_some() && which(stage, parent, on_disk.as_deref()) == InForce::Other {
         return Err("there is another corosync.conf than the stage's".to_owned());
     }
     host.services.stop(Unit::Corosync).await?;

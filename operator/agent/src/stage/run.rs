@@ -14,7 +14,7 @@ use pvecm_core::protocol::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::action::{Task, join, may_join, restart, start_with, undo_join, undo_restart};
+use super::action::{Task, join, may_join, restart, start_with, undo_join};
 use super::ha::leaves_room;
 use super::keys::{self, Exchange};
 use super::probe::{holds, links_carry, parent_in_force, text_run, which};
@@ -308,7 +308,7 @@ async fn job(
             Some(Event::Laid(exchange.try_key(host, pending.keys.as_ref(), key)))
         }
         Effect::Undo if stage.course == Course::Restart => {
-            Some(Event::Undone(undo_restart(host, stage).await))
+            Some(Event::Undone(start_with(host, stage, parent, InForce::Back).await))
         }
         Effect::Undo => Some(Event::Undone(undo_join(host, pending.attempt).await)),
         Effect::Act => Some(Event::Acted(act(jobs, pending).await)),

@@ -11,7 +11,7 @@ use pvecm_core::protocol::{Attempt, Event, InForce, Message, Phase};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::action::{Task, join, may_join, restart, run as run_actions};
-use super::action::{start_with, undo_join, undo_restart};
+use super::action::{start_with, undo_join};
 use super::run::{GroupRun, JobEvent, Jobs};
 use super::{Undone, keys};
 use crate::fake::{FakeHost, MemoryStore, World};
@@ -414,6 +414,10 @@ fn a_restart_that_ends_in_the_old_daemon_or_none_is_none() {
     });
 }
 
+async fn undone(fake: &FakeHost, pending: &Pending) -> Result<(), String> {
+    start_with(&fake.host(), &pending.stage, pending.parent.as_deref(), InForce::Back).await
+}
+
 #[test]
 fn a_member_that_does_not_come_back_starts_with_the_old_text() {
     let fake = FakeHost::member(&text(1));
@@ -421,7 +425,7 @@ fn a_member_that_does_not_come_back_starts_with_the_old_text() {
     fake.world().corosync_starts = false;
     with_task(&fake, &pending, |task| block_on(restart(&fake.host(), task)).unwrap_err());
     fake.world().corosync_starts = true;
-    block_on(undo_restart(&fake.host(), &pending.stage)).unwrap();
+    block_on(undone(&fake, &pending)).unwrap();
     assert_eq!(fake.world().disk[&DiskFile::Conf], text(3).as_bytes());
     assert!(fake.world().corosync_runs && fake.world().running == Some(text(3)));
 }
@@ -431,7 +435,7 @@ fn a_file_that_a_person_put_on_the_disk_meanwhile_survives_the_undoing_of_a_rest
     let fake = FakeHost::member(&text(1));
     let pending = restarting(&fake);
     fake.world().disk.insert(DiskFile::Conf, text(9).into());
-    assert!(block_on(undo_restart(&fake.host(), &pending.stage)).is_err());
+    assert!(block_on(undone(&fake, &pending)).is_err());
     assert_eq!(fake.world().disk[&DiskFile::Conf], text(9).as_bytes());
     assert_eq!(fake.world().started, Some(1));
 }

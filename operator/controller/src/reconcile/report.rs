@@ -5,6 +5,7 @@ mod conditions;
 mod drift;
 mod nodes;
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 use pvecm_core::conf::{Config, Document};
 use pvecm_core::observed::KeyView;
@@ -33,7 +34,7 @@ pub async fn report(
     if too_early(cluster, seen) {
         return Ok(());
     }
-    let status = status(cluster, seen, verdict);
+    let status = status(cluster, seen, (verdict, (context.time)()));
     let pairs = status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone()));
     context.metrics.conditions(&seen.key, pairs.collect());
     // The stored copy may be newer than what this pass observed.
@@ -79,7 +80,11 @@ fn was(cluster: &PveCluster, kind: &str, reason: &str) -> bool {
 }
 
 /// The whole status.
-fn status(cluster: &PveCluster, seen: &Observation, verdict: &Verdict) -> PveClusterStatus {
+fn status(
+    cluster: &PveCluster,
+    seen: &Observation,
+    (verdict, now): (&Verdict, Timestamp),
+) -> PveClusterStatus {
     let config = config(seen);
     let nodes = nodes::nodes(&cluster.spec, config.as_ref(), seen);
     let quorum = nodes::quorum(seen, &nodes);
@@ -88,7 +93,8 @@ fn status(cluster: &PveCluster, seen: &Observation, verdict: &Verdict) -> PveClu
     let ready = cluster.spec.nodes.iter().filter(|wanted| {
         nodes.iter().any(|node| node.name == wanted.name && node.online && node.message.is_none())
     });
-    let facts = conditions::Facts { seen, verdict, nodes: &nodes, links: &links, drift: &drift };
+    let facts =
+        conditions::Facts { seen, verdict, nodes: &nodes, links: &links, drift: &drift, now };
     PveClusterStatus {
         observed_generation: cluster.metadata.generation,
         conditions: conditions::conditions(cluster, &facts),

@@ -149,7 +149,7 @@ fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<C
     let reporter = Reporter { controller: "test".to_owned(), instance: None };
     Context::new(
         (client, leadership),
-        reporter,
+        (reporter, Box::new(jiff::Timestamp::now)),
         Arc::new(stores),
         (Arc::new(beats), Queue::new().1),
     )

@@ -44,6 +44,11 @@ pub(super) fn plan(
     Ok(draft.finish(format!("{host} joins the cluster {}", desired.name)))
 }
 
+/// What is said of a joiner whose turn has not come.
+pub(super) fn summary(node: &DesiredNode) -> String {
+    format!("{} joins", node.host)
+}
+
 /// Plans the start of a node that the text in force lists and that has nothing yet.
 pub(super) fn resume(
     desired: &DesiredCluster,

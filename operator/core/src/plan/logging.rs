@@ -13,9 +13,9 @@ pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> LoggingOpt
     desired.logging.beyond(ground.config.logging)
 }
 
-/// What a goal does, in words; `None`: nothing.
-pub(super) fn summary(goal: LoggingOptions) -> Option<String> {
-    (goal != LoggingOptions::default()).then(|| format!("set logging: {goal}"))
+/// What a goal does, in words.
+pub(super) fn summary(goal: LoggingOptions) -> String {
+    format!("set logging: {goal}")
 }
 
 /// Plans the way to the wanted keys.

@@ -8,12 +8,13 @@
 //! One plan changes one thing: the links, or the keys of totem, or those of logging, or the authkey, or
 //! one node more, or the votes, or what takes a restart, or what takes an outage, in this order (what may
 //! wait for approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read
-//! next: `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`,
-//! `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `draft` (how
+//! next: `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `due`
+//! (this order), `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `draft` (how
 //! stages are numbered), `ha` (what stands around stages that may stall the cluster).
 
 mod addresses;
 mod draft;
+mod due;
 mod form;
 mod ground;
 mod ha;
@@ -38,7 +39,6 @@ pub use report::{Blocker, Class, Report, State};
 pub use wishes::{Wishes, is_managed, wishes};
 
 use crate::change::{Plan, Proposed};
-use crate::conf::{LoggingOptions, TotemOptions};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
 use crate::observed::ObservedCluster;
@@ -108,7 +108,7 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
     let next = match ground::look(desired, observed)? {
         Ground::Empty(nodes) => {
             let plan = form::plan(desired, observed, &nodes)?;
-            let later = joins(desired.nodes.iter().skip(1));
+            let later = desired.nodes.iter().skip(1).map(join::summary).collect();
             Some(Next { plan, later, puts_back: false })
         }
         Ground::Cluster(ground) if !ground.strays.is_empty() && ground.unstarted.is_none() => {
@@ -141,66 +141,14 @@ fn change(
         let plan = join::resume(desired, observed, (ground, id, joiner))?;
         return Ok(Some(Next { plan, later: Vec::new(), puts_back: false }));
     }
-    let listed =
-        |node: &&DesiredNode| ground.config.nodes.iter().any(|known| known.name == node.name);
-    let mut joiners = desired.nodes.iter().filter(|node| !listed(node));
-    let links = links::goal(desired, ground)?;
-    let totem = totem::goal(desired, ground);
-    let logging = logging::goal(desired, ground);
-    let votes = votes::goal(ground)?;
+    let mut due = due::all(desired, ground)?.into_iter();
+    let Some(first) = due.next() else { return Ok(None) };
     // Texts are read for it, and only with `Report` does it matter.
-    let reports = desired.rollout.drift == Drift::Report;
+    let reports = desired.rollout.drift == Drift::Report && first.may_put_back();
     let puts_back = reports && only_edited(desired, observed, &ground.conf);
-    let restarts = restarts::goal(desired, ground);
-    let later_restarts = restarts.as_ref().map(restarts::Goal::summary);
-    let outage = outage::goal(desired, ground);
-    let later_outage = outage.map(outage::Goal::summary);
-    let later_votes = (!votes.is_empty()).then(|| "votes change".to_owned());
-    let interrupting = || later_restarts.iter().chain(&later_outage).cloned();
-    let at_last = || later_votes.clone().into_iter().chain(interrupting());
-    let key = keys::goal(desired, ground);
-    let later_key = key.map(|_| "exchange the authkey".to_owned());
-    let later_logging = logging::summary(logging);
-
-    if !links.is_empty() {
-        let links::Planned { plan, later } = links::plan(desired, observed, (ground, links))?;
-        let later_totem = totem::summary(&totem);
-        let first = later.into_iter().chain(later_totem).chain(later_logging).chain(later_key);
-        let later = first.chain(joins(joiners)).chain(at_last());
-        return Ok(Some(Next { plan, later: later.collect(), puts_back }));
-    }
-    if totem != TotemOptions::default() {
-        let plan = totem::plan(desired, observed, (ground, totem))?;
-        let first = later_logging.into_iter().chain(later_key);
-        let later = first.chain(joins(joiners)).chain(at_last()).collect();
-        return Ok(Some(Next { plan, later, puts_back }));
-    }
-    if logging != LoggingOptions::default() {
-        let plan = logging::plan(desired, observed, (ground, logging))?;
-        let later = later_key.into_iter().chain(joins(joiners)).chain(at_last()).collect();
-        return Ok(Some(Next { plan, later, puts_back }));
-    }
-    if let Some(generation) = key {
-        let plan = keys::plan(desired, observed, (ground, generation))?;
-        let later = joins(joiners).into_iter().chain(at_last()).collect();
-        return Ok(Some(Next { plan, later, puts_back: false }));
-    }
-    if let Some(node) = joiners.next() {
-        let plan = join::plan(desired, observed, (ground, node))?;
-        let later = joins(joiners).into_iter().chain(at_last()).collect();
-        return Ok(Some(Next { plan, later, puts_back }));
-    }
-    if !votes.is_empty() {
-        let plan = votes::plan(desired, observed, (ground, &votes))?;
-        return Ok(Some(Next { plan, later: interrupting().collect(), puts_back }));
-    }
-    if let Some(goal) = restarts {
-        let plan = restarts::plan(desired, observed, (ground, &goal))?;
-        return Ok(Some(Next { plan, later: later_outage.into_iter().collect(), puts_back }));
-    }
-    let Some(goal) = outage else { return Ok(None) };
-    let plan = outage::plan(desired, observed, (ground, goal))?;
-    Ok(Some(Next { plan, later: Vec::new(), puts_back }))
+    let (plan, rest) = first.plan(desired, observed, ground)?;
+    let later = rest.into_iter().chain(due.filter_map(|due| due.summary())).collect();
+    Ok(Some(Next { plan, later, puts_back }))
 }
 
 /// A paused host does nothing: a stage that needs it would time out and be undone.
@@ -214,10 +162,6 @@ fn refuse_paused(observed: &ObservedCluster, plan: &Plan<Proposed>) -> Result<()
         ),
         None => Ok(()),
     }
-}
-
-fn joins<'a>(nodes: impl Iterator<Item = &'a DesiredNode>) -> Vec<String> {
-    nodes.map(|node| format!("{} joins", node.host)).collect()
 }
 
 fn hosts<'a>(nodes: impl Iterator<Item = &'a DesiredNode>) -> String {

@@ -264,6 +264,9 @@ impl Clock for Port {
             millis: world.now(),
         })
     }
+    fn time(&self) -> jiff::Timestamp {
+        self.look(World::time)
+    }
     fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
         wait_ms(millis).boxed()
     }

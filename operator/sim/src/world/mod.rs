@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -153,6 +154,13 @@ impl World {
     #[must_use]
     pub fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The time of day. The one outside would decide whether two conditions changed in the same second.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        let millis = i64::try_from(self.now()).unwrap_or(i64::MAX);
+        Timestamp::from_millisecond(millis).unwrap_or_default()
     }
 
     /// Puts something off.

@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub links: &'a [LinkFault],
     /// What somebody changed beside the operator.
     pub drift: &'a [Difference],
+    /// The time of day.
+    pub now: Timestamp,
 }
 
 /// One condition before it gets its times.
@@ -70,7 +72,7 @@ pub fn conditions(cluster: &PveCluster, facts: &Facts<'_>) -> Vec<Condition> {
             message,
             observed_generation: cluster.metadata.generation,
             last_transition_time: since
-                .map_or_else(|| Time(Timestamp::now()), |old| old.last_transition_time.clone()),
+                .map_or_else(|| Time(facts.now), |old| old.last_transition_time.clone()),
         }
     };
     claims.into_iter().map(condition).collect()

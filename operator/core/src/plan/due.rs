@@ -1,0 +1,93 @@
+//! What the spec wants of a sound cluster and that is not so, in the order in which it is brought about.
+
+use super::ground::InForce;
+use super::report::Obstacle;
+use super::{join, keys, links, logging, outage, restarts, totem, votes};
+use crate::change::{Plan, Proposed};
+use crate::conf::{LoggingOptions, TotemOptions};
+use crate::desired::{DesiredCluster, DesiredNode};
+use crate::observed::ObservedCluster;
+use crate::quorum::Votes;
+
+/// One thing that a plan of its own changes.
+#[derive(Debug)]
+pub(super) enum Due<'a> {
+    Links(links::Goal),
+    Totem(TotemOptions),
+    Logging(LoggingOptions),
+    /// The generation of the authkey.
+    Key(u32),
+    Join(&'a DesiredNode),
+    Votes(Votes),
+    Restarts(restarts::Goal),
+    Outage(outage::Goal),
+}
+
+/// All of it. What may wait for approval comes last, so that nothing else waits with it.
+pub(super) fn all<'a>(
+    desired: &'a DesiredCluster,
+    ground: &InForce<'_>,
+) -> Result<Vec<Due<'a>>, Obstacle> {
+    let links = links::goal(desired, ground)?;
+    let totem = totem::goal(desired, ground);
+    let logging = logging::goal(desired, ground);
+    let votes = votes::goal(ground)?;
+    let listed = |name: &_| ground.config.nodes.iter().any(|known| known.name == *name);
+    let joiners = desired.nodes.iter().filter(|node| !listed(&node.name));
+
+    let mut all = Vec::new();
+    all.extend((!links.is_empty()).then_some(Due::Links(links)));
+    all.extend((totem != TotemOptions::default()).then_some(Due::Totem(totem)));
+    all.extend((logging != LoggingOptions::default()).then_some(Due::Logging(logging)));
+    all.extend(keys::goal(desired, ground).map(Due::Key));
+    all.extend(joiners.map(Due::Join));
+    all.extend((!votes.is_empty()).then_some(Due::Votes(votes)));
+    all.extend(restarts::goal(desired, ground).map(Due::Restarts));
+    all.extend(outage::goal(desired, ground).map(Due::Outage));
+    Ok(all)
+}
+
+impl Due<'_> {
+    /// What is said of it while it waits; links wait for nothing.
+    pub fn summary(&self) -> Option<String> {
+        match self {
+            Self::Links(_) => None,
+            Self::Totem(goal) => totem::summary(goal),
+            Self::Logging(goal) => Some(logging::summary(*goal)),
+            Self::Key(_) => Some("exchange the authkey".to_owned()),
+            Self::Join(node) => Some(join::summary(node)),
+            Self::Votes(_) => Some("votes change".to_owned()),
+            Self::Restarts(goal) => Some(goal.summary()),
+            Self::Outage(goal) => Some(goal.summary()),
+        }
+    }
+
+    /// Whether an edit beside the operator can be all of the reason: a file says nothing of keys.
+    pub const fn may_put_back(&self) -> bool {
+        !matches!(self, Self::Key(_))
+    }
+
+    /// The plan, and what of it is left for later ones.
+    pub fn plan(
+        self,
+        desired: &DesiredCluster,
+        observed: &ObservedCluster,
+        ground: &InForce<'_>,
+    ) -> Result<(Plan<Proposed>, Vec<String>), Obstacle> {
+        let plan = match self {
+            Self::Links(goal) => {
+                let links::Planned { plan, later } =
+                    links::plan(desired, observed, (ground, goal))?;
+                return Ok((plan, later));
+            }
+            Self::Totem(goal) => totem::plan(desired, observed, (ground, goal)),
+            Self::Logging(goal) => logging::plan(desired, observed, (ground, goal)),
+            Self::Key(generation) => keys::plan(desired, observed, (ground, generation)),
+            Self::Join(node) => join::plan(desired, observed, (ground, node)),
+            Self::Votes(goal) => votes::plan(desired, observed, (ground, &goal)),
+            Self::Restarts(goal) => restarts::plan(desired, observed, (ground, &goal)),
+            Self::Outage(goal) => outage::plan(desired, observed, (ground, goal)),
+        };
+        Ok((plan?, Vec::new()))
+    }
+}
