@@ -178,6 +178,8 @@ fn an_agent_that_restarts_after_the_outcome_tells_it_to_who_is_late_and_does_not
             runs: InForce::Other,
             ..setup(2, 3)
         });
+        let only_speaks = bench.done.iter().all(|effect| matches!(effect, Effect::Send(_)));
+        assert!(only_speaks, "{:?}", bench.done);
         bench.forget();
         bench.hear(3, undo());
         let [Effect::Send(said)] = bench.done.as_slice() else { panic!("{:?}", bench.done) };
