@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use status::{
     AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDrift,
-    HostHa, HostLinkFault, HostQuorum, Ledger, Membership, Pmxcfs, PveHostStatus, Running,
-    SealedSecret, StartedWith,
+    HostHa, HostLinkFault, HostQuorum, Ledger, Membership, Pmxcfs, PveHostStatus, Reference,
+    ReferenceKind, Running, SealedSecret, StartedWith,
 };
 
 /// What a person says of one machine.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage};
+use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage, Tombstone};
 use pvecm_core::conf::{
     Cipher, Compression, Hash, IpVersion, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
 };
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
+use pvecm_core::references::ReferenceKind;
 use pvecm_crds::convert::{
     ConvertError, desired, host_view, observed, plan_from_core, plan_stages, stage_from_core,
     stage_to_core,
@@ -65,6 +66,13 @@ fn stage() -> Stage {
                     Action::DisarmHa {},
                     Action::ArmHa {},
                     Action::RestartCorosync {},
+                    Action::StopCorosync {},
+                    Action::LeaveCluster {},
+                    Action::Bury(Tombstone {
+                        name: "n4".parse().expect("a name"),
+                        node_id: node(4),
+                        machine_id: Some("0123".to_owned()),
+                    }),
                 ],
             ),
         ]),
@@ -276,9 +284,20 @@ fn a_known_text_is_put_in_where_the_digest_is_the_same() {
         "quorum": { "quorate": true, "expectedVotes": 1, "totalVotes": 1, "quorumVotes": 1 },
         "membership": { "ringId": "1.4", "members": [1], "localNodeId": 1 },
         "linkFaults": [{ "link": 1, "nodeId": 2 }],
+        "machineId": "0123",
+        "references": [{ "kind": "Storage", "name": "fast" }],
+        "tombstones": [{ "name": "n4", "nodeId": 4, "machineId": "4567" }],
     });
     let view = host_view(&reporting(&status), true, "u1", Some(&known)).expect("a view");
     assert_eq!(view.claim, Claim::Ours);
+    let stone = view.tombstones.first().expect("a tombstone");
+    assert_eq!(
+        (stone.name.as_str(), stone.node_id, view.machine_id.as_deref()),
+        ("n4", node(4), Some("0123"))
+    );
+    assert_eq!(stone.machine_id.as_deref(), Some("4567"));
+    let reference = view.references.first().expect("a reference");
+    assert_eq!((reference.kind, reference.name.as_str()), (ReferenceKind::Storage, "fast"));
     assert_eq!(view.pmxcfs_file.and_then(|file| file.text).as_deref(), Some("known\n"));
     assert_eq!(view.disk_file.and_then(|file| file.text).as_deref(), Some("other\n"));
     assert_eq!((view.running_version, view.ring.as_deref()), (Some(ConfigVersion(5)), Some("1.4")));

@@ -1,6 +1,7 @@
 //! The wire form of a plan. Maps of the core become lists of named members here.
 
 use kube::KubeSchema;
+use pvecm_core::ids::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,14 @@ pub struct Plan {
     /// The steps in their order; each is confirmed on every host before the next.
     #[schemars(length(min = 1, max = 64))]
     pub stages: Vec<Stage>,
+}
+
+impl Plan {
+    /// What tells this plan from another one under the same number.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).expect("numbers, texts and lists alone"))
+    }
 }
 
 /// The file in force that a plan starts from.
@@ -201,6 +210,28 @@ pub enum Action {
     ArmHa {},
     /// Stop corosync and start it again with the text that lies on the disk.
     RestartCorosync {},
+    /// Stop corosync and pmxcfs, since this host leaves, as long as every other member is there.
+    StopCorosync {},
+    /// Move all that this host has of the cluster aside.
+    LeaveCluster {},
+    /// Remember who has left, once the text without that node is in force.
+    Bury(Tombstone),
+}
+
+/// Who has left a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tombstone {
+    /// The node's name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its number in corosync.
+    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
+    pub node_id: i64,
+    /// /etc/machine-id of its machine, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub machine_id: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -4,7 +4,9 @@ use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
 use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView, KeyView};
+use pvecm_core::references::Reference;
 
+use super::plan::tombstone_to_core;
 use super::{ConvertError, id, id_number, number};
 use crate::host::{self, HostCluster, HostLinkFault, PveHost, Role};
 
@@ -35,6 +37,7 @@ pub fn host_view(
         paused: host.spec.paused,
         witness: host.spec.role == Role::Witness,
         hostname: status.hostname.unwrap_or_default(),
+        machine_id: status.machine_id,
         sealing_key: status.sealing_key,
         authkey: status.authkey.map(authkey).transpose()?,
         addresses: status
@@ -47,6 +50,7 @@ pub fn host_view(
             .iter()
             .map(|guest| number("status.guests", *guest))
             .collect::<Result<_, _>>()?,
+        references: status.references.into_iter().map(reference).collect(),
         pmxcfs_file: file(files.pmxcfs)?,
         disk_file: file(files.disk)?,
         running_version: running.transpose()?.map(ConfigVersion),
@@ -69,6 +73,11 @@ pub fn host_view(
         drift: status.drift.into_iter().map(drift).collect(),
         ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
         can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
+        tombstones: status
+            .tombstones
+            .iter()
+            .map(|one| tombstone_to_core("status.tombstones", one))
+            .collect::<Result<_, _>>()?,
         applied: status.applied.map(applied).transpose()?,
     })
 }
@@ -102,15 +111,21 @@ fn authkey(key: host::HostAuthkey) -> Result<KeyView, ConvertError> {
     })
 }
 
+fn reference(reference: host::Reference) -> Reference {
+    let host::Reference { kind, name } = reference;
+    Reference { kind: kind.into(), name }
+}
+
 fn drift(drift: host::HostDrift) -> HostDrift {
     let host::HostDrift { key, pmxcfs, disk, running } = drift;
     HostDrift { key, pmxcfs, disk, running }
 }
 
 fn applied(stage: host::AppliedStage) -> Result<AppliedStage, ConvertError> {
-    let host::AppliedStage { change, change_digest: _, stage, result, message } = stage;
+    let host::AppliedStage { change, change_digest, stage, result, message } = stage;
     Ok(AppliedStage {
         change: ChangeNumber(number("status.applied.change", change)?),
+        digest: id("status.applied.changeDigest", &change_digest)?,
         stage: number("status.applied.stage", stage)?,
         result: result.into(),
         message,

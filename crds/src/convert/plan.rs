@@ -8,9 +8,9 @@ use pvecm_core::ids::{ConfigVersion, Digest, HostName, NodeId};
 use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
     Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
-    StageResult,
+    StageResult, Tombstone,
 };
-use crate::host::HaState;
+use crate::host::{HaState, ReferenceKind};
 
 /// The wire form of a plan, in whatever state of proof.
 pub fn plan_from_core<State>(plan: &core::Plan<State>) -> Result<Plan, ConvertError> {
@@ -174,7 +174,34 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::DisarmHa {} => core::Action::DisarmHa {},
         Action::ArmHa {} => core::Action::ArmHa {},
         Action::RestartCorosync {} => core::Action::RestartCorosync {},
+        Action::StopCorosync {} => core::Action::StopCorosync {},
+        Action::LeaveCluster {} => core::Action::LeaveCluster {},
+        Action::Bury(gone) => core::Action::Bury(tombstone_to_core("bury", gone)?),
     })
+}
+
+/// The checked form of a tombstone.
+pub(super) fn tombstone_to_core(
+    field: &'static str,
+    tombstone: &Tombstone,
+) -> Result<core::Tombstone, ConvertError> {
+    let Tombstone { name, node_id, machine_id } = tombstone;
+    Ok(core::Tombstone {
+        name: id(field, name)?,
+        node_id: id_number(field, *node_id)?,
+        machine_id: machine_id.clone(),
+    })
+}
+
+impl From<&core::Tombstone> for Tombstone {
+    fn from(tombstone: &core::Tombstone) -> Self {
+        let core::Tombstone { name, node_id, machine_id } = tombstone;
+        Self {
+            name: name.to_string(),
+            node_id: node_id.get().into(),
+            machine_id: machine_id.clone(),
+        }
+    }
 }
 
 fn receivers_to_core(receivers: &[Receiver]) -> Result<BTreeMap<HostName, String>, ConvertError> {
@@ -219,6 +246,9 @@ impl From<&core::Action> for Action {
             core::Action::DisarmHa {} => Self::DisarmHa {},
             core::Action::ArmHa {} => Self::ArmHa {},
             core::Action::RestartCorosync {} => Self::RestartCorosync {},
+            core::Action::StopCorosync {} => Self::StopCorosync {},
+            core::Action::LeaveCluster {} => Self::LeaveCluster {},
+            core::Action::Bury(gone) => Self::Bury(gone.into()),
         }
     }
 }
@@ -280,6 +310,10 @@ macro_rules! same_variants {
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
 same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
+same_variants!(
+    ReferenceKind, pvecm_core::references::ReferenceKind:
+    ReplicationJob, HaRule, HaGroup, Storage, BackupJob
+);
 same_variants!(Course, core::Course: Local, Write, Start, Restart, Outage);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{ConfigText, StageResult};
+use crate::change::{ConfigText, StageResult, Tombstone};
 
 /// What is so on this machine. `cluster` and the condition `Connected` are the operator's, all
 /// else is the agent's.
@@ -82,6 +82,10 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096), inner(range(min = 100, max = 999_999_999)))]
     pub guests: Vec<i32>,
+    /// What in the cluster's own files names this machine's node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub references: Vec<Reference>,
     /// Proxmox VE's high availability on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ha: Option<HostHa>,
@@ -91,6 +95,11 @@ pub struct PveHostStatus {
     /// What this host remembers on its own disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
+    /// Who has left the cluster, as this host remembers: no number of theirs is given away again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["nodeId".into()]))]
+    pub tombstones: Vec<Tombstone>,
     /// Secrets that this host encrypted for other hosts, until those have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -285,6 +294,32 @@ pub struct HostHa {
     /// `ha-manager` is here and knows `disarm-ha`.
     #[serde(default)]
     pub can_disarm: bool,
+}
+
+/// A part of a file below /etc/pve that names a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reference {
+    /// What it is.
+    pub kind: ReferenceKind,
+    /// Its name among those of its kind.
+    #[schemars(length(max = 128))]
+    pub name: String,
+}
+
+/// What may name a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReferenceKind {
+    /// A replication job.
+    ReplicationJob,
+    /// A rule of high availability.
+    HaRule,
+    /// A group of high availability, as before Proxmox VE 9.
+    HaGroup,
+    /// A storage that only some nodes have.
+    Storage,
+    /// A backup job of one node.
+    BackupJob,
 }
 
 /// What high availability does on a host.

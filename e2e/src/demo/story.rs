@@ -199,7 +199,7 @@ mod tests {
             "apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
             "metadata": {"name": "n1"}, "spec": {},
             "status": {
-                "applied": {"change": 1, "changeDigest": "0", "stage": stage, "result": "Confirmed"},
+                "applied": {"change": 1, "changeDigest": "0".repeat(64), "stage": stage, "result": "Confirmed"},
                 "running": {"configVersion": 3},
                 "quorum": {"quorate": true, "expectedVotes": 3, "totalVotes": 2, "quorumVotes": 2},
             },

@@ -15,6 +15,7 @@ mod moves;
 mod outage;
 mod refusals;
 mod reloads;
+mod removal;
 mod rest;
 mod restarts;
 mod rules;

@@ -508,6 +508,7 @@ impl Agent {
         let name = self.name.clone();
         self.book.change(|ledger| {
             ledger.note_keys(&name, result);
+            ledger.note_departures(&name, result);
             ledger.sealed.extend(sealed);
             ledger.note_end(result, now);
             ledger.last = Some(last);

@@ -11,6 +11,7 @@ use pvecm_core::conf::{Document, flat};
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
+use pvecm_core::references::ReferenceKind;
 
 use crate::host_ports::Host;
 use crate::ports::{
@@ -40,6 +41,13 @@ pub struct World {
     pub pmxcfs_conf: Option<Vec<u8>>,
     pub pmxcfs_runs: bool,
     pub database_aside: Option<Attempt>,
+    pub set_aside: BTreeMap<DiskFile, Vec<u8>>,
+    /// Who else is in the membership.
+    pub others: BTreeSet<NodeId>,
+    pub corosync_hangs: bool,
+    pub guests: BTreeSet<u32>,
+    /// Files that name nodes; `None`: it cannot be read.
+    pub naming: BTreeMap<ReferenceKind, Option<String>>,
     pub corosync_runs: bool,
     pub running: Option<String>,
     /// The authkey that the daemon read last.
@@ -130,7 +138,7 @@ impl Corosync for FakeHost {
             values,
             quorate: true,
             ring: "1.1".to_owned(),
-            members: BTreeSet::from([node()]),
+            members: world.others.iter().copied().chain([node()]).collect(),
             local: Some(node()),
             started: world.started,
             ..CorosyncView::default()
@@ -203,7 +211,14 @@ impl ClusterFiles for FakeHost {
         ready(Ok(lock)).boxed()
     }
     fn guests(&self) -> BTreeSet<u32> {
-        BTreeSet::new()
+        self.world().guests.clone()
+    }
+    fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
+        match self.world().naming.get(&kind) {
+            None => Ok(None),
+            Some(Some(text)) => Ok(Some(text.clone().into_bytes())),
+            Some(None) => Err(io::Error::other("torn")),
+        }
     }
 }
 
@@ -258,6 +273,12 @@ impl Disk for FakeHost {
         self.world().database_aside = Some(attempt);
         Ok(())
     }
+    fn set_corosync_aside(&self, _: Attempt) -> io::Result<()> {
+        let mut world = self.world();
+        let files = std::mem::take(&mut world.disk);
+        world.set_aside.extend(files);
+        Ok(())
+    }
     fn bring_database_back(&self, attempt: Attempt) -> io::Result<()> {
         let mut world = self.world();
         if world.database_aside == Some(attempt) {
@@ -298,6 +319,9 @@ impl Services for FakeHost {
     }
     fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         match unit {
+            Unit::Corosync if self.world().corosync_hangs => {
+                return ready(Err("corosync does not end".to_owned())).boxed();
+            }
             Unit::Corosync => self.world().corosync_runs = false,
             Unit::PveCluster => self.world().pmxcfs_runs = false,
         }

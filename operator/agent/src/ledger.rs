@@ -3,10 +3,10 @@
 //!
 //! Pure but for [`Book`], which keeps the copy on the disk equal to the one in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pvecm_core::change::{Action, Course, Parent, Stage, StageResult};
+use pvecm_core::change::{Action, Course, Parent, Stage, StageResult, Tombstone};
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::protocol::{Attempt, Keys, Record};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ pub struct Ledger {
     pub key_generation: u32,
     /// The change for which another authkey lies beside the one in force.
     pub laid: Option<ChangeNumber>,
+    /// Who has left the cluster that this host is a member of.
+    pub tombstones: BTreeSet<Tombstone>,
     /// Secrets that were sealed for others in the highest change, by receiver.
     pub sealed: BTreeMap<HostName, String>,
 }
@@ -178,6 +180,25 @@ impl Ledger {
                 action
             {
                 self.key_generation = *generation;
+            }
+        }
+    }
+
+    /// Notes of the pending stage, which ended so, who left in it. A host that left itself has nothing to do
+    /// with the dead of that cluster any more, nor an answer for whoever of it is late.
+    pub fn note_departures(&mut self, me: &HostName, result: StageResult) {
+        let own = self.pending.as_ref().and_then(|pending| pending.stage.actions.get(me));
+        if result != StageResult::Confirmed {
+            return;
+        }
+        for action in own.into_iter().flatten() {
+            match action {
+                Action::Bury(tombstone) => _ = self.tombstones.insert(tombstone.clone()),
+                Action::LeaveCluster {} => {
+                    self.tombstones.clear();
+                    self.ended = None;
+                }
+                _nobody_leaves => {}
             }
         }
     }

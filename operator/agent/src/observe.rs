@@ -7,10 +7,12 @@ use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Fingerprint};
+use pvecm_core::references::{Reference, ReferenceKind, references};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
-    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
+    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Reference as ReferenceStatus,
+    Running, StartedWith,
 };
 
 use crate::conf_file::ConfFile;
@@ -37,6 +39,8 @@ pub struct Observation {
     pub ha: Ha,
     /// Guests that are configured here.
     pub guests: BTreeSet<u32>,
+    /// What names this node in the cluster's own files.
+    pub references: BTreeSet<Reference>,
     /// Addresses on the network cards.
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
@@ -59,6 +63,7 @@ impl Observation {
             authkey: fingerprint(host, DiskFile::Authkey),
             ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
+            references: if mounted { referring(host) } else { BTreeSet::new() },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
             started: BTreeMap::new(),
@@ -107,6 +112,17 @@ fn found(read: std::io::Result<Option<Vec<u8>>>) -> Option<ConfFile> {
     read.ok().flatten().map(ConfFile::from)
 }
 
+/// What names this node. A file that cannot be read may do so.
+fn referring(host: &Host) -> BTreeSet<Reference> {
+    let node = host.machine.hostname();
+    let of = |kind: ReferenceKind| match host.cluster_files.read_naming(kind) {
+        Ok(None) => BTreeSet::new(),
+        Ok(Some(bytes)) => references(kind, &String::from_utf8_lossy(&bytes), &node),
+        Err(_) => [Reference { kind, name: format!("({} is not readable)", kind.file()) }].into(),
+    };
+    ReferenceKind::ALL.into_iter().flat_map(of).collect()
+}
+
 /// What does not change while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
@@ -153,6 +169,7 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         quorum: corosync.and_then(quorum),
         link_faults: corosync.map(link_faults).unwrap_or_default(),
         guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
+        references: seen.references.iter().take(64).map(reference).collect(),
         ha: Some(HostHa {
             state: seen.ha.state.into(),
             can_disarm: identity.ha_manager_version.as_deref().is_some_and(knows_disarm),
@@ -185,6 +202,10 @@ pub fn number(value: u64) -> i64 {
 
 fn address(card: &CardAddress) -> HostAddress {
     HostAddress { interface: card.interface.clone(), cidr: card.cidr.clone() }
+}
+
+fn reference(Reference { kind, name }: &Reference) -> ReferenceStatus {
+    ReferenceStatus { kind: (*kind).into(), name: name.chars().take(128).collect() }
 }
 
 fn file_view(file: &ConfFile, known: Option<&str>) -> FileView {

@@ -13,6 +13,7 @@ use futures::future::BoxFuture;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
+use pvecm_core::references::ReferenceKind;
 use serde::{Deserialize, Serialize};
 
 /// Why corosync did not do what was asked.
@@ -108,6 +109,8 @@ pub trait ClusterFiles: Send + Sync {
     fn lock(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>>;
     /// Ids of the guests that are configured on this host.
     fn guests(&self) -> BTreeSet<u32>;
+    /// The file in which such things are; `None`: there is none.
+    fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>>;
 }
 
 /// The locks under which corosync.conf may be written.
@@ -155,6 +158,9 @@ pub trait Disk: Send + Sync {
     fn set_database_aside(&self, attempt: Attempt) -> io::Result<()>;
     /// Moves the database that this attempt set aside back; fine when it set none aside.
     fn bring_database_back(&self, attempt: Attempt) -> io::Result<()>;
+    /// Moves corosync's file and every authkey into the same backup folder. Does nothing when they are not
+    /// there.
+    fn set_corosync_aside(&self, attempt: Attempt) -> io::Result<()>;
 }
 
 /// A systemd unit that the agent may touch.

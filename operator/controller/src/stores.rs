@@ -96,6 +96,18 @@ impl Stores {
         self.changes.iter().flat_map(|store| store.state_filter(of)).collect()
     }
 
+    /// The names of the hosts that a cluster of this name has claimed.
+    #[must_use]
+    pub fn claimed(&self, key: &ClusterKey) -> Vec<String> {
+        let ours = |host: &PveHost| {
+            let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
+            host.namespace().as_deref() == Some(key.namespace.as_str())
+                && claim.is_some_and(|claim| claim.name == key.name)
+        };
+        let found = self.hosts.iter().flat_map(|store| store.state_filter(ours));
+        found.map(|host| host.name_any()).collect()
+    }
+
     /// The clusters that a host's news are for: the one that it obeys, else those that name it.
     fn interested(&self, host: &PveHost) -> Vec<ClusterKey> {
         let namespace = host.namespace().unwrap_or_default();

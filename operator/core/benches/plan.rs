@@ -159,10 +159,12 @@ fn machine(n: u32) -> HostView {
         paused: false,
         witness: false,
         hostname: format!("n{n}"),
+        machine_id: None,
         sealing_key: Some(format!("age1n{n}")),
         authkey: Some(KeyView { fingerprint: Fingerprint::of(b"key"), generation: 0 }),
         addresses: [(0, 0), (0, 1), (0, 2), (1, 1)].map(address).into(),
         guests: BTreeSet::new(),
+        references: BTreeSet::new(),
         pmxcfs_file: None,
         disk_file: None,
         running_version: None,
@@ -175,6 +177,7 @@ fn machine(n: u32) -> HostView {
         ha: HaState::Absent,
         can_disarm: false,
         started_with: BTreeMap::new(),
+        tombstones: BTreeSet::new(),
         applied: None,
     }
 }

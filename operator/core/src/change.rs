@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 
 use crate::conf::Config;
-use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
+use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId, NodeName};
 
 /// A text of corosync.conf with the number and the digest under which everybody knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +135,26 @@ pub enum Action {
     ArmHa {},
     /// Stop corosync and start it again with the text that lies on the disk.
     RestartCorosync {},
+    /// Stop corosync and pmxcfs, since this host leaves, as long as every other member is there.
+    StopCorosync {},
+    /// Move all that this host has of the cluster aside, so that nothing there can start as a member of it.
+    LeaveCluster {},
+    /// Remember who has left, once the text without that node is in force.
+    Bury(Tombstone),
+}
+
+/// Who has left a cluster. It stands in the ledger of every member, so that the number is never given away
+/// again and the machine does not come back by accident.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tombstone {
+    /// The node's name.
+    pub name: NodeName,
+    /// Its number in corosync.
+    pub node_id: NodeId,
+    /// /etc/machine-id of its machine, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<String>,
 }
 
 impl Action {
@@ -152,7 +172,10 @@ impl Action {
             | Self::Reload {}
             | Self::DisarmHa {}
             | Self::ArmHa {}
-            | Self::RestartCorosync {} => (None, None),
+            | Self::RestartCorosync {}
+            | Self::StopCorosync {}
+            | Self::LeaveCluster {}
+            | Self::Bury(_) => (None, None),
         };
         one.into_iter().chain(several.into_iter().flatten())
     }

@@ -84,10 +84,15 @@ mod tests {
             include_str!("guard/tests/reloads.rs"),
             include_str!("guard/tests/ha.rs"),
             include_str!("guard/tests/keys.rs"),
+            include_str!("guard/tests/removal.rs"),
         ]
         .concat();
-        let blockers =
-            [include_str!("plan/tests/blockers.rs"), include_str!("plan/tests/ha.rs")].concat();
+        let blockers = [
+            include_str!("plan/tests/blockers.rs"),
+            include_str!("plan/tests/ha.rs"),
+            include_str!("plan/tests/removal.rs"),
+        ]
+        .concat();
         let tests = [
             ("Blocker", Blocker::PAGES, blockers.as_str()),
             ("Refusal", Refusal::PAGES, guards.as_str()),

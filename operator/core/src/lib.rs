@@ -5,7 +5,7 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
+//! [`leaving`] (who is to go), [`references`] (what still names it), [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
 //! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
 //! beside the operator), [`guard`](mod@guard) (how one is proven), [`approval`]
 //! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
@@ -21,8 +21,10 @@ pub mod explain;
 pub mod guard;
 pub mod ha;
 pub mod ids;
+pub mod leaving;
 pub mod observed;
 pub mod plan;
 pub mod protocol;
 pub mod quorum;
+pub mod references;
 mod text;

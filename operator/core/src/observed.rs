@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::change::{ConfText, StageResult};
+use crate::change::{ConfText, StageResult, Tombstone};
 use crate::drift::HostDrift;
 use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, Fingerprint, HostName, LinkNumber, NodeId};
+use crate::references::Reference;
 
 /// Everything known about one cluster at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct HostView {
     pub witness: bool,
     /// The machine's host name up to the first dot.
     pub hostname: String,
+    /// /etc/machine-id.
+    pub machine_id: Option<String>,
     /// The public key to which secrets for this host are encrypted (age recipient).
     pub sealing_key: Option<String>,
     /// Its authkey; `None`: there is none, or the agent has not said which.
@@ -46,6 +49,8 @@ pub struct HostView {
     pub addresses: BTreeSet<IpNet>,
     /// Ids of the guests configured on this machine.
     pub guests: BTreeSet<u32>,
+    /// What in the cluster's own files names this machine's node.
+    pub references: BTreeSet<Reference>,
     /// `/etc/pve/corosync.conf`.
     pub pmxcfs_file: Option<FileView>,
     /// `/etc/corosync/corosync.conf`.
@@ -71,6 +76,8 @@ pub struct HostView {
     pub ha: HaState,
     /// The host has a `ha-manager` that knows `disarm-ha`.
     pub can_disarm: bool,
+    /// Who has left, as this host's ledger remembers.
+    pub tombstones: BTreeSet<Tombstone>,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
 }
@@ -111,6 +118,8 @@ pub struct FileView {
 pub struct AppliedStage {
     /// The change.
     pub change: ChangeNumber,
+    /// Of that change's plan: after a restore of the API server another one may have the number.
+    pub digest: Digest,
     /// The stage, counted from 1.
     pub stage: u32,
     /// What became of it.
@@ -120,6 +129,11 @@ pub struct AppliedStage {
 }
 
 impl ObservedCluster {
+    /// Every tombstone that any host remembers.
+    pub fn tombstones(&self) -> impl Iterator<Item = &Tombstone> {
+        self.hosts.values().flat_map(|host| &host.tombstones)
+    }
+
     /// The highest `config_version` that was seen anywhere or reserved: the next text takes the one
     /// above, because none may ever name two texts.
     #[must_use]

@@ -15,6 +15,8 @@ pub struct Checks {
     pub outside_at: u64,
     /// When the API server came back from a backup last.
     pub restored_at: Option<u64>,
+    /// When requests that take seconds ended: what they brought is late for a while yet.
+    pub slow_until: Option<u64>,
     /// No text may be written: the cluster is adopted, or at rest.
     pub at_rest: bool,
     /// The highest change of which a text has landed.

@@ -35,6 +35,7 @@ impl World {
                 return Err(format!("{} differs from /etc/pve", host.name));
             }
         }
+        self.gone_stand(wish)?;
         self.keys_stand(wish)?;
         self.marks_stand()?;
         if let Some(name) = self.unconnected() {
@@ -42,6 +43,18 @@ impl World {
         }
         let ready = self.condition("Ready");
         if ready.0 == "True" { Ok(()) } else { Err(format!("Ready is {}", ready.0)) }
+    }
+
+    /// A host that is not wanted has nothing that starts as a member of the cluster when it boots.
+    fn gone_stand(&self, wish: &Wish) -> Result<(), String> {
+        let others = self.hosts.iter().enumerate().filter(|(at, _)| !wish.nodes.contains_key(at));
+        for (_, host) in others {
+            let on_disk = host.disk.contains_key(&DiskFile::Conf);
+            if host.daemon.is_some() || host.db.conf.is_some() || on_disk {
+                return Err(format!("{} still has something of the cluster", host.name));
+            }
+        }
+        Ok(())
     }
 
     /// The same key on every disk and in every daemon, nothing beside it, and the generation that is wanted.

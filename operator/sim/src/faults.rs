@@ -116,6 +116,10 @@ impl World {
     }
 
     fn crash_corosync(&mut self, at: usize) {
+        // One that was stopped is not started by its end.
+        if self.hosts[at].daemon.is_none() {
+            return;
+        }
         self.outside("corosync killed", at);
         self.end_corosync(at);
         self.later(4_000, move |world| {
@@ -214,6 +218,9 @@ impl World {
     /// The end of everything that goes wrong.
     pub fn heal(&mut self) {
         self.outside("healed", 0);
+        if self.rates.api_slow > 0 {
+            self.checks.slow_until = Some(self.now());
+        }
         self.rates = Rates::default();
         self.network.mend();
         for host in &mut self.hosts {

@@ -93,6 +93,10 @@ impl World {
                 self.outside("a person repairs", at);
                 self.hosts[at].disk.insert(DiskFile::Conf, conf.clone());
                 let _refused = if stopped { self.start_corosync(at) } else { self.reload(at) };
+                // One that stopped to leave, and that the list still has.
+                if self.hosts[at].mode == Mode::Down {
+                    self.start_pmxcfs(at);
+                }
             }
         }
     }

@@ -83,10 +83,14 @@ impl Stages {
     /// A change was planned; false: that was known. A number is given once more when the first change
     /// that had it was lost before any host took it up.
     pub fn planned(&mut self, change: u64, stages: &[Value]) -> bool {
-        let first = stages.first().map(|stage| digest_of(&stage["config"]));
-        if self.0.get(&(change, 1)).map(|stage| stage.digest) == first {
+        let known = (1..).map_while(|number| self.0.get(&(change, number)));
+        if known
+            .map(|stage| stage.digest)
+            .eq(stages.iter().map(|stage| digest_of(&stage["config"])))
+        {
             return false;
         }
+        self.0.retain(|(of, _), _| *of != change);
         let read = |(number, stage)| ((change, number), KnownStage::read(stage));
         self.0.extend((1..).zip(stages).map(read));
         true

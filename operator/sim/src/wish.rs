@@ -48,12 +48,13 @@ pub type Edit = fn(&mut Wish, &mut Dice) -> bool;
 pub const JOIN: &str = "let a host join";
 
 /// Every kind, with its weight.
-pub const KINDS: [(&str, u64, Edit); 11] = [
+pub const KINDS: [(&str, u64, Edit); 12] = [
     ("add a link", 4, add_link),
     ("remove a link", 3, remove_link),
     ("change a priority", 3, change_priority),
     ("change votes", 2, change_votes),
     (JOIN, 4, join),
+    ("let a host leave", 4, leave),
     ("change the timeout", 1, change_timeout),
     ("move a link", 4, move_link),
     ("change a port", 1, change_port),
@@ -133,12 +134,17 @@ impl Wish {
     /// Whether a text gives what is wanted; else what it does not.
     pub fn holds(&self, config: &Config) -> Result<(), String> {
         let names: Vec<String> = config.nodes.iter().map(|node| node.name.to_string()).collect();
+        if names.len() != self.nodes.len() {
+            return Err(format!("the list is {names:?}"));
+        }
         for (at, votes) in &self.nodes {
             let name = format!("n{}", at + 1);
             let Some(node) = config.nodes.iter().find(|node| node.name.as_str() == name) else {
                 return Err(format!("{name} is not in the list of {names:?}"));
             };
-            if votes.is_some_and(|votes| node.votes() != votes) {
+            // Nothing is taken from a node that is alone.
+            let kept = |votes: u32| self.nodes.len() == 1 && node.votes() > votes;
+            if votes.is_some_and(|votes| node.votes() != votes && !kept(votes)) {
                 return Err(format!("{name} has {} votes, not {votes:?}", node.votes()));
             }
             for (number, link) in &self.links {
@@ -231,6 +237,11 @@ fn change_votes(wish: &mut Wish, dice: &mut Dice) -> bool {
 fn join(wish: &mut Wish, _: &mut Dice) -> bool {
     let at = wish.nodes.len();
     at < wish.hosts && wish.nodes.insert(at, None).is_none()
+}
+
+/// The one that came last: its number is that of its place, and a later host of that place gets another.
+fn leave(wish: &mut Wish, _: &mut Dice) -> bool {
+    wish.nodes.len() > 1 && wish.nodes.pop_last().is_some()
 }
 
 fn change_timeout(wish: &mut Wish, dice: &mut Dice) -> bool {

@@ -44,6 +44,8 @@ impl Agent {
             generation: i32::try_from(self.book.ledger().key_generation).unwrap_or(i32::MAX),
         });
         status.ledger = Some(LedgerStatus { highest_change: number(self.book.ledger().highest.0) });
+        let buried = self.book.ledger().tombstones.iter();
+        status.tombstones = buried.take(256).map(Into::into).collect();
         status.sealed = self.sealed();
         status.token_expiry = expiry.map(Time);
         let moved = out.send_if_modified(|current| {

@@ -14,8 +14,18 @@ const BACKUPS: &str = "/var/lib/pve-cluster/backup";
 
 /// A name of its own for every attempt: undoing one must never bring back what another set aside.
 fn aside(attempt: Attempt) -> String {
+    format!("{}.db", prefix(attempt))
+}
+
+fn prefix(attempt: Attempt) -> String {
     let Attempt { change, stage, attempt } = attempt;
-    format!("{BACKUPS}/before-change-{change}-{stage}-{attempt}.db")
+    format!("{BACKUPS}/before-change-{change}-{stage}-{attempt}")
+}
+
+/// The backup folder holds keys: root alone may look.
+fn make_backups() -> io::Result<()> {
+    fs::create_dir_all(BACKUPS)?;
+    fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))
 }
 
 /// How a file is called while it is written.
@@ -93,8 +103,7 @@ impl Disk for RealDisk {
         if !Path::new(DATABASE).exists() {
             return Ok(());
         }
-        fs::create_dir_all(BACKUPS)?;
-        fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))?;
+        make_backups()?;
         let aside = aside(attempt);
         // After a crash in the middle the host's own database is aside already, and this is a new one.
         let to = if Path::new(&aside).exists() {
@@ -118,6 +127,23 @@ impl Disk for RealDisk {
             }
         }
         move_database(&aside, DATABASE)
+    }
+
+    fn set_corosync_aside(&self, attempt: Attempt) -> io::Result<()> {
+        make_backups()?;
+        let files = [
+            (DiskFile::Conf, "corosync.conf"),
+            (DiskFile::Authkey, "authkey"),
+            (DiskFile::NewAuthkey, "authkey.new"),
+            (DiskFile::OldAuthkey, "authkey.old"),
+        ];
+        for (file, name) in files {
+            let Some(bytes) = self.read(file)? else { continue };
+            // Copied and then removed: /etc and /var may be two file systems.
+            replace_file(Path::new(&format!("{}.{name}", prefix(attempt))), &bytes, 0o400)?;
+            self.remove(file)?;
+        }
+        File::open("/etc/corosync")?.sync_all()
     }
 }
 

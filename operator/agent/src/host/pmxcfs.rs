@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
+use pvecm_core::references::ReferenceKind;
 use serde_json::Value;
 
 use super::disk::read_optional;
@@ -120,7 +121,9 @@ impl ClusterFiles for RealPmxcfs {
         let all: Value = serde_json::from_str(&text).ok()?;
         // The other counters (tasks, statistics) move all the time and mean nothing here.
         let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf"];
-        Some(wanted.map(|key| all[key].to_string()).join(" "))
+        let naming = ReferenceKind::ALL.map(ReferenceKind::file);
+        let counters = wanted.into_iter().chain(naming).map(|key| all[key].to_string());
+        Some(counters.collect::<Vec<_>>().join(" "))
     }
 
     fn lock(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
@@ -137,6 +140,10 @@ impl ClusterFiles for RealPmxcfs {
             .filter(|(_, guest)| own(guest))
             .filter_map(|(id, _)| id.parse().ok())
             .collect()
+    }
+
+    fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
+        read_optional(&self.root.join(kind.file()))
     }
 }
 

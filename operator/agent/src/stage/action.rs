@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::probe::{in_force, parent_in_force, which};
 use super::refresh::{refresh_stale_config, reload};
-use super::{Undone, ha, keys};
+use super::{Undone, ha, keys, leave};
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
@@ -62,6 +62,11 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::DisarmHa {} => ha::disarm(host, task.deadline_ms).await?,
             Action::ArmHa {} => ha::arm(host, task.deadline_ms).await?,
             Action::RestartCorosync {} => restart(host, task).await.map_err(Undone::Stuck)?,
+            Action::StopCorosync {} => leave::stop(host, task).await?,
+            Action::LeaveCluster {} => leave::put_away(host, task).await?,
+            Action::Bury(_) => {
+                return Err(not_begun("a group remembers who leaves it, not a host for itself"));
+            }
         }
     }
     Ok(sealed)

@@ -1,9 +1,10 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
-//! ([`action`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`leave`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod ha;
 pub mod keys;
+pub mod leave;
 pub mod probe;
 pub mod reach;
 pub mod refresh;

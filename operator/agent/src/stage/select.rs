@@ -58,8 +58,7 @@ pub fn select(
         return Choice::Nothing;
     }
     let number = ChangeNumber(u64::try_from(change.spec.number).unwrap_or(0));
-    let Ok(bytes) = serde_json::to_vec(&change.spec.plan) else { return Choice::Nothing };
-    let digest = Digest::of(&bytes);
+    let digest = change.spec.plan.digest();
     match ledger.admit(number, digest) {
         Admission::New | Admission::Known => {}
         Admission::Older => {

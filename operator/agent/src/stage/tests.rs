@@ -21,6 +21,7 @@ use crate::ports::{Clock, ClusterFiles, DiskFile};
 use crate::seal::{SealingKey, seal};
 
 mod exchange;
+mod leaving;
 
 fn text(version: u64) -> String {
     format!("totem {{\n  config_version: {version}\n  version: 2\n}}\n")

@@ -77,7 +77,9 @@ fn plan(desired: &DesiredCluster, conf: Option<&str>, facts: &Facts) -> anyhow::
         let view = view(node, in_force.as_ref(), facts.get(&node.host));
         (node.host.clone(), view)
     };
-    let hosts = desired.nodes.iter().map(view).collect();
+    let gone = in_force.iter().flat_map(|in_force| unnamed(desired, in_force.config));
+    let gone: Vec<DesiredNode> = gone.collect();
+    let hosts = desired.nodes.iter().chain(&gone).map(view).collect();
     let mut answer = ask(desired, &ObservedCluster { hosts, ..ObservedCluster::default() });
     answer.not_known = not_known(desired, in_force.as_ref(), facts);
     Ok(answer)
@@ -90,6 +92,17 @@ struct InForce<'a> {
     members: BTreeSet<NodeId>,
     /// The authkey that a member has of whom nothing is known.
     key: KeyView,
+}
+
+/// The nodes that the file has and the spec does not, under the names that their hosts have by default. That
+/// the operator has claimed them is assumed.
+fn unnamed(desired: &DesiredCluster, config: &Config) -> impl Iterator<Item = DesiredNode> {
+    let named = |node: &&Node| desired.nodes.iter().any(|wanted| wanted.name == node.name);
+    config.nodes.iter().filter(move |node| !named(node)).filter_map(|node| {
+        let host = node.name.as_str().to_lowercase().parse().ok()?;
+        let (name, addresses) = (node.name.clone(), BTreeMap::new());
+        Some(DesiredNode { name, host, node_id: None, votes: None, addresses })
+    })
 }
 
 /// A host that is well: its facts where there are some, else what the spec and the file say of it.
@@ -107,6 +120,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         paused: facts.is_some_and(|facts| facts.paused),
         witness: facts.is_some_and(|facts| facts.witness),
         hostname: said.unwrap_or_else(|| node.name.to_string()),
+        machine_id: facts.and_then(|facts| facts.machine_id.clone()),
         sealing_key: facts
             .and_then(|facts| facts.sealing_key.clone())
             .or_else(|| Some("(the host's own key)".to_owned())),
@@ -115,6 +129,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
             .or_else(|| member.map(|in_force| in_force.key)),
         addresses: facts.map_or_else(|| assumed.collect(), |facts| facts.addresses.clone()),
         guests: facts.map(|facts| facts.guests.clone()).unwrap_or_default(),
+        references: facts.map(|facts| facts.references.clone()).unwrap_or_default(),
         pmxcfs_file: file.clone(),
         disk_file: file,
         running_version: member.map(|in_force| in_force.conf.version),
@@ -127,6 +142,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         drift: Vec::new(),
         ha: facts.map_or(HaState::Absent, |facts| facts.ha),
         can_disarm: facts.is_some_and(|facts| facts.can_disarm),
+        tombstones: facts.map(|facts| facts.tombstones.clone()).unwrap_or_default(),
         applied: None,
     }
 }
@@ -288,12 +304,19 @@ quorum {
     }
 
     #[test]
-    fn what_the_planner_refuses_has_no_plan_and_its_reason() {
+    fn who_is_not_in_the_spec_leaves_and_what_the_planner_refuses_has_no_plan_and_its_reason() {
         let fewer = spec(|cluster| {
             cluster["spec"]["nodes"].as_array_mut().unwrap().pop();
         });
-        let answer = plan(&fewer, Some(CONF), &hosts()).unwrap();
-        assert_eq!((answer.reason.as_str(), answer.stopped), ("RemovalNotSupported", true));
+        let answer = plan(&fewer, Some(CONF), &Facts::new()).unwrap();
+        let plan = answer.plan.unwrap();
+        assert_eq!(plan.stages[0].summary, "Stop corosync and pmxcfs on n3");
+        assert!(plan.waits.is_some(), "who is removed is asked for");
+        let nobody = spec(|cluster| {
+            cluster["spec"]["nodes"] = json!([{"name": "n9"}]);
+        });
+        let answer = super::plan(&nobody, Some(CONF), &hosts()).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("NobodyStays", true));
         assert!(answer.plan.is_none());
     }
 }

@@ -15,7 +15,7 @@ use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 pub struct Picture {
     /// The cluster.
     pub cluster: PveCluster,
-    /// The hosts that its spec names, as far as they exist.
+    /// The hosts that its spec names or that it has claimed, as far as they exist.
     pub hosts: BTreeMap<HostName, PveHost>,
     /// Its changes, the oldest first.
     pub changes: Vec<PveChange>,
@@ -45,15 +45,17 @@ pub async fn changes(
 pub async fn picture(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Picture> {
     let cluster = cluster(client, namespace, name).await?;
     let api: Api<PveHost> = Api::namespaced(client.clone(), namespace);
-    let mut hosts = BTreeMap::new();
-    for node in &cluster.spec.nodes {
-        let name = node.host();
-        let found =
-            api.get_opt(&name).await.with_context(|| format!("cannot read PveHost {name}"))?;
-        if let Some(host) = found {
-            hosts.insert(name.parse()?, host);
-        }
-    }
+    let found = api.list(&ListParams::default()).await.context("cannot read the PveHosts")?;
+    let uid = cluster.uid();
+    let is_ours = |host: &PveHost| {
+        let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
+        let name = host.name_any();
+        cluster.spec.nodes.iter().any(|node| node.host() == name)
+            || claim.is_some_and(|claim| uid.as_deref() == Some(claim.uid.as_str()))
+    };
+    let ours = found.items.into_iter().filter(is_ours);
+    let hosts = ours.map(|host| Ok((host.name_any().parse()?, host)));
+    let hosts = hosts.collect::<anyhow::Result<BTreeMap<HostName, PveHost>>>()?;
     Ok(Picture { changes: changes(client, namespace, name).await?, cluster, hosts })
 }
 

@@ -11,6 +11,7 @@ use pvecm_core::change::{Plan, Proven, Stage};
 use pvecm_core::desired::DesiredCluster;
 use pvecm_core::guard::{Refusal, guard};
 use pvecm_core::ids::HostName;
+use pvecm_core::leaving::is_listed;
 use pvecm_core::observed::Claim;
 use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
 use pvecm_crds::change::{Outcome, SealedFor};
@@ -33,6 +34,8 @@ const DELAYS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 pub enum Effect {
     /// Claim these hosts, or name another text to those that are claimed.
     Claim(Vec<HostName>),
+    /// Give up the claim on these hosts.
+    LetGo(Vec<HostName>),
     /// Create the change.
     Create(Box<Plan<Proven>>),
     /// Set the secrets that are on their way.
@@ -271,6 +274,20 @@ fn refused(refusal: &Refusal) -> Verdict {
     Verdict::new(Stand::Stalled, refusal.reason(), refusal.sentence())
 }
 
+/// Hosts that the spec does not name, that have nothing of a cluster and that no list has: they may join
+/// another one. Until then the claim is the record that a host may be removed from this one.
+fn no_longer_ours(seen: &Observation) -> Vec<HostName> {
+    let Some(cluster) = seen.cluster.as_ref().filter(|_| seen.open.is_none()) else {
+        return Vec::new();
+    };
+    let named = |name: &HostName| cluster.spec.nodes.iter().any(|n| n.host() == name.as_str());
+    let free = seen.view.hosts.iter().filter(|(name, view)| {
+        view.claim == Claim::Ours && view.connected && view.is_empty() && !named(name)
+    });
+    let free = free.filter(|(_, view)| !is_listed(&seen.view, &view.hostname));
+    free.map(|(name, _)| name.clone()).collect()
+}
+
 /// What is left to clear away behind changes that ended.
 fn tidy(seen: &Observation) -> Option<Effect> {
     let ended = |change: &&PveChange| change.outcome().is_some();
@@ -278,6 +295,10 @@ fn tidy(seen: &Observation) -> Option<Effect> {
     let mut all = seen.changes.iter().map(AsRef::as_ref).filter(ended);
     if let Some(change) = all.find(|change| held(change)) {
         return Some(Effect::Unhold(change.name_any()));
+    }
+    let free = no_longer_ours(seen);
+    if !free.is_empty() {
+        return Some(Effect::LetGo(free));
     }
     let oldest = seen.changes.first().filter(|_| seen.changes.len() > KEPT)?;
     (oldest.outcome().is_some() && oldest.metadata.deletion_timestamp.is_none())

@@ -80,6 +80,7 @@ impl From<AccessError> for Trouble {
 async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Result<Sent, Trouble> {
     match effect {
         Effect::Claim(names) => claim(&names, seen, access).await?,
+        Effect::LetGo(names) => let_go(&names, seen, access).await?,
         Effect::Create(plan) => return create(&plan, seen, access).await,
         Effect::Seal(sealed) => {
             write(seen, access, None, |status| status.sealed = sealed).await?;
@@ -117,6 +118,24 @@ async fn claim(names: &[HostName], seen: &Observation, access: &Access) -> Resul
         async move { access.apply_status::<PveHost>(target, &status).await }
     });
     futures::future::try_join_all(claims).await.map(drop)
+}
+
+/// Gives up the claim on hosts, each as it was read.
+async fn let_go(
+    names: &[HostName],
+    seen: &Observation,
+    access: &Access,
+) -> Result<(), AccessError> {
+    for host in names.iter().filter_map(|name| seen.hosts.get(name)) {
+        let target = Target {
+            namespace: &seen.key.namespace,
+            name: host.metadata.name.as_deref().unwrap_or_default(),
+            version: host.metadata.resource_version.as_deref(),
+            manager: MANAGER,
+        };
+        access.apply_status::<PveHost>(target, &json!({})).await?;
+    }
+    Ok(())
 }
 
 /// Creates the change under the number above every other. A name that is taken means that another
@@ -249,6 +268,7 @@ impl Effect {
     const fn verb(&self) -> &'static str {
         match self {
             Self::Claim(_) => "claim hosts",
+            Self::LetGo(_) => "give up the claim on hosts",
             Self::Create(_) => "create a change",
             Self::Seal(_) => "pass on a sealed secret",
             Self::Release(_) => "release a stage",

@@ -4,6 +4,7 @@
 //! announcements are not evidence (a reload command says nothing of other nodes). It never skips a
 //! stage and never takes a release back; what is released ends on the hosts, with or without us.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::approval::Need;
@@ -11,7 +12,7 @@ use pvecm_core::change::{ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::guard::Refusal;
 use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
-use pvecm_core::observed::{Claim, HostView};
+use pvecm_core::observed::{AppliedStage, Claim, HostView};
 
 /// A change without an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct OpenChange {
     pub name: String,
     /// Its number.
     pub number: ChangeNumber,
+    /// Of its plan, as the hosts make it.
+    pub digest: Digest,
     /// What it starts from.
     pub parent: Option<Parent>,
     /// Generation of the spec that asked for it.
@@ -32,6 +35,13 @@ pub struct OpenChange {
     pub released: u32,
     /// Its object, or its cluster, is being deleted.
     pub ending: bool,
+}
+
+impl OpenChange {
+    /// Whether a host speaks of this very change.
+    fn is_of(&self, applied: &AppliedStage) -> bool {
+        applied.change == self.number && applied.digest == self.digest
+    }
 }
 
 /// What stands around a change.
@@ -107,7 +117,7 @@ pub fn drive(change: &OpenChange, standing: Standing<'_>) -> Next {
 /// and has forgotten a release. Without it this stage would be waited for without end.
 fn was_released_further(change: &OpenChange, hosts: &BTreeMap<HostName, HostView>) -> bool {
     let of = |view: &HostView| {
-        let applied = view.applied.as_ref().filter(|applied| applied.change == change.number)?;
+        let applied = view.applied.as_ref().filter(|applied| change.is_of(applied))?;
         Some(applied.stage)
     };
     let furthest = hosts.values().filter_map(of).max();
@@ -289,7 +299,7 @@ enum Progress {
 /// What one host says of the released stage.
 fn result(change: &OpenChange, view: &HostView) -> Option<StageResult> {
     let applied = view.applied.as_ref()?;
-    let same = applied.change == change.number && applied.stage == change.released;
+    let same = change.is_of(applied) && applied.stage == change.released;
     same.then_some(applied.result)
 }
 
@@ -366,12 +376,20 @@ fn word(change: &OpenChange, stage: &Stage, (host, view): (&HostName, Option<&Ho
     Word::Ended(ending, if named { said.to_owned() } else { format!("{host}: {said}") })
 }
 
-/// That a host has obeyed a newer change: it never goes back to an older one, and this one, made
-/// from an API server that was restored from a backup, would be waited for without end.
+/// That a host has obeyed a newer change, or another one under this number: it never goes back, and this
+/// one, made from an API server that was restored from a backup, would be waited for without end.
 fn outgrown(change: &OpenChange, host: &HostName, view: &HostView) -> Option<String> {
-    let newest = view.applied.as_ref().map(|applied| applied.change)?;
-    (newest > change.number)
-        .then(|| format!("{host} has obeyed change {} already, and obeys no older one", newest.0))
+    let applied = view.applied.as_ref()?;
+    let newest = applied.change.0;
+    match applied.change.cmp(&change.number) {
+        Ordering::Less => None,
+        Ordering::Equal => (applied.digest != change.digest).then(|| {
+            format!("{host} has obeyed another change {newest} before the API server was restored")
+        }),
+        Ordering::Greater => {
+            Some(format!("{host} has obeyed change {newest} already, and obeys no older one"))
+        }
+    }
 }
 
 fn silence(host: &HostName, view: &HostView) -> String {

@@ -50,7 +50,7 @@ pub struct Observation {
     pub key: ClusterKey,
     /// The cluster's object; `None`: it is gone.
     pub cluster: Option<Arc<PveCluster>>,
-    /// The hosts that the spec or an open change names, as far as they exist.
+    /// The hosts that the spec or an open change names, or this cluster has claimed, as far as they exist.
     pub hosts: BTreeMap<HostName, Arc<PveHost>>,
     /// Which of them are heard.
     pub heard: BTreeMap<HostName, Heard>,
@@ -78,7 +78,10 @@ pub async fn observe(
     let open_object = changes.iter().find(|change| change.outcome().is_none()).cloned();
     let open = open_object.map(|object| open_change(&object, uid.as_deref()).map(|o| (o, object)));
     let open = open.transpose()?;
-    let hosts = read_hosts(key, names(cluster.as_deref(), open.as_ref()), sight, context).await?;
+    let mut names = names(cluster.as_deref(), open.as_ref());
+    names.extend(context.stores.claimed(key));
+    let mut hosts = read_hosts(key, names, sight, context).await?;
+    hosts.retain(|_, host| is_of(host, cluster.as_deref(), open.as_ref()));
     let heard = hosts.keys().map(|name| {
         (name.clone(), context.beats.heard(&HostKey::new(&key.namespace, name.as_str())))
     });
@@ -145,6 +148,18 @@ fn names(
     wanted.chain(working).collect()
 }
 
+/// Whether a host is any of this cluster's: it is named, or obeys this very one.
+fn is_of(
+    host: &PveHost,
+    cluster: Option<&PveCluster>,
+    open: Option<&(OpenChange, Arc<PveChange>)>,
+) -> bool {
+    let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
+    let uid = cluster.and_then(ResourceExt::uid);
+    let obeys = claim.is_some_and(|claim| uid.as_deref() == Some(claim.uid.as_str()));
+    obeys || names(cluster, open).contains(&host.name_any())
+}
+
 async fn read_hosts(
     key: &ClusterKey,
     names: BTreeSet<String>,
@@ -186,6 +201,7 @@ fn open_change(object: &PveChange, uid: Option<&str>) -> Result<OpenChange, Obse
     Ok(OpenChange {
         name: object.name_any(),
         number: ChangeNumber(u64::try_from(spec.number).map_err(|why| refused(&why))?),
+        digest: spec.plan.digest(),
         parent,
         generation: spec.plan.generation,
         approved: spec.approved,

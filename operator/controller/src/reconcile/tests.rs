@@ -395,3 +395,42 @@ async fn drift_is_told_once_with_key_and_host_and_shown_until_it_is_over() {
     assert_eq!(pass(&server).await, Vec::<String>::new());
     assert!(told(&server).is_empty());
 }
+
+/// n1, claimed by a cluster with this UID, whose spec names another host.
+fn left_out(uid: &str) -> Shared {
+    let server = world();
+    edit(&server, "pveclusters/prod", |cluster| cluster["spec"]["nodes"] = json!([{"name": "n2"}]));
+    edit(&server, "pvehosts/n1", |host| {
+        host["status"]["cluster"] = json!({"name": "prod", "uid": uid});
+    });
+    server
+}
+
+#[tokio::test]
+async fn a_host_that_the_spec_names_no_more_is_let_go_once_it_has_nothing_of_a_cluster() {
+    let let_go = format!("PATCH {GROUP}/pvehosts/n1/status");
+    assert!(pass(&left_out("u-1")).await.contains(&let_go));
+    let server = left_out("u-1");
+    edit(&server, "pvehosts/n1", |host| {
+        host["status"]["files"] = json!({"disk": {"version": 3, "digest": digest("")}});
+    });
+    assert!(!pass(&server).await.contains(&let_go), "it may still have to be removed");
+    let server = left_out("u-1");
+    let mut member = host("n2");
+    let text = "totem {\n  version: 2\n  cluster_name: prod\n  config_version: 3\n}\n\
+                quorum {\n  provider: corosync_votequorum\n}\nnodelist {\n\
+                node {\n  name: n1\n  nodeid: 1\n  ring0_addr: 10.0.0.1\n}\n}\n";
+    member["status"]["files"] =
+        json!({"pmxcfs": {"version": 3, "digest": digest(text), "text": text}});
+    server.lock().unwrap().put("pvehosts", member);
+    assert!(!pass(&server).await.contains(&let_go), "its vote is missing as long as it is listed");
+}
+
+fn digest(text: &str) -> String {
+    pvecm_core::ids::Digest::of(text.as_bytes()).to_string()
+}
+
+#[tokio::test]
+async fn a_host_that_obeys_an_earlier_cluster_of_this_name_is_nobody_to_remove() {
+    assert!(!pass(&left_out("u-0")).await.contains(&format!("PATCH {GROUP}/pvehosts/n1/status")));
+}

@@ -38,10 +38,17 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::LayAuthkey {},
             Course::Local,
         )
-        | (Action::ExchangeAuthkey { .. }, Course::Write) => is_member(case, host),
+        | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write) => {
+            is_member(case, host)
+        }
         (Action::ReceiveAuthkey { .. }, Course::Local) => joins && !is_member(case, host),
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
+        }
+        (Action::StopCorosync {}, Course::Local) => case.leaves(host) && lists(case, step, host),
+        // Only once nobody expects it any more.
+        (Action::LeaveCluster {}, Course::Local) => {
+            (case.leaves(host) || case.has_left(host)) && !lists(case, step, host)
         }
         (Action::Join {}, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
@@ -65,10 +72,19 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::Reload {}
             | Action::DisarmHa {}
             | Action::ArmHa {}
-            | Action::RestartCorosync {},
+            | Action::RestartCorosync {}
+            | Action::StopCorosync {}
+            | Action::LeaveCluster {}
+            | Action::Bury(_),
             Course::Local | Course::Write | Course::Start | Course::Restart | Course::Outage,
         ) => false,
     }
+}
+
+/// Whether the text of a stage has a host's node.
+fn lists(case: &Case<'_>, step: &Step<'_>, host: &HostName) -> bool {
+    let mut nodes = step.config.config.nodes.iter();
+    nodes.any(|node| case.node(&node.name).is_some_and(|node| node.host == *host))
 }
 
 /// A reload makes every member read its own disk, the wrong one as well (corosync.md 4). So each wrong
@@ -224,6 +240,7 @@ pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
         (Course::Restart, _) => Risk::NodeRestart,
         (Course::Outage, _) => Risk::Outage,
+        (Course::Local, _) if !step.stops.is_empty() => Risk::NodeRestart,
         (Course::Write, Some(before)) => {
             let exchanges = step.stage.exchanges_authkey();
             Risk::of_reload(&before.config, &step.config.config, exchanges)

@@ -10,6 +10,7 @@ use crate::change::{Action, ConfText, Course, Plan, Proposed, Stage};
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::ids::{HostName, NodeId, NodeName};
+use crate::leaving::has_left;
 use crate::observed::{HostView, ObservedCluster};
 use crate::quorum::Votes;
 
@@ -18,6 +19,10 @@ use crate::quorum::Votes;
 pub(super) struct Case<'a> {
     pub desired: &'a DesiredCluster,
     pub observed: &'a ObservedCluster,
+    /// The nodes that the spec names no more.
+    leaving: &'a [DesiredNode],
+    /// Members that are to leave and that have stopped already.
+    pub stopped: BTreeSet<NodeId>,
     /// The text that the plan starts from.
     pub parent: Option<Text>,
     /// The nodes of that text which run, as far as their hosts say anything at all.
@@ -35,8 +40,10 @@ pub(super) struct Step<'a> {
     pub before: Option<Text>,
     pub config: Text,
     pub back: Option<Text>,
-    /// The nodes that are members before the stage, also the one that restarts in it.
+    /// The nodes that are members before the stage, also the one that restarts or stops in it.
     pub running: BTreeSet<NodeId>,
+    /// The nodes that stop in it for good.
+    pub stops: BTreeSet<NodeId>,
 }
 
 /// A text, read.
@@ -68,7 +75,7 @@ impl<'a> Case<'a> {
     /// Reads all texts of a plan.
     pub fn read(
         plan: &'a Plan<Proposed>,
-        desired: &'a DesiredCluster,
+        (desired, leaving): (&'a DesiredCluster, &'a [DesiredNode]),
         observed: &'a ObservedCluster,
     ) -> Result<Self, Refusal> {
         if plan.stages.is_empty() {
@@ -79,27 +86,97 @@ impl<'a> Case<'a> {
             return Err(Refusal::WrongGeneration { plan, spec });
         }
         let parent = read_parent(plan, observed)?;
-        let mut before = parent.clone();
-        let members = members(parent.as_ref(), desired, observed);
-        let mut running = members.clone();
-        let mut steps = Vec::new();
+        let (members, stopped) = (BTreeSet::new(), BTreeSet::new());
+        let mut case =
+            Self { desired, observed, leaving, stopped, parent, members, steps: Vec::new() };
+        case.stopped = case.stopped();
+        case.members = case.members();
+        let mut before = case.parent.clone();
+        let mut running = case.members.clone();
         for (number, stage) in (1..).zip(&plan.stages) {
             let config = Text::read(&stage.config, number)?;
             let back = stage.back.as_ref().map(|back| Text::read(back, number)).transpose()?;
             let after = config.clone();
-            steps.push(Step { number, stage, before, config, back, running: running.clone() });
+            let going = case.stopping(stage, &config);
+            let members = running.clone();
             running.extend(stage.joining.keys());
+            running.retain(|id| !going.contains(id));
+            case.steps.push(Step {
+                number,
+                stage,
+                before,
+                config,
+                back,
+                running: members,
+                stops: going,
+            });
             before = Some(after);
         }
-        Ok(Self { desired, observed, parent, members, steps })
+        Ok(case)
     }
 
-    /// The wanted node of this name.
+    /// Members that are to leave and whose hosts say that corosync does not run.
+    fn stopped(&self) -> BTreeSet<NodeId> {
+        let listed = self.parent.iter().flat_map(|parent| &parent.config.nodes);
+        let has_stopped = |view: &HostView| view.connected && view.running_version.is_none();
+        let stopped = listed.filter(|listed| {
+            let leaver = self.leaving.iter().find(|node| node.name == listed.name);
+            leaver.and_then(|node| self.view(node)).is_some_and(has_stopped)
+        });
+        stopped.map(|node| node.id).collect()
+    }
+
+    /// All that the parent lists, but for those that have stopped and for a host that has nothing of a
+    /// cluster: a join ended before its start.
+    fn members(&self) -> BTreeSet<NodeId> {
+        let has_nothing =
+            |name| self.node(name).and_then(|node| self.view(node)).is_some_and(HostView::is_empty);
+        let listed = self.parent.iter().flat_map(|parent| &parent.config.nodes);
+        let run = listed.filter(|n| !self.stopped.contains(&n.id) && !has_nothing(&n.name));
+        run.map(|node| node.id).collect()
+    }
+
+    /// The nodes whose hosts stop for good in a stage.
+    fn stopping(&self, stage: &Stage, config: &Text) -> BTreeSet<NodeId> {
+        let stops = |node: &&DesiredNode| {
+            let actions = stage.actions.get(&node.host);
+            actions.is_some_and(|actions| actions.contains(&Action::StopCorosync {}))
+        };
+        let nodes = config.config.nodes.iter();
+        let stopping = nodes.filter(|node| self.node(&node.name).is_some_and(|node| stops(&node)));
+        stopping.map(|node| node.id).collect()
+    }
+
+    /// The node of this name: a wanted one, or one that leaves.
     pub fn node(&self, name: &NodeName) -> Option<&'a DesiredNode> {
-        self.desired.nodes.iter().find(|node| node.name == *name)
+        self.nodes().find(|node| node.name == *name)
     }
 
-    /// The host of a wanted node.
+    /// The wanted nodes, and those that leave.
+    pub fn nodes(&self) -> impl Iterator<Item = &'a DesiredNode> {
+        self.desired.nodes.iter().chain(self.leaving)
+    }
+
+    /// Whether a host is one that leaves.
+    pub fn leaves(&self, host: &HostName) -> bool {
+        self.leaving.iter().any(|node| node.host == *host)
+    }
+
+    /// Whether a host that the spec names is one that had left before, and still has something of the
+    /// cluster.
+    pub fn has_left(&self, host: &HostName) -> bool {
+        let mut named = self.desired.nodes.iter().filter(|node| node.host == *host);
+        named.any(|node| has_left(node, self.observed))
+    }
+
+    /// Whether a host puts away in this plan what it has of the cluster, or is one that leaves.
+    pub fn goes(&self, host: &HostName) -> bool {
+        let puts_away = self.stage_of(host, &Action::LeaveCluster {}).is_some();
+        let joins = self.joining().values().any(|joiner| *joiner == host);
+        self.leaves(host) || puts_away && !joins
+    }
+
+    /// The host of a node.
     pub fn view(&self, node: &DesiredNode) -> Option<&'a HostView> {
         self.observed.hosts.get(&node.host)
     }
@@ -138,10 +215,16 @@ impl Step<'_> {
         }
     }
 
+    /// The nodes that the list had before the stage and has no more.
+    pub fn dropped(&self) -> BTreeSet<NodeId> {
+        let before = self.before.as_ref().map(Text::ids).unwrap_or_default();
+        before.difference(&self.config.ids()).copied().collect()
+    }
+
     /// The nodes that are up all the time while the stage runs.
     pub fn staying(&self) -> BTreeSet<NodeId> {
         let mut staying = self.running.clone();
-        staying.retain(|id| !self.stage.joining.contains_key(id));
+        staying.retain(|id| !self.stage.joining.contains_key(id) && !self.stops.contains(id));
         staying
     }
 
@@ -149,20 +232,6 @@ impl Step<'_> {
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         [&self.config].into_iter().chain(&self.back)
     }
-}
-
-/// All that a text lists, but for a host that has nothing of a cluster: a join ended before its start.
-fn members(
-    parent: Option<&Text>,
-    desired: &DesiredCluster,
-    observed: &ObservedCluster,
-) -> BTreeSet<NodeId> {
-    let has_nothing = |node: &&crate::conf::Node| {
-        let wanted = desired.nodes.iter().find(|wanted| wanted.name == node.name);
-        wanted.and_then(|wanted| observed.hosts.get(&wanted.host)).is_some_and(HostView::is_empty)
-    };
-    let listed = parent.iter().flat_map(|parent| &parent.config.nodes);
-    listed.filter(|node| !has_nothing(node)).map(|node| node.id).collect()
 }
 
 fn read_parent(plan: &Plan<Proposed>, observed: &ObservedCluster) -> Result<Option<Text>, Refusal> {

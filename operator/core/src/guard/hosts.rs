@@ -13,7 +13,7 @@ use crate::observed::{Claim, FileView, HostView};
 /// or read-only one keeps an old text and returns as a stale node, one with a higher version on its
 /// disk refuses every later file (pmxcfs.md 2).
 pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
-    for node in &case.desired.nodes {
+    for node in case.nodes() {
         let listed = case.parent.as_ref().and_then(|parent| {
             parent
                 .config
@@ -24,10 +24,13 @@ pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
         });
         let takes_part = case.steps.iter().any(|step| step.stage.concerns(&node.host));
         let needed = listed.is_some() || takes_part || case.parent.is_none();
-        let listed = listed.filter(|id| case.members.contains(id));
         let fault = match (case.view(node), listed, &case.parent) {
             (None, ..) => Some("is not known"),
-            (Some(view), Some(_), Some(parent)) => member_fault(case, parent, (&node.host, view)),
+            (Some(view), Some(id), _) if case.stopped.contains(&id) => stopped_fault(view),
+            (Some(view), Some(id), Some(parent)) if case.members.contains(&id) => {
+                member_fault(case, parent, (&node.host, view))
+            }
+            (Some(view), None, Some(_)) if case.goes(&node.host) => stopped_fault(view),
             (Some(view), ..) => stranger_fault(view, takes_part && case.parent.is_some()),
         };
         if let Some(why) = fault.filter(|_| needed) {
@@ -44,6 +47,11 @@ fn anybody_fault(view: &HostView) -> Option<&'static str> {
         (matches!(view.claim, Claim::Other(_)), "obeys another cluster"),
     ];
     faults.into_iter().find_map(|(fault, why)| fault.then_some(why))
+}
+
+/// One that leaves and has stopped, or is off the list.
+fn stopped_fault(view: &HostView) -> Option<&'static str> {
+    anybody_fault(view).or(view.paused.then_some("is paused"))
 }
 
 fn member_fault(
@@ -133,14 +141,16 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
     nobody_is_left_out(case)
 }
 
-/// A node that is listed and never started takes a vote from the margin for good.
+/// A node that is listed and never started, or stopped and not taken off the list, takes a vote from the
+/// margin for good.
 fn nobody_is_left_out(case: &Case<'_>) -> Result<(), Refusal> {
     let Some(last) = case.steps.last().filter(|_| case.parent.is_some()) else {
         return Ok(());
     };
     let mut listed = last.config.ids();
     let joining = case.joining();
-    listed.retain(|id| !last.running.contains(id) && !joining.contains_key(id));
+    let runs = |id: &NodeId| last.running.contains(id) && !last.stops.contains(id);
+    listed.retain(|id| !runs(id) && !joining.contains_key(id));
     let stage = last.number;
     listed.first().map_or(Ok(()), |node| Err(Refusal::MembersMove { stage, node: *node }))
 }

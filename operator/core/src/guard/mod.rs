@@ -4,7 +4,7 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `hosts`, `actions`, `keys`.
+//! `totem`, `hosts`, `removal`, `actions`, `keys`.
 
 mod actions;
 mod case;
@@ -14,6 +14,7 @@ mod keys;
 mod links;
 mod pages;
 mod refusal;
+mod removal;
 mod texts;
 mod totem;
 mod votes;
@@ -25,6 +26,7 @@ pub use refusal::Refusal;
 
 use crate::change::{Plan, Proposed, Proven};
 use crate::desired::DesiredCluster;
+use crate::leaving::leaving;
 use crate::observed::ObservedCluster;
 use case::Case;
 
@@ -34,7 +36,8 @@ pub fn guard(
     desired: &DesiredCluster,
     observed: &ObservedCluster,
 ) -> Result<Plan<Proven>, Refusal> {
-    prove(&Case::read(&plan, desired, observed)?)?;
+    let leaving = leaving(desired, observed);
+    prove(&Case::read(&plan, (desired, &leaving), observed)?)?;
     Ok(plan.proven())
 }
 
@@ -46,6 +49,11 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         texts::ways_back,
         hosts::view_is_sound,
         hosts::names_are_host_names,
+        removal::only_those_who_leave_are_dropped,
+        removal::one_goes_and_nobody_comes,
+        removal::nobody_leaves_who_is_referred_to,
+        removal::who_goes_is_buried,
+        removal::buried_numbers_stay_buried,
         hosts::groups_are_the_members,
         hosts::addresses_are_on_hosts,
         hosts::addresses_are_unique,

@@ -189,6 +189,31 @@ pages! { Refusal:
         prevents: "It would count as confirmed while a member runs on the old value.",
         act: "Report it: this is a defect of the operator."
     }
+    DropsMember {
+        means: "A plan takes a node off the list that the spec names, or that it never named.",
+        prevents: "A node that works would be cut off from its own cluster, with the guests on it.",
+        act: "Nothing if the spec was changed meanwhile: a plan for it follows. Else report it."
+    }
+    SeveralMove {
+        means: "A plan takes more than one node off the list, or takes one off and lets another in, or a second member that is to leave has stopped.",
+        prevents: "Two missing votes where one was counted: the rest loses quorum, and /etc/pve is read-only with nobody able to write the way back.",
+        act: "Start corosync on all but one of the members that are to leave; they go one by one. Else report it."
+    }
+    LeavesReferenced {
+        means: "A plan removes a host on which guests are configured, or which jobs, rules or storages of the cluster name.",
+        prevents: "Nobody would start, back up or migrate the guests any more, and the machine itself would know them no more; a replication job to it could never be removed.",
+        act: "Migrate or remove the guests, and take the host out of what names it; a plan for what is then so follows."
+    }
+    NotBuried {
+        means: "A plan takes a node off the list, and some member does not remember its name, number and machine.",
+        prevents: "A removed machine that is switched on again with its old files is taken for a new one; with one member on an old file too, all lose quorum.",
+        act: "Nothing if it passes: the plan was made from another state. Else report it."
+    }
+    NodeIdBuried {
+        means: "A node would get the number of one that has left.",
+        prevents: "The old machine still has that number on its disk: when it is switched on, two nodes call themselves the same, and one of them is thrown out.",
+        act: "Leave `nodeId` out of the spec, or take a number that was never used."
+    }
     RestartMissing {
         means: "A stage changes a key that corosync takes only when it starts, and a member is not restarted after it.",
         prevents: "The member runs on the old value while its file and its cmap show the new one; its next boot changes the traffic by itself, on that host alone.",

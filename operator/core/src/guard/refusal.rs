@@ -244,6 +244,44 @@ pub enum Refusal {
         /// The host.
         host: HostName,
     },
+    /// A node would go that is not to leave.
+    #[error("stage {stage} takes node {node} off the list, which is not to leave")]
+    DropsMember {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+    },
+    /// More than one node would go, or one would go and another come.
+    #[error("at stage {stage} a second node goes, or one comes while another goes")]
+    SeveralMove {
+        /// The stage.
+        stage: usize,
+    },
+    /// Something still refers to a host that leaves.
+    #[error(
+        "{host} leaves at stage {stage}, and guests, jobs, rules or storages still refer to it"
+    )]
+    LeavesReferenced {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
+    /// Some member would not remember who has left.
+    #[error("stage {stage} takes a node off the list, and not every member remembers that one")]
+    NotBuried {
+        /// The stage.
+        stage: usize,
+    },
+    /// The number of a node that has left would be given away.
+    #[error("stage {stage} gives a node the number {node}, which belongs to one that has left")]
+    NodeIdBuried {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeId,
+    },
     /// Nobody asked for another authkey.
     #[error("stage {stage} exchanges the authkey, which the spec does not ask for")]
     ExchangeUnwanted {

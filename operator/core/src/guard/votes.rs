@@ -15,6 +15,7 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
         let moves = before.votes() != step.config.votes();
         let redefined = before.config.quorum != step.config.config.quorum;
         let goes = matches!(step.stage.course, Course::Restart | Course::Outage);
+        let goes = goes || !step.stops.is_empty();
         if redefined || (moves || goes) && !known {
             return Err(Refusal::ArithmeticUnknown { stage: step.number });
         }
@@ -24,7 +25,7 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
 
 /// From the write that lists a joiner until it is up, its votes count and are missing: a founder
 /// with one of two votes is read-only, and with the watchdog armed it is reset (pmxcfs.md 4). So is the
-/// other one of two while corosync restarts on one. Those that run have to hold the majority under the text of the stage and under the one that undoes it.
+/// other one of two while corosync restarts on one, and from a member's stop on those that it leaves behind. Those that run have to hold the majority under the text of the stage and under the one that undoes it.
 pub(super) fn margin_is_kept(case: &Case<'_>) -> Result<(), Refusal> {
     for step in &case.steps {
         for text in step.texts() {

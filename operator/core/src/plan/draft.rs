@@ -6,10 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ground::{InForce, Member};
+use super::ground::InForce;
 use super::links;
 use super::report::{Blocker, Obstacle};
-use crate::change::{Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage};
+use crate::change::{
+    Action, ConfText, Course, Parent, Plan, Probe, Proposed, Risk, Stage, Tombstone,
+};
 use crate::conf::{
     Config, Document, EditError, changed_values, derived_pings, edit, ping_timeout_millis,
     values_at_start,
@@ -51,11 +53,10 @@ impl<'a> Draft<'a> {
         observed: &ObservedCluster,
         ground: &InForce<'_>,
     ) -> Result<Self, Obstacle> {
-        let host = |(id, member): (&NodeId, &Member<'_>)| (*id, member.node.host.clone());
         Ok(Self {
             desired,
             parent: Parent { version: ground.conf.version, digest: ground.conf.digest },
-            group: ground.members.iter().map(host).collect(),
+            group: ground.up().map(|(id, m)| (*id, m.node.host.clone())).collect(),
             conf: ground.conf.clone(),
             document: ground.document.clone(),
             config: ground.config.clone(),
@@ -248,6 +249,29 @@ impl<'a> Draft<'a> {
         stage.actions.insert(host, vec![Action::RestartCorosync {}]);
         self.stages.push(stage);
         self.next = self.next.next();
+        Ok(())
+    }
+
+    /// A stage in which a member stops for good. It is no longer of the group, and its votes still count.
+    pub fn stop(&mut self, id: NodeId, host: &HostName) {
+        self.group.remove(&id);
+        let summary = format!("Stop corosync and pmxcfs on {host}");
+        self.local(summary, BTreeMap::from([(host.clone(), vec![Action::StopCorosync {}])]));
+        if let Some(stage) = self.stages.last_mut() {
+            stage.risk = Risk::NodeRestart;
+        }
+    }
+
+    /// A stage in which the others take a stopped node off the list, and remember it.
+    pub fn remove(&mut self, gone: &Tombstone) -> Result<(), Obstacle> {
+        let Tombstone { name, node_id, machine_id: _ } = gone;
+        let links = self.connected.clone();
+        let summary = format!("Take {name}, node {node_id}, off the list");
+        self.write(summary, &links, |text| edit::remove_node(text, *node_id))?;
+        let bury = |host: &HostName| (host.clone(), vec![Action::Bury(gone.clone())]);
+        if let Some(stage) = self.stages.last_mut() {
+            stage.actions = stage.group.values().map(bury).collect();
+        }
         Ok(())
     }
 

@@ -1,8 +1,8 @@
 //! What the spec wants of a sound cluster and that is not so, in the order in which it is brought about.
 
-use super::ground::InForce;
+use super::ground::{InForce, Member};
 use super::report::Obstacle;
-use super::{join, keys, links, logging, outage, restarts, totem, votes};
+use super::{join, keys, links, logging, outage, remove, restarts, totem, votes};
 use crate::change::{Plan, Proposed};
 use crate::conf::{LoggingOptions, TotemOptions};
 use crate::desired::{DesiredCluster, DesiredNode};
@@ -21,12 +21,14 @@ pub(super) enum Due<'a> {
     Votes(Votes),
     Restarts(restarts::Goal),
     Outage(outage::Goal),
+    /// A host that left and could not do the rest.
+    PutAway(Member<'a>),
 }
 
 /// All of it. What may wait for approval comes last, so that nothing else waits with it.
 pub(super) fn all<'a>(
     desired: &'a DesiredCluster,
-    ground: &InForce<'_>,
+    ground: &InForce<'a>,
 ) -> Result<Vec<Due<'a>>, Obstacle> {
     let links = links::goal(desired, ground)?;
     let totem = totem::goal(desired, ground);
@@ -44,6 +46,8 @@ pub(super) fn all<'a>(
     all.extend((!votes.is_empty()).then_some(Due::Votes(votes)));
     all.extend(restarts::goal(desired, ground).map(Due::Restarts));
     all.extend(outage::goal(desired, ground).map(Due::Outage));
+    let rests = |gone: &&Member<'_>| !desired.nodes.iter().any(|node| node.host == gone.node.host);
+    all.extend(ground.gone.iter().find(rests).copied().map(Due::PutAway));
     Ok(all)
 }
 
@@ -59,6 +63,7 @@ impl Due<'_> {
             Self::Votes(_) => Some("votes change".to_owned()),
             Self::Restarts(goal) => Some(goal.summary()),
             Self::Outage(goal) => Some(goal.summary()),
+            Self::PutAway(gone) => Some(remove::put_away_summary(*gone)),
         }
     }
 
@@ -83,10 +88,17 @@ impl Due<'_> {
             Self::Totem(goal) => totem::plan(desired, observed, (ground, goal)),
             Self::Logging(goal) => logging::plan(desired, observed, (ground, goal)),
             Self::Key(generation) => keys::plan(desired, observed, (ground, generation)),
-            Self::Join(node) => join::plan(desired, observed, (ground, node)),
+            Self::Join(node) => match ground.gone.iter().find(|gone| gone.node.host == node.host) {
+                Some(gone) => {
+                    let plan = remove::put_away(desired, observed, (ground, *gone))?;
+                    return Ok((plan, vec![join::summary(node)]));
+                }
+                None => join::plan(desired, observed, (ground, node)),
+            },
             Self::Votes(goal) => votes::plan(desired, observed, (ground, &goal)),
             Self::Restarts(goal) => restarts::plan(desired, observed, (ground, &goal)),
             Self::Outage(goal) => outage::plan(desired, observed, (ground, goal)),
+            Self::PutAway(gone) => remove::put_away(desired, observed, (ground, gone)),
         };
         Ok((plan?, Vec::new()))
     }

@@ -13,6 +13,7 @@ use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::drift::HostDrift;
 use crate::ids::{Digest, HostName, NodeId, NodeName};
+use crate::leaving::has_left;
 use crate::observed::{Claim, FileView, HostView, ObservedCluster};
 
 /// The state to plan from.
@@ -37,10 +38,17 @@ pub(super) struct InForce<'a> {
     pub conf: ConfText,
     pub document: Document,
     pub config: Config,
+    /// The nodes of the list but for `unstarted`, also those that leave.
     pub members: BTreeMap<NodeId, Member<'a>>,
     /// The node that the text lists and that has nothing of the cluster: its join ended between the list
     /// and the start, or its machine was installed anew.
     pub unstarted: Option<(NodeId, Member<'a>)>,
+    /// The members that the spec does not name any more.
+    pub leaving: BTreeSet<NodeId>,
+    /// Of these, the ones that have stopped: nobody expects anything of them.
+    pub stopped: BTreeSet<NodeId>,
+    /// Hosts that are off the list, and that have something of the cluster yet.
+    pub gone: Vec<Member<'a>>,
     /// Members that differ from the text in force, and have for a while.
     pub strays: BTreeMap<HostName, Stray>,
 }
@@ -54,14 +62,16 @@ pub(super) struct Stray {
     pub daemon: bool,
 }
 
-/// Finds out what there is. An obstacle when the view is not sound.
+/// Finds out what there is, with the nodes that leave. An obstacle when the view is not sound.
 pub(super) fn look<'a>(
     desired: &'a DesiredCluster,
+    leaving: &'a [DesiredNode],
     observed: &'a ObservedCluster,
 ) -> Result<Ground<'a>, Obstacle> {
     let known: Vec<_> = desired
         .nodes
         .iter()
+        .chain(leaving)
         .filter_map(|node| Some(Member { node, view: view(node, observed)? }))
         .collect();
     if known.iter().all(|member| member.view.is_empty()) {
@@ -72,15 +82,29 @@ pub(super) fn look<'a>(
     let texts = known_texts(&known);
     refuse_foreign(desired, &known, &texts)?;
     let (document, config, conf) = reference(&known, &texts)?;
-    refuse_unlisted(desired, &config)?;
+    refuse_unlisted(desired.nodes.iter().chain(leaving), &config)?;
     let mut members = members(desired, observed, &config)?;
     let unstarted = unstarted(&mut members);
+    let gone = gone(desired, leaving, observed, &config);
+    let leavers = leavers(leaving, observed, &config)?;
+    let leaving = leavers.keys().copied().collect();
+    let stopped = leavers.iter().filter(|(_, member)| member.view.running_version.is_none());
+    let stopped = stopped.map(|(id, _)| *id).collect();
+    members.extend(leavers);
+    let strays = BTreeMap::new();
     let mut ground =
-        InForce { conf, document, config, members, unstarted, strays: BTreeMap::new() };
-    ground.members.values().try_for_each(|member| agrees(&ground, member))?;
-    ground.strays = strays(desired, &ground);
-    ground.members.iter().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
+        InForce { conf, document, config, members, unstarted, leaving, stopped, gone, strays };
+    ground.up().try_for_each(|(_, member)| agrees(&ground, member))?;
+    ground.strays = strays_of(desired, &ground);
+    ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
     Ok(Ground::Cluster(Box::new(ground)))
+}
+
+impl<'a> InForce<'a> {
+    /// The members that run.
+    pub fn up(&self) -> impl Iterator<Item = (&NodeId, &Member<'a>)> {
+        self.members.iter().filter(|(id, _)| !self.stopped.contains(id))
+    }
 }
 
 /// The host of a wanted node, if it exists.
@@ -186,18 +210,24 @@ fn reference(
     Ok((document, config, conf))
 }
 
-fn refuse_unlisted(desired: &DesiredCluster, config: &Config) -> Result<(), Obstacle> {
-    let listed = |name: &NodeName| desired.nodes.iter().any(|node| node.name == *name);
-    let unlisted = config.nodes.iter().filter(|node| !listed(&node.name));
+/// A member that joined beside the operator, or was forgotten when the cluster was adopted, looks like one
+/// that is to be removed, and is not: nobody ever asked for it to go (see [`crate::leaving`]).
+fn refuse_unlisted<'a>(
+    known: impl Iterator<Item = &'a DesiredNode>,
+    config: &Config,
+) -> Result<(), Obstacle> {
+    let known: BTreeSet<&NodeName> = known.map(|node| &node.name).collect();
+    let unlisted = config.nodes.iter().filter(|node| !known.contains(&node.name));
     let names: Vec<_> = unlisted.map(|node| node.name.to_string()).collect();
     if names.is_empty() {
         return Ok(());
     }
     let names = names.join(", ");
     let sentence = format!(
-        "the spec does not list {names}, which the cluster has; removing a node is not supported yet"
+        "the cluster has {names}, which this spec never named with a PveHost: list it to have it managed, or \
+         remove it by hand; only what was managed is removed"
     );
-    Obstacle::stop(Blocker::RemovalNotSupported, sentence)
+    Obstacle::stop(Blocker::MemberNotManaged, sentence)
 }
 
 fn members<'a>(
@@ -229,6 +259,46 @@ fn unstarted<'a>(members: &mut BTreeMap<NodeId, Member<'a>>) -> Option<(NodeId, 
         (Some(id), None) => members.remove_entry(&id),
         (None, _) | (Some(_), Some(_)) => None,
     }
+}
+
+/// The nodes that leave and that the list still has. One that has stopped is heard all the same: only its
+/// own agent can say that it has.
+fn leavers<'a>(
+    leaving: &'a [DesiredNode],
+    observed: &'a ObservedCluster,
+    config: &Config,
+) -> Result<BTreeMap<NodeId, Member<'a>>, Obstacle> {
+    let listed = leaving.iter().filter_map(|node| {
+        let listed = config.nodes.iter().find(|listed| listed.name == node.name)?;
+        Some((listed.id, node))
+    });
+    let member = |(id, node): (NodeId, &'a DesiredNode)| match present(node, observed) {
+        Err(Obstacle { blocker: Blocker::HostNotConnected, .. }) => {
+            let sentence = format!(
+                "{} is to leave and its agent is not heard, so that nobody knows whether it runs: start it, or \
+                 list it again",
+                node.host
+            );
+            Obstacle::stop(Blocker::HostNotConnected, sentence)
+        }
+        found => Ok((id, found?)),
+    };
+    listed.map(member).collect()
+}
+
+/// Those that are off the list and have something of the cluster yet: they leave, or they left and are named
+/// again before they had put it away. One that cannot act now has no haste: nobody counts its vote.
+fn gone<'a>(
+    desired: &'a DesiredCluster,
+    leaving: &'a [DesiredNode],
+    observed: &'a ObservedCluster,
+    config: &Config,
+) -> Vec<Member<'a>> {
+    let back = desired.nodes.iter().filter(|node| has_left(node, observed));
+    let off =
+        leaving.iter().chain(back).filter(|node| !config.nodes.iter().any(|n| n.name == node.name));
+    let here = off.filter_map(|node| present(node, observed).ok());
+    here.filter(|member| !member.view.is_empty()).collect()
 }
 
 /// One text in both places and in the running daemon, on every member. A member that has differed for a
@@ -273,7 +343,7 @@ fn is_run(ground: &InForce<'_>) -> bool {
 
 /// A person may have a daemon tell more for a while, by its cmap alone: as long as the spec does not
 /// speak of that key, it is shown and left to that person.
-fn strays(desired: &DesiredCluster, ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
+fn strays_of(desired: &DesiredCluster, ground: &InForce<'_>) -> BTreeMap<HostName, Stray> {
     let counts = |drift: &HostDrift| {
         drift.is_running()
             && (!drift.key.starts_with("logging.") || is_managed(desired, &drift.key))
@@ -284,7 +354,7 @@ fn strays(desired: &DesiredCluster, ground: &InForce<'_>) -> BTreeMap<HostName, 
         let daemon = behind || view.drift.iter().any(counts);
         (disk || daemon).then(|| (node.host.clone(), Stray { disk, daemon }))
     };
-    ground.members.values().filter_map(stray).collect()
+    ground.up().map(|(_, member)| member).filter_map(stray).collect()
 }
 
 /// A quorate member of the one whole membership that can write /etc/pve.
@@ -294,7 +364,7 @@ fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(
     if !view.quorate {
         return Obstacle::stop(Blocker::NotQuorate, format!("{host} is not quorate"));
     }
-    let listed: BTreeSet<_> = ground.members.keys().copied().collect();
+    let listed: BTreeSet<_> = ground.up().map(|(id, _)| *id).collect();
     if view.members != listed {
         let sentence = format!(
             "{host} (node {id}) sees the nodes {}, corosync.conf lists {}",
@@ -303,7 +373,7 @@ fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(
         );
         return Obstacle::stop(Blocker::NotQuorate, sentence);
     }
-    let first = ground.members.values().next().map(|first| (&first.node.host, &first.view.ring));
+    let first = ground.up().next().map(|(_, first)| (&first.node.host, &first.view.ring));
     if let Some((other, _)) = first.filter(|(_, ring)| **ring != view.ring || view.ring.is_none()) {
         let sentence = format!("{host} and {other} are in different memberships");
         return Obstacle::stop(Blocker::HostsDisagree, sentence);

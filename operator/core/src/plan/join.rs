@@ -28,7 +28,7 @@ pub(super) fn plan(
 ) -> Result<Plan<Proposed>, Obstacle> {
     let joiner = present(node, observed)?;
     let recipient = ready(&joiner)?;
-    let entry = entry(desired, ground, joiner)?;
+    let entry = entry(desired, (ground, observed), joiner)?;
     links::refuse_faults(ground, &ground.config.links())?;
     votes::refuse_options(ground)?;
 
@@ -77,8 +77,10 @@ pub(super) fn node_id(
     let wanted_by_others: BTreeSet<_> = others.filter_map(|other| other.node_id).collect();
     if let Some(wanted) = node.node_id {
         if taken.contains(&wanted) || wanted_by_others.contains(&wanted) {
-            let sentence =
-                format!("node id {wanted}, which the spec wants for {}, is taken", node.name);
+            let sentence = format!(
+                "node id {wanted}, which the spec wants for {}, is taken, or was by a node that has left",
+                node.name
+            );
             return Obstacle::stop(Blocker::NodeIdTaken, sentence);
         }
         return Ok(wanted);
@@ -127,10 +129,12 @@ fn ready(joiner: &Member<'_>) -> Result<String, Obstacle> {
 /// The joiner's place in the nodelist. Joins with one vote at most; more come one by one.
 fn entry(
     desired: &DesiredCluster,
-    ground: &InForce<'_>,
+    (ground, observed): (&InForce<'_>, &ObservedCluster),
     joiner: Member<'_>,
 ) -> Result<NodeEntry, Obstacle> {
-    let taken: Vec<_> = ground.members.keys().copied().collect();
+    // A number that was buried is never given away: its old machine may come back with it.
+    let buried = observed.tombstones().map(|tombstone| tombstone.node_id);
+    let taken: Vec<_> = ground.members.keys().copied().chain(buried).collect();
     let mut owners = Owners::of(&ground.config);
     let mut addresses = BTreeMap::new();
     for link in ground.config.links() {

@@ -212,10 +212,12 @@ pub(super) fn refuse_faults(
 }
 
 fn faults<'g>(ground: &'g InForce<'_>, link: LinkNumber) -> impl Iterator<Item = String> + 'g {
-    ground.members.values().flat_map(move |member| {
-        let waits_for = ground.unstarted.map(|(id, _)| id);
+    ground.up().flat_map(move |(_, member)| {
+        let is_up = |to: &NodeId| {
+            !ground.stopped.contains(to) && ground.unstarted.is_none_or(|(id, _)| id != *to)
+        };
         let faults = member.view.link_faults.iter();
-        let faults = faults.filter(move |(faulty, to)| *faulty == link && Some(*to) != waits_for);
+        let faults = faults.filter(move |(faulty, to)| *faulty == link && is_up(to));
         faults.map(move |(_, to)| {
             let name =
                 ground.members.get(to).map_or_else(|| to.to_string(), |m| m.node.host.to_string());

@@ -5,12 +5,14 @@
 //! behind it makes a choice. It proves nothing: that is [`crate::guard`]'s business, which does not
 //! trust it.
 //!
-//! One plan changes one thing: the links, or the keys of totem, or those of logging, or the authkey, or
-//! one node more, or the votes, or what takes a restart, or what takes an outage, in this order (what may
-//! wait for approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read
-//! next: `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `form`, `due`
-//! (this order), `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `draft` (how
-//! stages are numbered), `ha` (what stands around stages that may stall the cluster).
+//! One plan changes one thing: a member that leaves (nothing else can be planned for a node that the spec
+//! does not speak of), or the links, or the keys of totem, or those of logging, or the authkey, or one node
+//! more, or the votes, or what takes a restart, or what takes an outage, in this order (what may wait for
+//! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
+//! `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `remove`,
+//! `form`, `due` (this order), `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`,
+//! `restarts`, `outage`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall
+//! the cluster).
 
 mod addresses;
 mod draft;
@@ -26,6 +28,7 @@ mod moves;
 mod outage;
 mod pages;
 mod refresh;
+mod remove;
 mod report;
 mod restarts;
 mod totem;
@@ -41,6 +44,7 @@ pub use wishes::{Wishes, is_managed, wishes};
 use crate::change::{Plan, Proposed};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
+use crate::leaving::leaving;
 use crate::observed::ObservedCluster;
 use ground::{Ground, InForce};
 use report::Obstacle;
@@ -105,22 +109,16 @@ struct Next {
 }
 
 fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option<Next>, Obstacle> {
-    let next = match ground::look(desired, observed)? {
+    let leaving = leaving(desired, observed);
+    let next = match ground::look(desired, &leaving, observed)? {
         Ground::Empty(nodes) => {
             let plan = form::plan(desired, observed, &nodes)?;
             let later = desired.nodes.iter().skip(1).map(join::summary).collect();
             Some(Next { plan, later, puts_back: false })
         }
-        Ground::Cluster(ground) if !ground.strays.is_empty() && ground.unstarted.is_none() => {
-            keys::refuse_differing(desired, &ground)?;
-            let plan = refresh::plan(desired, observed, &ground)?;
-            Some(Next { plan, later: Vec::new(), puts_back: true })
-        }
         Ground::Cluster(ground) => {
-            let next = change(desired, observed, &ground)?;
-            let bracketed =
-                |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, &ground)?, ..next });
-            next.map(bracketed).transpose()?
+            keys::refuse_differing(desired, &ground)?;
+            of_cluster(desired, observed, &ground)?
         }
     };
     if let Some(next) = &next {
@@ -129,18 +127,39 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
     Ok(next)
 }
 
+/// The next change of a cluster. With a vote missing nothing else is begun.
+fn of_cluster(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    ground: &InForce<'_>,
+) -> Result<Option<Next>, Obstacle> {
+    if !ground.strays.is_empty() && ground.unstarted.is_none() {
+        let plan = refresh::plan(desired, observed, ground)?;
+        return Ok(Some(Next { plan, later: Vec::new(), puts_back: true }));
+    }
+    if remove::is_due(ground) {
+        let later = remove::later(ground, remove::next(ground));
+        let plan = remove::plan(desired, observed, ground)?;
+        return Ok(plan.map(|plan| Next { plan, later, puts_back: false }));
+    }
+    let next = match ground.unstarted {
+        Some((id, joiner)) => {
+            let plan = join::resume(desired, observed, (ground, id, joiner))?;
+            Some(Next { plan, later: remove::later(ground, None), puts_back: false })
+        }
+        None => change(desired, observed, ground)?,
+    };
+    let bracketed =
+        |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, ground)?, ..next });
+    next.map(bracketed).transpose()
+}
+
 /// The next change of a sound cluster.
 fn change(
     desired: &DesiredCluster,
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
-    keys::refuse_differing(desired, ground)?;
-    // With a vote missing nothing else is begun.
-    if let Some((id, joiner)) = ground.unstarted {
-        let plan = join::resume(desired, observed, (ground, id, joiner))?;
-        return Ok(Some(Next { plan, later: Vec::new(), puts_back: false }));
-    }
     let mut due = due::all(desired, ground)?.into_iter();
     let Some(first) = due.next() else { return Ok(None) };
     // Texts are read for it, and only with `Report` does it matter.

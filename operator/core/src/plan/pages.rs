@@ -124,10 +124,25 @@ pages! { Blocker:
         prevents: "A version that starts again below is ignored by every member: change and undo would both be lost.",
         act: "Find the host with that number and put its file right by hand."
     }
-    RemovalNotSupported {
-        means: "The cluster has a member that the spec does not list, and removing members is not built yet.",
-        prevents: "A member that is only left out of the list would come back as a stale node with its own view of the votes.",
-        act: "List it, or remove it with `pvecm delnode` after it was powered off."
+    MemberNotManaged {
+        means: "The cluster has a member that this PveCluster never named while its PveHost was there: it joined by hand, was forgotten when the cluster was adopted, or its PveHost is gone.",
+        prevents: "A node that works and that nobody asked to be removed would be thrown out with its guests, because a list was short.",
+        act: "List it and enrol its host; take it out of the list again if it is to go. Or power it off and remove it with `pvecm delnode`."
+    }
+    NobodyStays {
+        means: "The spec names none of the members that the cluster has.",
+        prevents: "A cluster is its members: with the last one everything that /etc/pve holds would be gone.",
+        act: "Keep one member in the list until a new one has joined."
+    }
+    StillReferenced {
+        means: "Something in the cluster still refers to a member that is to leave: guests on it, replication jobs, rules or groups of high availability, `nodes` of storages, backup jobs.",
+        prevents: "Its guests would stop being the cluster's: nobody starts, backs up or migrates them, their ids stay taken in the directory of a node that is gone, and the machine itself knows them no more. A replication job to a node that is gone can neither run nor be removed.",
+        act: "Migrate the guests to members that stay, or remove them. Remove the replication jobs that are named, and take the node out of the rules, groups, storages and backup jobs."
+    }
+    HaNotIdle {
+        means: "A member is to leave, and high availability runs its watchdog on some host.",
+        prevents: "Its CRM would fence the host that stops, start its guests elsewhere, and a minute without quorum resets every host with a watchdog.",
+        act: "Take the guests out of high availability, or off the leaving host, and wait about ten minutes until every LRM is idle."
     }
     NoSpareLink {
         means: "A link has to move, and nothing can carry meanwhile: all eight numbers are in use, and no other link is connected between every pair.",

@@ -84,8 +84,14 @@ pub enum Blocker {
     NoVotes,
     /// `config_version` cannot be counted on.
     VersionExhausted,
-    /// The spec does not name a member of the running cluster.
-    RemovalNotSupported,
+    /// The running cluster has a member that this spec never named.
+    MemberNotManaged,
+    /// The spec names none of the members of the running cluster.
+    NobodyStays,
+    /// Something in the cluster still refers to a member that is to leave.
+    StillReferenced,
+    /// High availability runs its watchdog on a member, and one is to leave.
+    HaNotIdle,
     /// A link has to move, and nothing can carry meanwhile: all numbers are in use, and no other link
     /// is connected between every pair.
     NoSpareLink,
@@ -148,13 +154,16 @@ impl Blocker {
             | Self::AddressNotOnHost
             | Self::VersionExhausted
             | Self::HaCannotDisarm
+            | Self::HaNotIdle
+            | Self::StillReferenced
+            | Self::MemberNotManaged
             | Self::QuorumOptionsNotSupported
             | Self::AuthkeysDiffer
             | Self::AuthkeyElsewhere => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken
             | Self::NoVotes
-            | Self::RemovalNotSupported
+            | Self::NobodyStays
             | Self::NodeIdChangeNotSupported => Class::Invalid,
         }
     }

@@ -7,13 +7,12 @@
 use super::draft::Draft;
 use super::ground::InForce;
 use super::report::Obstacle;
-use super::votes::{self, Step};
+use super::votes;
 use crate::change::{MOST_RESTARTS, Plan, Proposed};
 use crate::conf::{Document, LINK_MODE, LinkMode, TotemOptions, edit};
 use crate::desired::DesiredCluster;
 use crate::ids::NodeId;
 use crate::observed::ObservedCluster;
-use crate::quorum::{expected, is_quorate};
 
 /// The wanted link mode, whether the file has it, and the members that run with another one.
 #[derive(Debug)]
@@ -80,24 +79,7 @@ pub(super) fn plan(
 
 /// A restart with the votes that the others need meanwhile.
 fn restart(draft: &mut Draft<'_>, id: NodeId, origin: &Document) -> Result<(), Obstacle> {
-    let lent_to =
-        draft.config().nodes.iter().map(|node| node.id).filter(|other| *other != id).min();
-    let mut lent = 0;
-    while !keep_quorum(draft, id) {
-        votes::step(draft, lent_to, Step::Lend)?;
-        lent += 1;
-    }
+    let lent = votes::lend_without(draft, id)?;
     draft.restart(id, origin)?;
-    for _ in 0..lent {
-        votes::step(draft, lent_to, Step::TakeBack)?;
-    }
-    Ok(())
-}
-
-/// Whether the others hold the majority without this node.
-fn keep_quorum(draft: &Draft<'_>, without: NodeId) -> bool {
-    let mut votes = votes::of(draft.config());
-    let all = expected(&votes);
-    votes.remove(&without);
-    is_quorate(expected(&votes), all)
+    votes::take_back(draft, lent)
 }

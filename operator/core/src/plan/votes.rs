@@ -11,7 +11,7 @@ use crate::conf::{Config, edit};
 use crate::desired::DesiredCluster;
 use crate::ids::NodeId;
 use crate::observed::ObservedCluster;
-use crate::quorum::{self, Votes};
+use crate::quorum::{Votes, expected, is_quorate};
 
 /// The most votes moved by one plan: its texts have to fit into one object.
 const MOST_STAGES: usize = 8;
@@ -35,15 +35,18 @@ pub(super) fn lowest(votes: &Votes) -> Option<NodeId> {
     votes.keys().next().copied()
 }
 
-/// The wanted votes of the members where they differ.
+/// The wanted votes of the members where they differ. One that is alone gives none up: corosync takes a
+/// node's votes before what is expected of all, so that it would have one vote of two for an instant (seen
+/// with 3.1.7), and whoever is alone has the majority with any number.
 pub(super) fn goal(ground: &InForce<'_>) -> Result<Votes, Obstacle> {
     let now = of(&ground.config);
     let mut then = now.clone();
     then.extend(ground.members.iter().filter_map(|(id, member)| Some((*id, member.node.votes?))));
-    if then != now && quorum::expected(&then) == 0 {
+    if then != now && expected(&then) == 0 {
         return Obstacle::stop(Blocker::NoVotes, "the spec would leave no node with a vote");
     }
-    then.retain(|id, votes| now.get(id) != Some(votes));
+    let alone = now.len() == 1;
+    then.retain(|id, votes| now.get(id).is_none_or(|now| now < votes || now > votes && !alone));
     Ok(then)
 }
 
@@ -85,6 +88,37 @@ pub(super) fn step(draft: &mut Draft<'_>, id: Option<NodeId>, step: Step) -> Res
     };
     let links = draft.links().clone();
     draft.write(format!("{summary}: {votes}"), &links, |text| edit::set_votes(text, id, votes))
+}
+
+/// Votes that were lent to one node.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lent {
+    to: Option<NodeId>,
+    votes: u32,
+}
+
+/// Lends the lowest other node votes until the others hold the majority without this one.
+pub(super) fn lend_without(draft: &mut Draft<'_>, without: NodeId) -> Result<Lent, Obstacle> {
+    let others = draft.config().nodes.iter().map(|node| node.id).filter(|id| *id != without);
+    let mut lent = Lent { to: others.min(), votes: 0 };
+    while !keep_quorum(draft, without) {
+        step(draft, lent.to, Step::Lend)?;
+        lent.votes += 1;
+    }
+    Ok(lent)
+}
+
+/// Takes all of it back.
+pub(super) fn take_back(draft: &mut Draft<'_>, lent: Lent) -> Result<(), Obstacle> {
+    (0..lent.votes).try_for_each(|_| step(draft, lent.to, Step::TakeBack))
+}
+
+/// Whether the others hold the majority without this node.
+fn keep_quorum(draft: &Draft<'_>, without: NodeId) -> bool {
+    let mut votes = of(draft.config());
+    let all = expected(&votes);
+    votes.remove(&without);
+    is_quorate(expected(&votes), all)
 }
 
 /// The vote arithmetic knows a nodelist and nothing else. A device, `two_node`, `expected_votes` and

@@ -97,6 +97,8 @@ fn on_paper<'a>(
         Some((listed.id, Member { node, view: observed.hosts.get(&node.host)? }))
     });
     let members = members.collect();
+    let (leaving, stopped, gone) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let (unstarted, strays) = (None, BTreeMap::new());
-    Some(InForce { conf: conf.clone(), document, config, members, unstarted, strays })
+    let conf = conf.clone();
+    Some(InForce { conf, document, config, members, unstarted, leaving, stopped, gone, strays })
 }

@@ -6,6 +6,7 @@ use std::io;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pvecm_agent::ports::{ClusterFiles, ConfLock};
+use pvecm_core::references::ReferenceKind;
 
 use super::{Port, wait_ms};
 use crate::world::{Mode, Shared, World, denied};
@@ -35,6 +36,9 @@ impl ClusterFiles for Port {
     }
     fn guests(&self) -> BTreeSet<u32> {
         BTreeSet::new()
+    }
+    fn read_naming(&self, _: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
     }
 }
 

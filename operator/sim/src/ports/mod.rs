@@ -161,6 +161,10 @@ impl Disk for Port {
         });
         Ok(())
     }
+    fn set_corosync_aside(&self, _: Attempt) -> io::Result<()> {
+        self.effect(|world| world.hosts[self.at].disk.clear());
+        Ok(())
+    }
     fn bring_database_back(&self, attempt: Attempt) -> io::Result<()> {
         self.effect(|world| {
             let host = &mut world.hosts[self.at];

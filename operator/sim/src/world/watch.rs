@@ -83,9 +83,10 @@ impl World {
         const SEEN_MS: u64 = 10_000;
         const FRESH_MS: u64 = 8_000;
         let now = self.now();
-        let restored = self.checks.restored_at.is_some_and(|at| now < at + 3 * SEEN_MS);
+        let just_now = |at: Option<u64>| at.is_some_and(|at| now < at + 3 * SEEN_MS);
+        let late = just_now(self.checks.restored_at) || just_now(self.checks.slow_until);
         // What takes seconds on its way may not have been seen.
-        if self.rates.api_slow > 0 || restored {
+        if self.rates.api_slow > 0 || late {
             return;
         }
         let works = |host: &Host| {

@@ -34,6 +34,7 @@ fn change(released: u32) -> OpenChange {
     OpenChange {
         name: "prod-9".to_owned(),
         number: ChangeNumber(9),
+        digest: Digest::of(b"plan"),
         parent: Some(Parent { version, digest }),
         generation: 3,
         approved: false,
@@ -45,7 +46,8 @@ fn change(released: u32) -> OpenChange {
 
 fn applied(stage: u32, result: StageResult) -> AppliedStage {
     let message = "link 1 did not connect".to_owned();
-    AppliedStage { change: ChangeNumber(9), stage, result, message }
+    let digest = Digest::of(b"plan");
+    AppliedStage { change: ChangeNumber(9), digest, stage, result, message }
 }
 
 fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
@@ -55,10 +57,12 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         paused: false,
         witness: false,
         hostname: "n".to_owned(),
+        machine_id: None,
         sealing_key: None,
         authkey: None,
         addresses: BTreeSet::new(),
         guests: BTreeSet::new(),
+        references: BTreeSet::new(),
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
         running_version: Some(ConfigVersion(version)),
@@ -71,6 +75,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,
+        tombstones: BTreeSet::new(),
         applied,
     }
 }
@@ -292,6 +297,13 @@ fn a_change_from_a_restored_backup_ends_where_the_hosts_have_obeyed_a_newer_one(
     waits_for(&at(&change(1), &busy), "n2");
     let older = AppliedStage { change: ChangeNumber(8), ..applied(1, StageResult::Confirmed) };
     waits_for(&at(&change(1), &hosts(4, older)), "n1");
+}
+
+#[test]
+fn a_change_that_has_the_number_of_another_one_ends_and_takes_nothing_of_it_for_its_own() {
+    let other = AppliedStage { digest: Digest::of(b"other"), ..applied(2, StageResult::Confirmed) };
+    ends(&at(&change(1), &hosts(7, other.clone())), Ending::Superseded);
+    ends(&at(&change(2), &hosts(7, other)), Ending::Superseded);
 }
 
 /// A change whose second stage restarts something, and hosts at the boundary before it; n2's watchdog is

@@ -69,6 +69,7 @@ macro_rules! refuses {
 
 mod ha;
 mod keys;
+mod removal;
 // Below the macro that it uses.
 mod reloads;
 
@@ -266,10 +267,7 @@ fn votes_of_a_node_that_never_starts_are_refused() {
 
 #[test]
 fn a_member_that_vanishes_from_the_list_is_refused() {
-    refuses!(adding(), Refusal::WrongGroup { .. } | Refusal::MembersMove { .. }, |stages| {
-        edited(&mut stages[0].config, |text| edit::remove_node(text, id(3)).unwrap());
-    });
-    refuses!(adding(), Refusal::MembersMove { stage: 1, .. }, |stages| {
+    refuses!(adding(), Refusal::DropsMember { stage: 1, .. }, |stages| {
         edited(&mut stages[0].config, |text| edit::remove_node(text, id(3)).unwrap());
         stages[0].group.remove(&id(3));
     });

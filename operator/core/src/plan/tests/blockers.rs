@@ -57,8 +57,18 @@ fn an_unsound_view_blocks_everything() {
             }),
             (Blocker::ReadOnly, "n2", |w| w.host(2).pmxcfs_writable = false),
             (Blocker::ForeignCluster, "`prod`", |w| w.desired.name = "test".parse().unwrap()),
-            (Blocker::RemovalNotSupported, "n3", |w| {
+            (Blocker::MemberNotManaged, "n3", |w| {
                 w.desired.nodes.pop();
+                w.observed.hosts.remove(&host(3));
+            }),
+            (Blocker::MemberNotManaged, "n3", |w| {
+                w.desired.nodes.pop();
+                w.host(3).claim = Claim::Free;
+            }),
+            (Blocker::NobodyStays, "nobody would be left", |w| {
+                w.desired.nodes.drain(..2);
+                w.desired.nodes[0].name = "n4".parse().unwrap();
+                w.desired.nodes[0].host = host(4);
             }),
             (Blocker::NodeIdChangeNotSupported, "n2", |w| w.node(2).node_id = Some(id(9))),
         ],

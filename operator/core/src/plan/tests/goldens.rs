@@ -33,7 +33,7 @@ fn shown<S>(plan: &Plan<S>) -> String {
 }
 
 /// Plans, proves and carries out; returns what was planned, with the report.
-fn round(world: &mut World) -> String {
+pub(super) fn round(world: &mut World) -> String {
     let planned = plan(&world.desired, &world.observed);
     let report = &planned.report;
     let mut out =
@@ -45,7 +45,7 @@ fn round(world: &mut World) -> String {
     out
 }
 
-fn settles(world: &World) {
+pub(super) fn settles(world: &World) {
     let planned = plan(&world.desired, &world.observed);
     assert_eq!(planned.report.state, State::Settled, "{}", planned.report.sentence);
     assert!(planned.plan.is_none());

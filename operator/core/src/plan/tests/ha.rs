@@ -27,7 +27,7 @@ fn bracketed(world: &World, risks: [Risk; 2]) -> Result<Plan<Proposed>, Obstacle
     for (stage, risk) in plain.stages.iter_mut().zip(risks) {
         stage.risk = risk;
     }
-    let Ok(Ground::Cluster(ground)) = look(&world.desired, &world.observed) else {
+    let Ok(Ground::Cluster(ground)) = look(&world.desired, &[], &world.observed) else {
         panic!("no cluster")
     };
     ha::bracketed(plain, &world.desired, &ground)

@@ -5,4 +5,5 @@ mod drift;
 mod goldens;
 mod ha;
 mod properties;
+mod removal;
 pub(crate) mod world;

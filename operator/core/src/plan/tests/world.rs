@@ -144,9 +144,10 @@ impl World {
                 up = read(&stage.config).nodes.iter().map(|node| node.id).collect();
                 assert_eq!(up.len(), 1);
             }
-            Course::Local => return,
+            Course::Local => return self.act_alone(stage),
             Course::Write => {
                 self.exchange(stage);
+                self.bury(stage);
                 self.reload(&stage.config);
             }
             Course::Outage => {
@@ -160,6 +161,36 @@ impl World {
         }
         stays_quorate(&stage.config, &up);
         self.in_force(&stage.config, &up);
+    }
+
+    /// A host that leaves stops, or puts its files away.
+    fn act_alone(&mut self, stage: &Stage) {
+        for (host, actions) in &stage.actions {
+            let view = self.observed.hosts.get_mut(host).unwrap();
+            if actions.contains(&Action::StopCorosync {}) {
+                view.stop();
+                let running = self.observed.hosts.values().filter(|v| v.running_version.is_some());
+                let names: BTreeSet<_> = running.map(|view| view.hostname.clone()).collect();
+                let up = read(&stage.config).nodes.into_iter();
+                let up = up.filter(|node| names.contains(node.name.as_str())).map(|node| node.id);
+                let up = up.collect();
+                stays_quorate(&stage.config, &up);
+                self.in_force(&stage.config, &up);
+            } else if actions.contains(&Action::LeaveCluster {}) {
+                assert_eq!(view.running_version, None, "it runs");
+                view.disk_file = None;
+            }
+        }
+    }
+
+    fn bury(&mut self, stage: &Stage) {
+        for (host, actions) in &stage.actions {
+            let view = self.observed.hosts.get_mut(host).unwrap();
+            view.tombstones.extend(actions.iter().filter_map(|action| match action {
+                Action::Bury(tombstone) => Some(tombstone.clone()),
+                _other => None,
+            }));
+        }
     }
 
     fn exchange(&mut self, stage: &Stage) {
@@ -201,15 +232,17 @@ impl World {
         for link in staying.clone() {
             assert_eq!(old.port(*link), new.port(*link), "link {link}");
             for node in &old.nodes {
-                assert_eq!(
-                    node.addresses.get(link),
-                    new.node(node.id).unwrap().addresses.get(link)
-                );
+                let staying = new.node(node.id).into_iter();
+                let mut links = staying.map(|new| new.addresses.get(link));
+                assert!(links.all(|address| address == node.addresses.get(link)));
             }
         }
+        let dropped = new.nodes.len() < old.nodes.len();
         if new.links().is_superset(&links) {
             assert!(
-                new.token_in_force_millis() >= old.token_in_force_millis() || self.sets_token()
+                new.token_in_force_millis() >= old.token_in_force_millis()
+                    || self.sets_token()
+                    || dropped
             );
         } else {
             assert!(staying.any(|link| !faulty(&link)), "nothing carries");
@@ -244,8 +277,8 @@ impl World {
 
     fn in_force(&mut self, conf: &ConfText, up: &BTreeSet<NodeId>) {
         for node in read(conf).nodes.iter().filter(|node| up.contains(&node.id)) {
-            let wanted = self.desired.nodes.iter().find(|wanted| wanted.name == node.name);
-            let host = self.observed.hosts.get_mut(&wanted.unwrap().host).unwrap();
+            let mut hosts = self.observed.hosts.values_mut();
+            let host = hosts.find(|host| host.hostname == node.name.as_str()).unwrap();
             let file = Some(FileView::from(conf));
             (host.pmxcfs_file, host.disk_file) = (file.clone(), file);
             host.running_version = Some(conf.version);
@@ -258,6 +291,15 @@ impl World {
             host.members.clone_from(up);
             host.ring = Some(format!("1.{}", up.len()));
         }
+    }
+}
+
+impl HostView {
+    /// corosync and pmxcfs end.
+    pub fn stop(&mut self) {
+        (self.running_version, self.pmxcfs_file, self.ring) = (None, None, None);
+        (self.quorate, self.pmxcfs_writable) = (false, false);
+        self.members.clear();
     }
 }
 
@@ -284,10 +326,12 @@ fn empty_host(number: u32) -> HostView {
         paused: false,
         witness: false,
         hostname: format!("n{number}"),
+        machine_id: Some(format!("machine{number}")),
         sealing_key: Some(format!("age1n{number}")),
         authkey: None,
         addresses: addresses.collect(),
         guests: BTreeSet::new(),
+        references: BTreeSet::new(),
         pmxcfs_file: None,
         disk_file: None,
         running_version: None,
@@ -300,6 +344,7 @@ fn empty_host(number: u32) -> HostView {
         drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,
+        tombstones: BTreeSet::new(),
         applied: None,
     }
 }

@@ -1,0 +1,112 @@
+//! This host leaves its cluster, or another one does.
+//!
+//! Nothing is ever deleted: what a host has of the cluster is moved into pmxcfs's backup folder. Without
+//! /etc/corosync/corosync.conf systemd does not start corosync, and without the database pmxcfs does not
+//! write that file again: the machine stays out when it boots, whoever boots it.
+
+use std::collections::BTreeSet;
+
+use pvecm_core::change::{Action, Stage, Tombstone};
+use pvecm_core::conf::{Config, Document};
+use pvecm_core::ids::NodeId;
+use pvecm_core::references::Reference;
+
+use super::Undone;
+use super::action::{Task, not_begun};
+use super::probe::parent_in_force;
+use crate::host_ports::Host;
+use crate::observe::Observation;
+use crate::ports::Unit;
+
+/// Stops corosync and pmxcfs, as long as every other node that the file lists is there: the votes of this
+/// one are missing from then on. Guests stay nobody's when their host has left, so it has none, and a job
+/// that names it would be irremovable. When it cannot stop, it goes on as a member.
+pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+    let seen = Observation::take(host);
+    if seen.corosync.is_some() {
+        parent_in_force(task.pending.expects.as_ref(), &seen).map_err(Undone::NotBegun)?;
+        all_are_here(task, &seen).map_err(Undone::NotBegun)?;
+    }
+    if let Some(guest) = seen.guests.first() {
+        return Err(not_begun(format!("the guest {guest} is configured on this host")));
+    }
+    if let Some(Reference { kind, name }) = seen.references.first() {
+        return Err(not_begun(format!("{} name this host, among them {name}", kind.plural())));
+    }
+    let Err(why) = stop_units(host).await else { return Ok(()) };
+    let mut started = Ok(());
+    for unit in [Unit::Corosync, Unit::PveCluster] {
+        started = started.and(host.services.start(unit).await);
+    }
+    Err(match started {
+        Ok(()) => Undone::PutBack(why),
+        Err(also) => Undone::Stuck(format!("{why}; and it could not be started again: {also}")),
+    })
+}
+
+/// What a command returned is no evidence: it is looked whether anything still runs.
+async fn stop_units(host: &Host) -> Result<(), String> {
+    host.services.stop(Unit::Corosync).await?;
+    host.services.stop(Unit::PveCluster).await?;
+    let seen = Observation::take(host);
+    match (seen.corosync.is_some(), seen.mounted) {
+        (true, _) => Err("corosync still runs after it was stopped".to_owned()),
+        (_, true) => Err("/etc/pve is still mounted after pmxcfs was stopped".to_owned()),
+        (false, false) => Ok(()),
+    }
+}
+
+fn all_are_here(task: &Task<'_>, seen: &Observation) -> Result<(), String> {
+    let members = seen.corosync.iter().flat_map(|corosync| &corosync.members);
+    let here: BTreeSet<NodeId> = members.copied().collect();
+    match nodes(&task.pending.stage.config.text)?.difference(&here).next() {
+        Some(missing) => Err(format!(
+            "node {missing} is not in the membership: without this host as well, the rest may lose quorum"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn nodes(text: &str) -> Result<BTreeSet<NodeId>, String> {
+    let config = Config::read(&Document::parse(text.as_bytes()));
+    let config = config.map_err(|error| format!("corosync.conf is not understood: {error}"))?;
+    Ok(config.nodes.iter().map(|node| node.id).collect())
+}
+
+/// Moves everything aside and starts pmxcfs with a database of this host alone.
+pub async fn put_away(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+    let name = host.machine.hostname();
+    let text = &task.pending.stage.config.text;
+    let config = Config::read(&Document::parse(text.as_bytes())).map_err(not_begun)?;
+    if config.nodes.iter().any(|node| node.name.as_str() == name) {
+        return Err(not_begun("the cluster still lists this host"));
+    }
+    let moved = move_all(host, task).await;
+    moved.map_err(Undone::Stuck)
+}
+
+async fn move_all(host: &Host, task: &Task<'_>) -> Result<(), String> {
+    let words = |error: std::io::Error| format!("cannot move the cluster's files: {error}");
+    stop_units(host).await?;
+    let attempt = task.pending.attempt;
+    host.disk.set_corosync_aside(attempt).map_err(words)?;
+    host.disk.set_database_aside(attempt).map_err(words)?;
+    host.services.start(Unit::PveCluster).await
+}
+
+/// That the nodes which a stage takes off the list have stopped: of one that runs the others hear only when
+/// the token is lost, and everybody stalls for seconds (facts/corosync.md 5.1).
+pub fn the_gone_have_stopped(stage: &Stage, seen: &Observation) -> Result<(), String> {
+    let members = seen.corosync.as_ref().map(|corosync| &corosync.members);
+    let buried = stage.actions.values().flatten().filter_map(|action| match action {
+        Action::Bury(tombstone) => Some(tombstone),
+        _other => None,
+    });
+    let runs = |node: &NodeId| members.is_some_and(|members| members.contains(node));
+    match buried.into_iter().find(|tombstone| runs(&tombstone.node_id)) {
+        Some(Tombstone { name, .. }) => {
+            Err(format!("{name} is to be taken off the list and still runs"))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,152 @@
+//! A member leaves: it stops, the others take it off the list, and it puts away what it has of the cluster.
+//!
+//! In this order: a node that is taken off the list while it runs stalls everybody for seconds
+//! (corosync.md 5.1), and one that puts its files away first could not go on if the others keep it. From
+//! the stop on its votes count and are missing, so votes are lent before where the others would be left
+//! with half.
+
+use std::collections::BTreeMap;
+
+use super::draft::Draft;
+use super::ground::{InForce, Member};
+use super::report::{Blocker, Obstacle};
+use super::votes;
+use crate::change::{Action, Plan, Proposed, Tombstone};
+use crate::desired::DesiredCluster;
+use crate::ids::{HostName, NodeId};
+use crate::observed::{HostView, ObservedCluster};
+use crate::references::ReferenceKind;
+
+/// Whether a removal is what comes next. A join that ended between list and start goes on before: its vote
+/// is missing already. Unless a second one is missing: then [`refuse`] says so.
+pub(super) fn is_due(ground: &InForce<'_>) -> bool {
+    !ground.leaving.is_empty() && (ground.unstarted.is_none() || !ground.stopped.is_empty())
+}
+
+/// What is said of those whose turn has not come.
+pub(super) fn later(ground: &InForce<'_>, now: Option<NodeId>) -> Vec<String> {
+    let others = ground.leaving.iter().rev().filter(|id| Some(**id) != now);
+    let members = others.filter_map(|id| ground.members.get(id));
+    members.map(|member| format!("{} leaves", member.node.host)).collect()
+}
+
+/// Who goes first: one that has stopped, since it is missing already; else the highest, so that those who
+/// write and lead stay longest.
+pub(super) fn next(ground: &InForce<'_>) -> Option<NodeId> {
+    ground.stopped.first().or(ground.leaving.last()).copied()
+}
+
+/// Plans how one member leaves; `None`: nobody is to.
+pub(super) fn plan(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    ground: &InForce<'_>,
+) -> Result<Option<Plan<Proposed>>, Obstacle> {
+    let leaver = next(ground).and_then(|id| Some((id, *ground.members.get(&id)?)));
+    let Some((id, Member { node, view })) = leaver else { return Ok(None) };
+    refuse(ground)?;
+    refuse_references(&node.host, view)?;
+
+    let mut draft = Draft::new(desired, observed, ground)?;
+    let host = &node.host;
+    while draft.config().node(id).is_some_and(|node| node.votes() > 1) {
+        votes::step(&mut draft, Some(id), votes::Step::Lower)?;
+    }
+    let lent = votes::lend_without(&mut draft, id)?;
+    if !view.is_empty() {
+        draft.stop(id, host);
+    }
+    let machine_id = view.machine_id.clone();
+    draft.remove(&Tombstone { name: node.name.clone(), node_id: id, machine_id })?;
+    if !view.is_empty() {
+        leave(&mut draft, host);
+    }
+    // One that is left alone keeps the vote: taking it back costs it quorum for an instant (see `votes`), two
+    // votes of two are as good as one of one, and the next node that joins needs it lent again.
+    if draft.config().nodes.len() > 1 {
+        votes::take_back(&mut draft, lent)?;
+    }
+    Ok(Some(draft.finish(format!("{host} leaves the cluster {}", desired.name))))
+}
+
+/// Plans what a removal left undone that ended with the list: an edit by hand, or an error on the host.
+pub(super) fn put_away(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    (ground, Member { node, view }): (&InForce<'_>, Member<'_>),
+) -> Result<Plan<Proposed>, Obstacle> {
+    refuse_references(&node.host, view)?;
+    let mut draft = Draft::new(desired, observed, ground)?;
+    leave(&mut draft, &node.host);
+    Ok(draft.finish(put_away_summary(Member { node, view })))
+}
+
+/// What is said of that.
+pub(super) fn put_away_summary(gone: Member<'_>) -> String {
+    format!("{}, off the list, leaves the cluster for good", gone.node.host)
+}
+
+fn leave(draft: &mut Draft<'_>, host: &HostName) {
+    let away = BTreeMap::from([(host.clone(), vec![Action::LeaveCluster {}])]);
+    draft.local(format!("{host} puts away what it has of the cluster"), away);
+}
+
+/// The database that knows a guest's configuration goes with the cluster, and its directory stays behind
+/// there under a name that nobody has; a job that names the node is irremovable then (pve.md 4.1).
+fn refuse_references(host: &HostName, view: &HostView) -> Result<(), Obstacle> {
+    let guests = view.guests.iter().map(u32::to_string).collect();
+    let of = |kind: ReferenceKind| {
+        let those = view.references.iter().filter(|reference| reference.kind == kind);
+        (kind.plural(), those.map(|reference| reference.name.clone()).collect())
+    };
+    let all: Vec<(&str, Vec<String>)> =
+        [("guests", guests)].into_iter().chain(ReferenceKind::ALL.map(of)).collect();
+    let named = all.iter().filter(|(_, names)| !names.is_empty());
+    let named: Vec<_> = named.map(|(what, names)| format!("{what} {}", some_of(names))).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{host} is to leave, and these still refer to it: {}; migrate or remove its guests, and take it out of \
+         the others first",
+        named.join("; ")
+    );
+    Obstacle::stop(Blocker::StillReferenced, sentence)
+}
+
+/// A list that a sentence can hold.
+fn some_of(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let mut some: Vec<_> = names.iter().take(MOST).cloned().collect();
+    some.extend(names.len().checked_sub(MOST + 1).map(|more| format!("{} more", more + 1)));
+    some.join(", ")
+}
+
+fn refuse(ground: &InForce<'_>) -> Result<(), Obstacle> {
+    votes::refuse_options(ground)?;
+    if ground.leaving.len() == ground.members.len() {
+        let sentence =
+            "the spec names no member of the cluster, so that nobody would be left of it";
+        return Obstacle::stop(Blocker::NobodyStays, sentence);
+    }
+    let stopped = ground.stopped.iter().filter_map(|id| ground.members.get(id));
+    let missing = stopped.chain(ground.unstarted.as_ref().map(|(_, member)| member));
+    let missing: Vec<_> = missing.map(|member| member.node).collect();
+    if missing.len() > 1 {
+        let hosts = super::hosts(missing.into_iter());
+        let sentence = format!(
+            "{hosts} are listed and do not run, and a member is to leave: start all of them but one that is to leave"
+        );
+        return Obstacle::stop(Blocker::NotQuorate, sentence);
+    }
+    match ground.members.values().find(|member| member.view.ha.may_reset()) {
+        Some(member) => {
+            let sentence = format!(
+                "high availability runs its watchdog on {}, and a member is to leave: wait until it is idle",
+                member.node.host
+            );
+            Obstacle::stop(Blocker::HaNotIdle, sentence)
+        }
+        None => Ok(()),
+    }
+}

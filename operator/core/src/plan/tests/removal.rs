@@ -1,0 +1,310 @@
+//! Members that leave.
+
+use super::goldens::{round, settles};
+use super::world::{World, host, id};
+use crate::change::{Action, ConfText, Plan, Risk};
+use crate::conf::{Document, edit};
+use crate::guard::{Refusal, guard};
+use crate::ha::HaState;
+use crate::observed::FileView;
+use crate::plan::{Blocker, State, plan};
+use crate::references::{Reference, ReferenceKind};
+
+/// A cluster of so many nodes, and a spec of the first of them.
+fn shrinking(from: u32, to: usize) -> World {
+    let mut world = World::running(from, &[0]);
+    world.desired.nodes.truncate(to);
+    world
+}
+
+#[test]
+fn a_member_that_the_spec_names_no_more_stops_and_is_taken_off_the_list() {
+    let mut world = shrinking(4, 3);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+}
+
+#[test]
+fn the_one_that_stays_of_two_is_lent_a_vote() {
+    let mut world = shrinking(2, 1);
+    insta::assert_snapshot!(round(&mut world));
+    settles(&world);
+    assert_eq!(world.text().nodes[0].votes(), 2, "nothing is taken from one that is alone");
+    world.node(1).votes = Some(1);
+    settles(&world);
+    world.desired.nodes.push(World::new(2).desired.nodes[1].clone());
+    world.node(1).votes = None;
+    let said = round(&mut world);
+    assert!(!said.contains("Lend"), "{said}");
+    settles(&world);
+    assert_eq!(world.text().nodes[0].votes(), 1);
+}
+
+#[test]
+fn several_leave_one_by_one_and_the_lowest_last() {
+    let mut world = World::running(5, &[0]);
+    world.desired.nodes.retain(|node| ["n2", "n4"].contains(&node.name.as_str()));
+    let mut gone = Vec::new();
+    for _ in 0..3 {
+        let planned = plan(&world.desired, &world.observed);
+        let plan = guard(planned.plan.unwrap(), &world.desired, &world.observed).unwrap();
+        gone.push(plan.summary.split(' ').next().unwrap().to_owned());
+        world.apply(&plan);
+    }
+    assert_eq!(gone, ["n5", "n3", "n1"]);
+    settles(&world);
+}
+
+#[test]
+fn a_member_with_several_votes_gives_them_up_one_by_one_before_it_goes() {
+    let mut world = World::new(3);
+    world.install(&[(1, 1), (2, 1), (3, 3)], &[0]);
+    world.desired.nodes.pop();
+    let said = round(&mut world);
+    assert!(
+        said.contains("Take a vote from n3: 2") && said.contains("Take a vote from n3: 1"),
+        "{said}"
+    );
+    settles(&world);
+}
+
+#[test]
+fn a_removal_is_a_restart_to_whoever_allows_changes() {
+    let world = shrinking(3, 2);
+    assert_eq!(plan(&world.desired, &world.observed).plan.unwrap().risk(), Risk::NodeRestart);
+}
+
+#[test]
+fn one_that_has_stopped_already_is_taken_off_the_list() {
+    let mut world = shrinking(4, 3);
+    up_to(&mut world, 1);
+    world.host(1).link_faults.insert((super::world::link(0), id(4)));
+    let said = round(&mut world);
+    assert!(said.contains("Take n4, node 4, off the list"), "{said}");
+    world.host(1).link_faults.clear();
+    settles(&world);
+}
+
+#[test]
+fn a_second_one_that_has_stopped_is_not_taken_for_granted() {
+    let mut world = shrinking(5, 3);
+    for number in [4, 5] {
+        world.host(number).stop();
+    }
+    for number in 1..4 {
+        world.host(number).members = (1..4).map(id).collect();
+    }
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::NotQuorate));
+    assert!(planned.report.sentence.contains("n4, n5"), "{}", planned.report.sentence);
+}
+
+#[test]
+fn a_join_that_ended_before_its_start_goes_on_before_anybody_leaves() {
+    let mut world = shrinking(4, 3).unstarted(3);
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.waiting_for, ["n4 leaves"]);
+    let said = round(&mut world);
+    assert!(said.contains("Start corosync and pmxcfs on n3"), "{said}");
+    let said = round(&mut world);
+    assert!(said.contains("Take n4, node 4, off the list"), "{said}");
+    settles(&world);
+}
+
+/// The plan as far as its stages go, carried out up to and with this one.
+fn up_to(world: &mut World, stages: usize) {
+    let whole = plan(&world.desired, &world.observed).plan.unwrap();
+    let stages = whole.stages[..stages].to_vec();
+    world.apply(&Plan::proposed(whole.parent, whole.generation, whole.summary, stages));
+}
+
+#[test]
+fn one_that_is_off_the_list_puts_away_what_it_has_once_nothing_else_is_to_be_done() {
+    let mut world = shrinking(4, 3);
+    up_to(&mut world, 2);
+    world.node(1).votes = Some(2);
+    let said = round(&mut world);
+    assert!(said.contains("votes") && !world.host(4).is_empty(), "{said}");
+    let mut with_guests = world.clone();
+    with_guests.host(4).guests = [100].into();
+    let planned = plan(&with_guests.desired, &with_guests.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+    let mut silent = world.clone();
+    silent.host(4).connected = false;
+    settles(&silent);
+    let said = round(&mut world);
+    assert!(said.contains("n4 puts away what it has of the cluster"), "{said}");
+    assert!(world.host(4).is_empty());
+    settles(&world);
+}
+
+/// A cluster of its own on n4, which has the same name and lists nobody else.
+fn founds_its_own(world: &mut World) {
+    let file = world.host(4).disk_file.clone().unwrap();
+    let document = Document::parse(file.text.unwrap().as_bytes());
+    let alone = [1, 2, 3]
+        .map(id)
+        .into_iter()
+        .fold(document, |document, other| edit::remove_node(&document, other).unwrap());
+    let own = ConfText::new(file.version.unwrap(), String::from_utf8(alone.to_bytes()).unwrap());
+    let ConfText { version, digest, text } = own;
+    world.host(4).disk_file = Some(FileView { version: Some(version), digest, text: Some(text) });
+}
+
+#[test]
+fn one_that_is_named_again_before_it_has_put_everything_away_does_so_and_joins() {
+    let mut world = shrinking(4, 3);
+    up_to(&mut world, 2);
+    world.desired.nodes.push(World::new(4).desired.nodes[3].clone());
+    let spoils: [fn(&mut World); 3] = [
+        |world| world.host(4).machine_id = Some("another".to_owned()),
+        |world| world.observed.hosts.values_mut().for_each(|view| view.tombstones.clear()),
+        founds_its_own,
+    ];
+    for spoil in spoils {
+        let mut strange = world.clone();
+        spoil(&mut strange);
+        let planned = plan(&strange.desired, &strange.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::HostNotEmpty));
+        let before = plan(&world.desired, &world.observed).plan.unwrap();
+        let verdict = guard(before, &strange.desired, &strange.observed);
+        assert!(matches!(verdict, Err(Refusal::ActionMisplaced { stage: 1, .. })), "{verdict:?}");
+    }
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.waiting_for, ["n4 joins"]);
+    let said = round(&mut world);
+    assert!(said.contains("n4 puts away what it has of the cluster"), "{said}");
+    let said = round(&mut world);
+    assert!(said.contains("List n4 as node 5"), "{said}");
+    settles(&world);
+}
+
+/// n5, off the list and silent, still has the file that lists n4 as well.
+#[test]
+fn who_has_put_everything_away_is_not_asked_again_while_an_old_file_lists_it() {
+    let mut world = shrinking(5, 4);
+    up_to(&mut world, 2);
+    world.host(5).connected = false;
+    world.desired.nodes.pop();
+    let said = round(&mut world);
+    assert!(said.contains("n4 puts away what it has of the cluster"), "{said}");
+    settles(&world);
+}
+
+#[test]
+fn one_that_was_listed_and_never_started_is_only_taken_off_the_list() {
+    let mut world = shrinking(4, 3).unstarted(4);
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    let summaries: Vec<_> = plan.stages.iter().map(|stage| stage.summary.as_str()).collect();
+    assert_eq!(summaries, ["Take n4, node 4, off the list"]);
+    round(&mut world);
+    world.observed.hosts.values_mut().for_each(|view| view.link_faults.clear());
+    settles(&world);
+}
+
+#[test]
+fn nobody_who_has_stopped_is_taken_off_while_another_was_never_started() {
+    let mut world = shrinking(5, 4).unstarted(4);
+    world.host(5).stop();
+    for number in 1..4 {
+        world.host(number).members.remove(&id(5));
+    }
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::NotQuorate));
+    let sentence = planned.report.sentence;
+    assert!(sentence.contains("n4") && sentence.contains("n5"), "{sentence}");
+}
+
+#[test]
+fn nobody_leaves_while_another_member_is_offline() {
+    let mut world = shrinking(4, 3);
+    world.host(2).connected = false;
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::HostNotConnected));
+    let mut world = shrinking(4, 3);
+    world.host(2).running_version = None;
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::NotQuorate));
+}
+
+#[test]
+fn one_that_nobody_hears_does_not_leave_by_being_silent() {
+    let mut world = shrinking(4, 3);
+    world.host(4).connected = false;
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::HostNotConnected));
+    assert!(planned.report.sentence.contains("n4 is to leave"), "{}", planned.report.sentence);
+}
+
+#[test]
+fn a_member_with_guests_does_not_leave_and_they_are_named() {
+    let mut world = shrinking(4, 3);
+    world.host(4).guests = (100..125).collect();
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+    let sentence = planned.report.sentence;
+    assert!(sentence.contains("n4") && sentence.contains("100, 101"), "{sentence}");
+    assert!(sentence.contains("119, 5 more"), "{sentence}");
+    let mut world = shrinking(4, 3);
+    world.host(1).guests = [100].into();
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+}
+
+#[test]
+fn a_member_that_the_cluster_refers_to_does_not_leave_and_everything_is_named() {
+    for kind in ReferenceKind::ALL {
+        let mut world = shrinking(4, 3);
+        let reference = |name: &str| Reference { kind, name: name.to_owned() };
+        world.host(4).references = [reference("one"), reference("two")].into();
+        world.host(4).guests = [100].into();
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+        let (sentence, said) = (planned.report.sentence, format!("{} one, two", kind.plural()));
+        assert!(sentence.contains("guests 100; ") && sentence.contains(&said), "{sentence}");
+        world.host(4).guests.clear();
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+        world.host(4).references.clear();
+        world.host(1).references = [reference("one")].into();
+        assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+    }
+}
+
+#[test]
+fn nobody_leaves_while_a_watchdog_runs() {
+    let mut world = shrinking(4, 3);
+    world.host(2).ha = HaState::Active;
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::HaNotIdle));
+}
+
+#[test]
+fn the_number_of_one_that_has_left_is_never_given_away() {
+    let mut world = shrinking(3, 2);
+    round(&mut world);
+    world.desired.nodes.push(World::new(3).desired.nodes[2].clone());
+    let said = round(&mut world);
+    assert!(said.contains("List n3 as node 4"), "{said}");
+    settles(&world);
+    let mut world = shrinking(3, 2);
+    round(&mut world);
+    world.desired.nodes.push(World::new(3).desired.nodes[2].clone());
+    world.node(3).node_id = Some(id(3));
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::NodeIdTaken));
+}
+
+#[test]
+fn everybody_that_stays_remembers_who_has_left_and_the_one_that_left_keeps_nothing() {
+    let mut world = shrinking(3, 2);
+    let proposed = plan(&world.desired, &world.observed).plan.unwrap();
+    let last = proposed.stages.last().unwrap();
+    assert_eq!(last.actions[&host(3)], [Action::LeaveCluster {}]);
+    world.apply(&proposed);
+    for number in [1, 2] {
+        let tombstone = world.host(number).tombstones.first().unwrap().clone();
+        assert_eq!(tombstone.name.as_str(), "n3");
+        assert_eq!((tombstone.node_id, tombstone.machine_id.as_deref()), (id(3), Some("machine3")));
+    }
+    assert!(world.host(3).is_empty());
+}
