@@ -23,7 +23,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::api::Wanted;
-use crate::conf_file::ConfFile;
 use crate::drifting::Drifting;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending, Started};
@@ -526,10 +525,7 @@ impl Agent {
             pending.stage.exchanges_authkey() && pending.record.as_ref().is_some_and(undoes)
         });
         let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused) || exchange;
-        let same = self.seen.pmxcfs_conf.is_some() && self.seen.pmxcfs_conf == self.seen.disk_conf;
-        let version = self.seen.disk_conf.as_ref().and_then(ConfFile::version);
-        let behind = version.is_some() && self.seen.running_version() < version;
-        if paused || !same || !behind || !self.seen.quorate() {
+        if paused || !self.seen.missed_a_reload() {
             self.stale_since = None;
             return;
         }

@@ -97,6 +97,18 @@ impl Observation {
         self.corosync.as_ref().is_some_and(|corosync| corosync.quorate)
     }
 
+    /// The cluster's file lies on the disk and the daemon runs an older one. Without quorum only where this
+    /// host is alone: it may be so because of the keys of the older one, and nobody else reads his file with
+    /// it.
+    #[must_use]
+    pub fn missed_a_reload(&self) -> bool {
+        let same = self.pmxcfs_conf.is_some() && self.pmxcfs_conf == self.disk_conf;
+        let version = self.disk_conf.as_ref().and_then(ConfFile::version);
+        let behind = version.is_some() && self.running_version() < version;
+        let alone = self.corosync.as_ref().is_some_and(|corosync| corosync.members.len() == 1);
+        same && behind && (self.quorate() || alone)
+    }
+
     /// `totem.config_version` of the running daemon.
     #[must_use]
     pub fn running_version(&self) -> Option<ConfigVersion> {

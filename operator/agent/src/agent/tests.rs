@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fake::{FakeHost, MemoryStore};
-use crate::ports::CardAddress;
+use crate::ports::{CardAddress, DiskFile};
 use pvecm_core::ids::{ChangeNumber, Digest};
 
 #[test]
@@ -90,4 +90,24 @@ fn an_address_that_comes_to_a_network_card_is_noticed_by_the_timer() {
     let (interface, cidr) = ("net0".to_owned(), "10.50.0.202/24".to_owned());
     fake.world().cards.push(CardAddress { interface, cidr });
     assert!(agent.timer().unwrap());
+}
+
+#[test]
+fn who_missed_a_reload_makes_up_for_it_unless_others_without_quorum_would_read_their_files_too() {
+    let old = "totem {\n  config_version: 1\n}\n";
+    let fake = FakeHost::member("totem {\n  config_version: 2\n}\n");
+    fake.world().running = Some(old.to_owned());
+    let mut seen = Observation::take(&fake.host());
+    assert!(seen.missed_a_reload());
+    let lose = |seen: &mut Observation, members: &[u32]| {
+        let corosync = seen.corosync.as_mut().unwrap();
+        corosync.quorate = false;
+        corosync.members = members.iter().map(|id| NodeId::try_from(*id).unwrap()).collect();
+    };
+    lose(&mut seen, &[1]);
+    assert!(seen.missed_a_reload(), "alone, perhaps because of its keys");
+    lose(&mut seen, &[1, 2]);
+    assert!(!seen.missed_a_reload());
+    fake.world().disk.insert(DiskFile::Conf, old.into());
+    assert!(!Observation::take(&fake.host()).missed_a_reload(), "the disk has another text");
 }
