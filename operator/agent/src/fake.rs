@@ -351,10 +351,13 @@ impl Machine for FakeHost {
 }
 
 impl Network for FakeHost {
-    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String> {
+    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>> {
         let mut world = self.world();
-        world.asked.push((card.to_owned(), peer));
-        if world.silent.contains(&peer) { Err("silence".to_owned()) } else { Ok(()) }
+        world.asked.extend(asks.iter().map(|(card, peer)| ((*card).to_owned(), *peer)));
+        let told = |(_, peer): &(&str, IpAddr)| {
+            if world.silent.contains(peer) { Err("silence".to_owned()) } else { Ok(()) }
+        };
+        asks.iter().map(told).collect()
     }
 }
 

@@ -208,9 +208,9 @@ pub trait Machine: Send + Sync {
 
 /// The way to the other hosts.
 pub trait Network: Send + Sync {
-    /// Whether somebody answers at an address when asked by this network card; else why not, in words.
-    /// Takes at most two seconds.
-    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String>;
+    /// Of each address, whether somebody answers there when asked by this network card; else why not, in
+    /// words. All are asked side by side, since each silence is waited out: it takes two seconds at most.
+    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>>;
 }
 
 /// A moment that means the same after the agent was restarted, until the machine is.

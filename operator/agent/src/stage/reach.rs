@@ -5,7 +5,6 @@
 //! (facts/corosync.md 5.2, 9.1). One echo request before anything is written costs a millisecond.
 
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::thread;
 
 use pvecm_core::change::Stage;
 use pvecm_core::conf::{Config, Document};
@@ -24,7 +23,7 @@ struct Ask {
 }
 
 /// Asks every node at every address that the stage's text has and the parent's has not. The first
-/// silence, in the order of the links and nodes, is the error.
+/// silence, in the order of the links and nodes, is the error; what cannot be asked at all comes before.
 pub fn new_addresses_answer(
     host: &Host,
     stage: &Stage,
@@ -36,20 +35,18 @@ pub fn new_addresses_answer(
         return Ok(());
     }
     let cards = host.machine.addresses();
-    // Side by side: each silence is waited out, and the time to prepare is short.
-    let answers: Vec<Result<(), String>> = thread::scope(|scope| {
-        let cards = &cards;
-        let ask = |ask| scope.spawn(move || answers(host, cards, ask));
-        let asked: Vec<_> = asks.iter().map(ask).collect();
-        let told = |thread: thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|_| Err("a request to another host panicked".to_owned()))
-        };
-        asked.into_iter().map(told).collect()
-    });
-    answers.into_iter().collect()
+    let ways: Result<Vec<_>, String> = asks.iter().map(|ask| way(&cards, ask)).collect();
+    let answers = host.network.answers(&ways?).into_iter();
+    let mut told = asks.iter().zip(answers);
+    told.try_for_each(|(Ask { link, name, address, .. }, answer)| {
+        answer.map_err(|why| {
+            format!("{name} does not answer at {address}, its address on link {link}: {why}")
+        })
+    })
 }
 
-fn answers(host: &Host, cards: &[CardAddress], ask: &Ask) -> Result<(), String> {
+/// The card by which the link will talk, and where to.
+fn way<'a>(cards: &'a [CardAddress], ask: &Ask) -> Result<(&'a str, IpAddr), String> {
     let Ask { link, own, name, address } = ask;
     let on_card = |card: &&CardAddress| {
         let here = card.cidr.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
@@ -63,9 +60,7 @@ fn answers(host: &Host, cards: &[CardAddress], ask: &Ask) -> Result<(), String> 
     let Some(peer) = resolved(address) else {
         return Err(format!("{address}, the address of {name} on link {link}, is not known here"));
     };
-    host.network.answers(&card.interface, peer).map_err(|why| {
-        format!("{name} does not answer at {address}, its address on link {link}: {why}")
-    })
+    Ok((&card.interface, peer))
 }
 
 /// What is new in the text of a stage, as far as this node would talk to it.

@@ -248,15 +248,18 @@ impl Machine for Port {
 }
 
 impl Network for Port {
-    fn answers(&self, card: &str, peer: IpAddr) -> Result<(), String> {
+    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>> {
         self.look(|world| {
-            let network = card.strip_prefix("eth").and_then(|number| number.parse::<u8>().ok());
-            let peer = peer.to_string();
-            let other = world.hosts.iter().position(|host| host.network_of(&peer) == network);
-            let reached = network.zip(other).is_some_and(|(network, other)| {
-                world.hosts[other].up && world.network.connects(network, self.at, other)
-            });
-            if reached { Ok(()) } else { Err("no answer".to_owned()) }
+            let reached = |(card, peer): &(&str, IpAddr)| {
+                let network = card.strip_prefix("eth").and_then(|number| number.parse::<u8>().ok());
+                let peer = peer.to_string();
+                let other = world.hosts.iter().position(|host| host.network_of(&peer) == network);
+                network.zip(other).is_some_and(|(network, other)| {
+                    world.hosts[other].up && world.network.connects(network, self.at, other)
+                })
+            };
+            let told = |ask| if reached(ask) { Ok(()) } else { Err("no answer".to_owned()) };
+            asks.iter().map(told).collect()
         })
     }
 }
