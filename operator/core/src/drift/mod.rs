@@ -100,7 +100,9 @@ struct Row {
 }
 
 fn edited(desired: &DesiredCluster, observed: &ObservedCluster, text: &ConfText) -> Edited {
-    let Some(left) = &observed.left else { return Edited::default() };
+    // Nobody edited what is as it was left; most of the time it is.
+    let left = observed.left.as_ref().filter(|left| left.digest != text.digest);
+    let Some(left) = left else { return Edited::default() };
     let before = wishes(desired, observed, left);
     let mut wanted = wishes(desired, observed, text);
     wanted.retain(|key, value| before.get(key) != Some(value));

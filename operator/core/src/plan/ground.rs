@@ -294,9 +294,9 @@ fn gone<'a>(
     observed: &'a ObservedCluster,
     config: &Config,
 ) -> Vec<Member<'a>> {
-    let back = desired.nodes.iter().filter(|node| has_left(node, observed));
-    let off =
-        leaving.iter().chain(back).filter(|node| !config.nodes.iter().any(|n| n.name == node.name));
+    let off = |node: &&DesiredNode| !config.nodes.iter().any(|listed| listed.name == node.name);
+    let back = desired.nodes.iter().filter(off).filter(|node| has_left(node, observed));
+    let off = leaving.iter().filter(off).chain(back);
     let here = off.filter_map(|node| present(node, observed).ok());
     here.filter(|member| !member.view.is_empty()).collect()
 }
