@@ -60,7 +60,15 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         used.note("spec.quorum.device", device.is_some());
     }
     used.note("spec.migration", migration.is_some());
-    used.rollout(rollout);
+    let Rollout {
+        approval: _,
+        max_risk: _,
+        high_availability: _,
+        confirm_timeout_seconds: _,
+        drift: _,
+        removal: _,
+        paused: _,
+    } = rollout;
     used.note("spec.deletionPolicy", *deletion_policy != DeletionPolicy::default());
     used.0
 }
@@ -88,19 +96,5 @@ impl Used {
             key_generation: _,
         } = totem;
         self.note("spec.totem.transport", transport.is_some());
-    }
-
-    fn rollout(&mut self, rollout: &Rollout) {
-        let Rollout {
-            approval: _,
-            max_risk: _,
-            high_availability: _,
-            confirm_timeout_seconds: _,
-            drift: _,
-            removal,
-            paused: _,
-        } = rollout;
-        let default = Rollout::default();
-        self.note("spec.rollout.removal", *removal != default.removal);
     }
 }

@@ -8,7 +8,7 @@ use pvecm_core::conf::{
 };
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
-use pvecm_core::references::ReferenceKind;
+use pvecm_core::references::{Reference, ReferenceKind};
 use pvecm_crds::convert::{
     ConvertError, desired, host_view, observed, plan_from_core, plan_stages, stage_from_core,
     stage_to_core,
@@ -34,6 +34,14 @@ fn host(name: &str) -> HostName {
 
 fn node(id: u32) -> NodeId {
     NodeId::try_from(id).expect("a node id")
+}
+
+fn tombstone() -> Tombstone {
+    Tombstone {
+        name: "n4".parse().expect("a name"),
+        node_id: node(4),
+        machine_id: Some("0123".to_owned()),
+    }
 }
 
 fn stage() -> Stage {
@@ -62,17 +70,23 @@ fn stage() -> Stage {
                 vec![
                     Action::ReceiveAuthkey { generation: 1 },
                     Action::LayAuthkey {},
-                    Action::Join {},
+                    Action::Join { tombstones: [tombstone()].into() },
+                    Action::Sweep(tombstone()),
+                    Action::CleanReferences {
+                        node: "n4".parse().expect("a name"),
+                        references: [Reference {
+                            kind: ReferenceKind::Storage,
+                            name: "fast".to_owned(),
+                            names_others: true,
+                        }]
+                        .into(),
+                    },
                     Action::DisarmHa {},
                     Action::ArmHa {},
                     Action::RestartCorosync {},
                     Action::StopCorosync {},
                     Action::LeaveCluster {},
-                    Action::Bury(Tombstone {
-                        name: "n4".parse().expect("a name"),
-                        node_id: node(4),
-                        machine_id: Some("0123".to_owned()),
-                    }),
+                    Action::Bury(tombstone()),
                 ],
             ),
         ]),
@@ -285,7 +299,7 @@ fn a_known_text_is_put_in_where_the_digest_is_the_same() {
         "membership": { "ringId": "1.4", "members": [1], "localNodeId": 1 },
         "linkFaults": [{ "link": 1, "nodeId": 2 }],
         "machineId": "0123",
-        "references": [{ "kind": "Storage", "name": "fast" }],
+        "references": [{ "kind": "Storage", "name": "fast", "namesOthers": true }],
         "tombstones": [{ "name": "n4", "nodeId": 4, "machineId": "4567" }],
     });
     let view = host_view(&reporting(&status), true, "u1", Some(&known)).expect("a view");
@@ -297,7 +311,8 @@ fn a_known_text_is_put_in_where_the_digest_is_the_same() {
     );
     assert_eq!(stone.machine_id.as_deref(), Some("4567"));
     let reference = view.references.first().expect("a reference");
-    assert_eq!((reference.kind, reference.name.as_str()), (ReferenceKind::Storage, "fast"));
+    let wanted = (ReferenceKind::Storage, "fast", true);
+    assert_eq!((reference.kind, reference.name.as_str(), reference.names_others), wanted);
     assert_eq!(view.pmxcfs_file.and_then(|file| file.text).as_deref(), Some("known\n"));
     assert_eq!(view.disk_file.and_then(|file| file.text).as_deref(), Some("other\n"));
     assert_eq!((view.running_version, view.ring.as_deref()), (Some(ConfigVersion(5)), Some("1.4")));

@@ -39,12 +39,8 @@ fn each_field_that_is_not_built_is_named() {
     let totem = |field: &str, value: Value| {
         (format!("spec.totem.{field}"), json!({ "totem": { field: value } }))
     };
-    let rollout = |field: &str, value: &str| {
-        (format!("spec.rollout.{field}"), json!({ "rollout": { field: value } }))
-    };
     let cases = [
         totem("transport", json!("Knet")),
-        rollout("removal", "CleanReferences"),
         ("spec.quorum.device".into(), json!({ "quorum": { "device": { "type": "None" } } })),
         ("spec.migration".into(), json!({ "migration": { "type": "Secure" } })),
         ("spec.deletionPolicy".into(), json!({ "deletionPolicy": "Dissolve" })),

@@ -5,6 +5,8 @@ use pvecm_core::ids::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::host::Reference;
+
 /// Everything that will be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -198,7 +200,12 @@ pub enum Action {
     },
     /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
     /// when this host is quorate, pmxcfs.
-    Join {},
+    Join {
+        /// Who has left the cluster before: this host remembers them as well, once it is a member.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 256))]
+        tombstones: Vec<Tombstone>,
+    },
     /// Take the cluster's file, which is `config`, over the own disk's.
     RefreshStaleConfig {},
     /// Have every member read its own file again, until this host's daemon runs what it says.
@@ -216,6 +223,17 @@ pub enum Action {
     LeaveCluster {},
     /// Remember who has left, once the text without that node is in force.
     Bury(Tombstone),
+    /// Put away what the cluster's own files keep of a node that has left: its folder, and its keys.
+    Sweep(Tombstone),
+    /// Take a node that is to leave out of these lists in the cluster's own files.
+    CleanReferences {
+        /// The node's name.
+        #[schemars(length(min = 1, max = 63))]
+        node: String,
+        /// What names it, and names others as well.
+        #[schemars(length(min = 1, max = 64))]
+        references: Vec<Reference>,
+    },
 }
 
 /// Who has left a cluster.

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use kube::ResourceExt as _;
 use pvecm_core::conf::LinkOptions;
 use pvecm_core::desired::{
-    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
+    Rollout,
 };
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
@@ -80,6 +81,10 @@ fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {
         drift: match wanted.drift {
             cluster::Drift::Correct => Drift::Correct,
             cluster::Drift::Report => Drift::Report,
+        },
+        removal: match wanted.removal {
+            cluster::Removal::RefuseIfReferenced => Removal::RefuseIfReferenced,
+            cluster::Removal::CleanReferences => Removal::CleanReferences,
         },
         paused: wanted.paused,
     })

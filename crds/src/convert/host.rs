@@ -50,7 +50,7 @@ pub fn host_view(
             .iter()
             .map(|guest| number("status.guests", *guest))
             .collect::<Result<_, _>>()?,
-        references: status.references.into_iter().map(reference).collect(),
+        references: status.references.into_iter().map(Into::into).collect(),
         pmxcfs_file: file(files.pmxcfs)?,
         disk_file: file(files.disk)?,
         running_version: running.transpose()?.map(ConfigVersion),
@@ -111,9 +111,19 @@ fn authkey(key: host::HostAuthkey) -> Result<KeyView, ConvertError> {
     })
 }
 
-fn reference(reference: host::Reference) -> Reference {
-    let host::Reference { kind, name } = reference;
-    Reference { kind: kind.into(), name }
+impl From<host::Reference> for Reference {
+    fn from(reference: host::Reference) -> Self {
+        let host::Reference { kind, name, names_others } = reference;
+        Self { kind: kind.into(), name, names_others }
+    }
+}
+
+/// As far as the schema has room for its name.
+impl From<Reference> for host::Reference {
+    fn from(reference: Reference) -> Self {
+        let Reference { kind, name, names_others } = reference;
+        Self { kind: kind.into(), name: name.chars().take(128).collect(), names_others }
+    }
 }
 
 fn drift(drift: host::HostDrift) -> HostDrift {

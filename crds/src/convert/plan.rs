@@ -168,7 +168,12 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::ExchangeAuthkey { generation } => core::Action::ExchangeAuthkey {
             generation: number("exchangeAuthkey.generation", *generation)?,
         },
-        Action::Join {} => core::Action::Join {},
+        Action::Join { tombstones } => core::Action::Join {
+            tombstones: tombstones
+                .iter()
+                .map(|gone| tombstone_to_core("join.tombstones", gone))
+                .collect::<Result<_, _>>()?,
+        },
         Action::RefreshStaleConfig {} => core::Action::RefreshStaleConfig {},
         Action::Reload {} => core::Action::Reload {},
         Action::DisarmHa {} => core::Action::DisarmHa {},
@@ -177,6 +182,11 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::StopCorosync {} => core::Action::StopCorosync {},
         Action::LeaveCluster {} => core::Action::LeaveCluster {},
         Action::Bury(gone) => core::Action::Bury(tombstone_to_core("bury", gone)?),
+        Action::Sweep(gone) => core::Action::Sweep(tombstone_to_core("sweep", gone)?),
+        Action::CleanReferences { node, references } => core::Action::CleanReferences {
+            node: id("cleanReferences.node", node)?,
+            references: references.iter().cloned().map(Into::into).collect(),
+        },
     })
 }
 
@@ -240,7 +250,9 @@ impl From<&core::Action> for Action {
             core::Action::ExchangeAuthkey { generation: of } => {
                 Self::ExchangeAuthkey { generation: generation(*of) }
             }
-            core::Action::Join {} => Self::Join {},
+            core::Action::Join { tombstones } => {
+                Self::Join { tombstones: tombstones.iter().map(Tombstone::from).collect() }
+            }
             core::Action::RefreshStaleConfig {} => Self::RefreshStaleConfig {},
             core::Action::Reload {} => Self::Reload {},
             core::Action::DisarmHa {} => Self::DisarmHa {},
@@ -249,6 +261,11 @@ impl From<&core::Action> for Action {
             core::Action::StopCorosync {} => Self::StopCorosync {},
             core::Action::LeaveCluster {} => Self::LeaveCluster {},
             core::Action::Bury(gone) => Self::Bury(gone.into()),
+            core::Action::Sweep(gone) => Self::Sweep(gone.into()),
+            core::Action::CleanReferences { node, references } => Self::CleanReferences {
+                node: node.to_string(),
+                references: references.iter().cloned().map(Into::into).collect(),
+            },
         }
     }
 }

@@ -305,6 +305,14 @@ pub struct Reference {
     /// Its name among those of its kind.
     #[schemars(length(max = 128))]
     pub name: String,
+    /// It names other nodes as well, in the same list: this one can be taken out of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub names_others: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What may name a node.

@@ -362,6 +362,7 @@ impl Agent {
             return Ok(());
         }
         self.forget_keys()?;
+        self.forget_received()?;
         self.keep_armed()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         if !std::mem::take(&mut self.news) {

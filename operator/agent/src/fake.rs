@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use pvecm_core::change::Tombstone;
 use pvecm_core::conf::{Document, flat};
 use pvecm_core::ha::HaFiles;
-use pvecm_core::ids::{LinkNumber, NodeId};
+use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
 use pvecm_core::protocol::Attempt;
 use pvecm_core::references::ReferenceKind;
 
@@ -48,6 +49,12 @@ pub struct World {
     pub guests: BTreeSet<u32>,
     /// Files that name nodes; `None`: it cannot be read.
     pub naming: BTreeMap<ReferenceKind, Option<String>>,
+    /// Which of them were locked, in order, and which one cannot be written.
+    pub locked: Vec<ReferenceKind>,
+    pub refuses_naming: Option<ReferenceKind>,
+    /// Guests of a node that has left, and the nodes that were swept.
+    pub guests_left: BTreeSet<String>,
+    pub swept: Vec<Tombstone>,
     pub corosync_runs: bool,
     pub running: Option<String>,
     /// The authkey that the daemon read last.
@@ -219,6 +226,30 @@ impl ClusterFiles for FakeHost {
             Some(Some(text)) => Ok(Some(text.clone().into_bytes())),
             Some(None) => Err(io::Error::other("torn")),
         }
+    }
+    fn replace_naming(&self, kind: ReferenceKind, bytes: &[u8]) -> io::Result<()> {
+        let mut world = self.world();
+        if world.refuses_naming == Some(kind) {
+            return Err(io::Error::other("no quorum"));
+        }
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        world.naming.insert(kind, Some(text));
+        Ok(())
+    }
+    fn lock_naming(
+        &self,
+        kind: ReferenceKind,
+        at_most_ms: u64,
+    ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        self.world().locked.push(kind);
+        self.lock(at_most_ms)
+    }
+    fn guests_left(&self, _: &NodeName) -> io::Result<BTreeSet<String>> {
+        Ok(self.world().guests_left.clone())
+    }
+    fn sweep(&self, gone: &Tombstone) -> io::Result<()> {
+        self.world().swept.push(gone.clone());
+        Ok(())
     }
 }
 

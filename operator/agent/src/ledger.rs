@@ -37,6 +37,8 @@ pub struct Ledger {
     pub key_generation: u32,
     /// The change for which another authkey lies beside the one in force.
     pub laid: Option<ChangeNumber>,
+    /// The change for which this host took the authkey of a cluster that it is to join.
+    pub received: Option<ChangeNumber>,
     /// Who has left the cluster that this host is a member of.
     pub tombstones: BTreeSet<Tombstone>,
     /// Secrets that were sealed for others in the highest change, by receiver.
@@ -157,12 +159,18 @@ impl Ledger {
     }
 
     /// Notes, before the stage begins, that it lays another authkey beside the one in force: whatever ends
-    /// the agent in between, the key is removed when the change is over.
+    /// the agent in between, the key is removed when the change is over. The same of one that a host takes
+    /// which is to join: it is removed where the change did not make a member of it.
     pub fn note_laying(&mut self, me: &HostName, change: ChangeNumber, stage: &Stage) {
         let lays =
             |action: &Action| matches!(action, Action::MakeAuthkey { .. } | Action::LayAuthkey {});
-        if stage.actions.get(me).is_some_and(|own| own.iter().any(lays)) {
+        let receives = |action: &Action| matches!(action, Action::ReceiveAuthkey { .. });
+        let own = stage.actions.get(me).map(Vec::as_slice).unwrap_or_default();
+        if own.iter().any(lays) {
             self.laid = Some(change);
+        }
+        if own.iter().any(receives) {
+            self.received = Some(change);
         }
     }
 
@@ -184,7 +192,7 @@ impl Ledger {
         }
     }
 
-    /// Notes of the pending stage, which ended so, who left in it. A host that left itself has nothing to do
+    /// Notes of the pending stage, which ended so, who left in it, or before this host came. A host that left itself has nothing to do
     /// with the dead of that cluster any more, nor an answer for whoever of it is late.
     pub fn note_departures(&mut self, me: &HostName, result: StageResult) {
         let own = self.pending.as_ref().and_then(|pending| pending.stage.actions.get(me));
@@ -194,6 +202,7 @@ impl Ledger {
         for action in own.into_iter().flatten() {
             match action {
                 Action::Bury(tombstone) => _ = self.tombstones.insert(tombstone.clone()),
+                Action::Join { tombstones } => self.tombstones.clone_from(tombstones),
                 Action::LeaveCluster {} => {
                     self.tombstones.clear();
                     self.ended = None;

@@ -11,8 +11,7 @@ use pvecm_core::references::{Reference, ReferenceKind, references};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
-    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Reference as ReferenceStatus,
-    Running, StartedWith,
+    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
 };
 
 use crate::conf_file::ConfFile;
@@ -130,7 +129,10 @@ fn referring(host: &Host) -> BTreeSet<Reference> {
     let of = |kind: ReferenceKind| match host.cluster_files.read_naming(kind) {
         Ok(None) => BTreeSet::new(),
         Ok(Some(bytes)) => references(kind, &String::from_utf8_lossy(&bytes), &node),
-        Err(_) => [Reference { kind, name: format!("({} is not readable)", kind.file()) }].into(),
+        Err(_) => {
+            let name = format!("({} is not readable)", kind.file());
+            [Reference { kind, name, names_others: false }].into()
+        }
     };
     ReferenceKind::ALL.into_iter().flat_map(of).collect()
 }
@@ -181,7 +183,7 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         quorum: corosync.and_then(quorum),
         link_faults: corosync.map(link_faults).unwrap_or_default(),
         guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
-        references: seen.references.iter().take(64).map(reference).collect(),
+        references: seen.references.iter().take(64).cloned().map(Into::into).collect(),
         ha: Some(HostHa {
             state: seen.ha.state.into(),
             can_disarm: identity.ha_manager_version.as_deref().is_some_and(knows_disarm),
@@ -214,10 +216,6 @@ pub fn number(value: u64) -> i64 {
 
 fn address(card: &CardAddress) -> HostAddress {
     HostAddress { interface: card.interface.clone(), cidr: card.cidr.clone() }
-}
-
-fn reference(Reference { kind, name }: &Reference) -> ReferenceStatus {
-    ReferenceStatus { kind: (*kind).into(), name: name.chars().take(128).collect() }
 }
 
 fn file_view(file: &ConfFile, known: Option<&str>) -> FileView {

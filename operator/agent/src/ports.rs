@@ -10,8 +10,9 @@ use std::io;
 use std::net::IpAddr;
 
 use futures::future::BoxFuture;
+use pvecm_core::change::Tombstone;
 use pvecm_core::ha::HaFiles;
-use pvecm_core::ids::{LinkNumber, NodeId};
+use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
 use pvecm_core::protocol::Attempt;
 use pvecm_core::references::ReferenceKind;
 use serde::{Deserialize, Serialize};
@@ -111,6 +112,19 @@ pub trait ClusterFiles: Send + Sync {
     fn guests(&self) -> BTreeSet<u32>;
     /// The file in which such things are; `None`: there is none.
     fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>>;
+    /// Replaces that file by a temporary file of our own name and a rename.
+    fn replace_naming(&self, kind: ReferenceKind, bytes: &[u8]) -> io::Result<()>;
+    /// Takes Proxmox VE's lock on that file, waiting at most so long. Dropping it gives it back.
+    fn lock_naming(
+        &self,
+        kind: ReferenceKind,
+        at_most_ms: u64,
+    ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>>;
+    /// The guests that are configured in a node's folder.
+    fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>>;
+    /// Moves the folder of a node that has left, and its lines in the common files of keys, to where nobody
+    /// looks. Never moves a guest.
+    fn sweep(&self, gone: &Tombstone) -> io::Result<()>;
 }
 
 /// The locks under which corosync.conf may be written.

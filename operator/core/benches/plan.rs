@@ -15,7 +15,8 @@ use pvecm_core::conf::{
     values_at_start,
 };
 use pvecm_core::desired::{
-    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
+    Rollout,
 };
 use pvecm_core::guard::guard;
 use pvecm_core::ha::HaState;
@@ -103,6 +104,7 @@ impl World {
             max_risk: MaxRisk::Live,
             high_availability: HighAvailability::RequireIdle,
             drift: Drift::Correct,
+            removal: Removal::default(),
             confirm_timeout_secs: 30,
             paused: false,
         };

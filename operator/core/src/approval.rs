@@ -153,7 +153,7 @@ mod tests {
 
     use super::*;
     use crate::change::{Action, ConfText};
-    use crate::desired::{Drift, HighAvailability};
+    use crate::desired::{Drift, HighAvailability, Removal};
     use crate::ids::{ConfigVersion, NodeId};
 
     const RISKS: [Risk; 5] =
@@ -166,6 +166,7 @@ mod tests {
             high_availability: HighAvailability::RequireIdle,
             confirm_timeout_secs: 30,
             drift: Drift::Correct,
+            removal: Removal::default(),
             paused: false,
         }
     }
@@ -184,7 +185,7 @@ mod tests {
             joining: BTreeMap::new(),
             config: ConfText::new(ConfigVersion(5), String::new()),
             back: None,
-            actions: acting.iter().map(|n| (host(*n), vec![Action::Join {}])).collect(),
+            actions: acting.iter().map(|n| (host(*n), vec![Action::Reload {}])).collect(),
             probes: Vec::new(),
             confirm_timeout_secs: 30,
         }

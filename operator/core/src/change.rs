@@ -3,13 +3,14 @@
 //! The planner makes a [`Plan`]`<`[`Proposed`]`>`, the guards turn it into a
 //! [`Plan`]`<`[`Proven`]`>`, and only that one can be dispatched. Agents carry out its [`Stage`]s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 
 use crate::conf::Config;
 use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId, NodeName};
+use crate::references::Reference;
 
 /// A text of corosync.conf with the number and the digest under which everybody knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +123,11 @@ pub enum Action {
     },
     /// Put `config` on the own disk, set the own configuration database aside, start corosync and,
     /// when this host is quorate, pmxcfs.
-    Join {},
+    Join {
+        /// Who has left the cluster before: this host remembers them as well, once it is a member.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        tombstones: BTreeSet<Tombstone>,
+    },
     /// Take the cluster's file, which is `config`, over the own disk's, under the lock of those that
     /// write it.
     RefreshStaleConfig {},
@@ -141,6 +146,15 @@ pub enum Action {
     LeaveCluster {},
     /// Remember who has left, once the text without that node is in force.
     Bury(Tombstone),
+    /// Put away what the cluster's own files keep of a node that has left: its folder, and its keys.
+    Sweep(Tombstone),
+    /// Take a node that is to leave out of these lists in the cluster's own files.
+    CleanReferences {
+        /// The node.
+        node: NodeName,
+        /// What names it, and names others as well.
+        references: BTreeSet<Reference>,
+    },
 }
 
 /// Who has left a cluster. It stands in the ledger of every member, so that the number is never given away
@@ -167,7 +181,7 @@ impl Action {
             | Self::ReceiveAuthkey { .. }
             | Self::LayAuthkey {}
             | Self::ExchangeAuthkey { .. }
-            | Self::Join {}
+            | Self::Join { .. }
             | Self::RefreshStaleConfig {}
             | Self::Reload {}
             | Self::DisarmHa {}
@@ -175,7 +189,9 @@ impl Action {
             | Self::RestartCorosync {}
             | Self::StopCorosync {}
             | Self::LeaveCluster {}
-            | Self::Bury(_) => (None, None),
+            | Self::Bury(_)
+            | Self::Sweep(_)
+            | Self::CleanReferences { .. } => (None, None),
         };
         one.into_iter().chain(several.into_iter().flatten())
     }

@@ -70,6 +70,8 @@ pub struct Rollout {
     pub confirm_timeout_secs: u32,
     /// What is done about what somebody changed beside the operator.
     pub drift: Drift,
+    /// What is done about what still names a node that is to leave.
+    pub removal: Removal,
     /// Nothing new is started while this is true.
     pub paused: bool,
 }
@@ -82,6 +84,16 @@ pub enum Drift {
     Correct,
     /// It is shown, and nothing is begun that would only put it back.
     Report,
+}
+
+/// What is done about what still names a node that is to leave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Removal {
+    /// It stays until a person has taken the node out.
+    #[default]
+    RefuseIfReferenced,
+    /// The node is taken out of every list that names others as well; the rest is as above.
+    CleanReferences,
 }
 
 /// Whether changes begin by themselves.

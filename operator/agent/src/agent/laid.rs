@@ -1,6 +1,8 @@
-//! The part of the loop that removes what was laid beside the authkey in force and is nobody's any more.
+//! The part of the loop that removes keys that are nobody's any more: what was laid beside the authkey in force,
+//! and what a host was given that did not become a member.
 
 use super::Agent;
+use crate::ports::DiskFile;
 use crate::stage::keys;
 
 impl Agent {
@@ -13,6 +15,26 @@ impl Agent {
         match keys::forget(&self.host) {
             Ok(()) => self.book.change(|ledger| ledger.laid = None)?,
             Err(error) => tracing::warn!(error, "a key that nobody needs any more stays"),
+        }
+        Ok(())
+    }
+
+    /// A join that ended before anything was listed leaves the key of a cluster with a host that is none of
+    /// its members. One that has a corosync.conf is one, or its files are somebody else's to judge.
+    pub(super) fn forget_received(&mut self) -> anyhow::Result<()> {
+        let Some(change) = self.book.ledger().received else { return Ok(()) };
+        if !self.changes_known || self.is_open(change) {
+            return Ok(());
+        }
+        let disk = &self.host.disk;
+        let removed = match disk.read(DiskFile::Conf) {
+            Ok(None) if self.host.corosync.view().is_none() => disk.remove(DiskFile::Authkey),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Ok(()) => self.book.change(|ledger| ledger.received = None)?,
+            Err(error) => tracing::warn!(%error, "the key of a cluster that was not joined stays"),
         }
         Ok(())
     }
@@ -32,7 +54,6 @@ mod tests {
     use crate::fake::{FakeHost, MemoryStore};
     use crate::ledger::Book;
     use crate::observe::Identity;
-    use crate::ports::DiskFile;
     use crate::seal::SealingKey;
 
     fn change(outcome: Option<&str>) -> Wanted {
@@ -66,5 +87,29 @@ mod tests {
         assert_eq!(is_left(None), kept, "nobody has said yet what became of the change");
         assert_eq!(is_left(Some(change(None))), kept);
         assert_eq!(is_left(Some(change(Some("RolledBack")))), (false, None));
+    }
+    #[test]
+    fn the_key_of_a_cluster_goes_where_its_change_ended_without_a_member_here() {
+        let left = |fake: &FakeHost, outcome: Option<&str>| {
+            fake.world().disk.insert(DiskFile::Authkey, b"key".to_vec());
+            let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+            book.change(|ledger| ledger.received = Some(ChangeNumber(7))).unwrap();
+            let key = SealingKey::open(&MemoryStore::default()).unwrap();
+            let own = (Identity::default(), key);
+            let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+            agent.forget_received().unwrap();
+            assert!(fake.world().disk.contains_key(&DiskFile::Authkey), "nobody has said yet");
+            agent.wanted(change(outcome));
+            agent.forget_received().unwrap();
+            let has_key = fake.world().disk.contains_key(&DiskFile::Authkey);
+            (has_key, agent.book.ledger().received)
+        };
+        let fresh = FakeHost::fresh();
+        assert_eq!(left(&fresh, None), (true, Some(ChangeNumber(7))), "it may still be listed");
+        for outcome in ["Failed", "RolledBack", "Superseded"] {
+            assert_eq!(left(&fresh, Some(outcome)), (false, None));
+        }
+        let member = FakeHost::member("totem {\n  config_version: 1\n}\n");
+        assert_eq!(left(&member, Some("Succeeded")), (true, None));
     }
 }

@@ -4,6 +4,7 @@ mod corosync;
 mod disk;
 mod ha;
 mod machine;
+mod naming;
 mod network;
 mod pmxcfs;
 mod services;

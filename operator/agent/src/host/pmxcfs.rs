@@ -12,10 +12,13 @@ use futures::future::BoxFuture;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
+use pvecm_core::change::Tombstone;
+use pvecm_core::ids::NodeName;
 use pvecm_core::references::ReferenceKind;
 use serde_json::Value;
 
 use super::disk::read_optional;
+use super::naming;
 use crate::STATE_FOLDER;
 use crate::ports::{ClusterFiles, ConfLock};
 
@@ -44,18 +47,29 @@ impl RealPmxcfs {
     }
 
     fn replace(&self, text: Option<&[u8]>) -> io::Result<()> {
-        let Some(text) = text else { return fs::remove_file(self.conf()) };
-        // Two hosts that share a temporary name rename each other's content (facts/pmxcfs.md 2).
-        let temporary = self.root.join(format!("corosync.conf.pvecm-{}", self.hostname));
+        match text {
+            Some(text) => self.put(&self.conf(), text),
+            None => fs::remove_file(self.conf()),
+        }
+    }
+
+    /// Replaces a file. Two hosts that share a temporary name rename each other's content (facts/pmxcfs.md 2).
+    pub(super) fn put(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(format!(".pvecm-{}", self.hostname));
         let mut file = File::create(&temporary)?;
-        file.write_all(text)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);
-        let renamed = fs::rename(&temporary, self.conf());
+        let renamed = fs::rename(&temporary, path);
         if renamed.is_err() {
             let _ = fs::remove_file(&temporary);
         }
         renamed
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     fn take_lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {
@@ -76,10 +90,7 @@ impl RealPmxcfs {
                     if was_left_behind(&path, &self.note) {
                         break;
                     }
-                    // Asking with utime(0, 0) makes pmxcfs look whether the lock is too old; its
-                    // answer is always an error.
-                    let zero = TimeSpec::new(0, 0);
-                    let _ = utimensat(nix::fcntl::AT_FDCWD, &path, &zero, &zero, NO_FLAGS);
+                    ask_for(&path);
                 }
                 Err(error) => return Err(error),
             }
@@ -145,9 +156,47 @@ impl ClusterFiles for RealPmxcfs {
     fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
         read_optional(&self.root.join(kind.file()))
     }
+
+    fn replace_naming(&self, kind: ReferenceKind, bytes: &[u8]) -> io::Result<()> {
+        self.put(&self.root.join(kind.file()), bytes)
+    }
+
+    fn lock_naming(
+        &self,
+        kind: ReferenceKind,
+        at_most_ms: u64,
+    ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        async move { naming::lock(&self.root, kind, at_most_ms) }.boxed()
+    }
+
+    fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>> {
+        naming::guests_left(&self.root, node)
+    }
+
+    fn sweep(&self, gone: &Tombstone) -> io::Result<()> {
+        naming::sweep(self, gone)
+    }
 }
 
 const NO_FLAGS: UtimensatFlags = UtimensatFlags::FollowSymlink;
+
+/// Asking with utime(0, 0) makes pmxcfs look whether a lock is too old; its answer is always an error.
+pub(super) fn ask_for(lock: &Path) {
+    let zero = TimeSpec::new(0, 0);
+    let _ = utimensat(nix::fcntl::AT_FDCWD, lock, &zero, &zero, NO_FLAGS);
+}
+
+/// Sets the time of a lock to now, which pmxcfs refuses for one that is gone or that another host holds.
+pub(super) fn keep(lock: &Path, now: i64) -> bool {
+    let time = TimeSpec::new(now, 0);
+    utimensat(nix::fcntl::AT_FDCWD, lock, &time, &time, NO_FLAGS).is_ok()
+}
+
+/// Seconds since 1970.
+pub(super) fn unix_time() -> Option<i64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(now.as_secs()).ok()
+}
 
 /// The lock that `pvecm` takes on its own host.
 fn local_lock(end: Instant) -> io::Result<Flock<File>> {
@@ -203,12 +252,8 @@ impl ConfLock for HeldLock {
         if self.note.exists() && !was_left_behind(&self.path, &self.note) {
             return false;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map(|now| now.as_secs());
-        let Some(now) = now.ok().and_then(|now| i64::try_from(now).ok()) else { return false };
-        renew(&self.path, &self.note, now, |path| {
-            let time = TimeSpec::new(now, 0);
-            utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, NO_FLAGS).is_ok()
-        })
+        let Some(now) = unix_time() else { return false };
+        renew(&self.path, &self.note, now, |path| keep(path, now))
     }
 }
 
@@ -224,26 +269,21 @@ impl Drop for HeldLock {
 mod tests {
     use super::*;
 
-    fn set(path: &Path, time: i64) -> bool {
-        let time = TimeSpec::new(time, 0);
-        utimensat(nix::fcntl::AT_FDCWD, path, &time, &time, NO_FLAGS).is_ok()
-    }
-
     #[test]
     fn a_lock_of_an_agent_that_was_killed_is_known_again_also_when_it_was_just_renewed() {
         let folder = tempfile::tempdir().unwrap();
         let (path, note) = (folder.path().join("lock"), folder.path().join("note"));
         fs::create_dir(&path).unwrap();
         assert!(!was_left_behind(&path, &note), "nothing is noted");
-        assert!(renew(&path, &note, 50, |path| set(path, 50)));
+        assert!(renew(&path, &note, 50, |path| keep(path, 50)));
         assert!(was_left_behind(&path, &note));
         let renewed = renew(&path, &note, 51, |path| {
             assert!(was_left_behind(path, &note), "killed before");
-            set(path, 51) && was_left_behind(path, &note)
+            keep(path, 51) && was_left_behind(path, &note)
         });
         assert!(renewed);
         assert!(!renew(&path, &note, 52, |_refused| false));
-        set(&path, 52);
+        keep(&path, 52);
         assert!(!was_left_behind(&path, &note), "somebody else has taken it since");
         fs::remove_dir(&path).unwrap();
         assert!(!renew(&path, &note, 53, |_| true));

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::probe::{in_force, parent_in_force, which};
 use super::refresh::{refresh_stale_config, reload};
-use super::{Undone, ha, keys, leave};
+use super::{Undone, ha, keys, leave, leftovers};
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
@@ -56,7 +56,7 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::ExchangeAuthkey { .. } => {
                 return Err(not_begun("a group exchanges its authkey, not a host for itself"));
             }
-            Action::Join {} => join(host, task).await.map_err(Undone::Stuck)?,
+            Action::Join { .. } => join(host, task).await.map_err(Undone::Stuck)?,
             Action::RefreshStaleConfig {} => refresh_stale_config(host, task).await?,
             Action::Reload {} => reload(host, task).await?,
             Action::DisarmHa {} => ha::disarm(host, task.deadline_ms).await?,
@@ -64,6 +64,10 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::RestartCorosync {} => restart(host, task).await.map_err(Undone::Stuck)?,
             Action::StopCorosync {} => leave::stop(host, task).await?,
             Action::LeaveCluster {} => leave::put_away(host, task).await?,
+            Action::Sweep(gone) => leftovers::sweep(host, task, gone).await?,
+            Action::CleanReferences { node, references } => {
+                leftovers::clean(host, task, (node, references)).await?;
+            }
             Action::Bury(_) => {
                 return Err(not_begun("a group remembers who leaves it, not a host for itself"));
             }

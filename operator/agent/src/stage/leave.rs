@@ -30,7 +30,7 @@ pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     if let Some(guest) = seen.guests.first() {
         return Err(not_begun(format!("the guest {guest} is configured on this host")));
     }
-    if let Some(Reference { kind, name }) = seen.references.first() {
+    if let Some(Reference { kind, name, names_others: _ }) = seen.references.first() {
         return Err(not_begun(format!("{} name this host, among them {name}", kind.plural())));
     }
     let Err(why) = stop_units(host).await else { return Ok(()) };

@@ -1,10 +1,11 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
-//! ([`action`], [`leave`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`leave`], [`leftovers`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod ha;
 pub mod keys;
 pub mod leave;
+pub mod leftovers;
 pub mod probe;
 pub mod reach;
 pub mod refresh;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::case::{Case, Step};
 use super::refusal::Refusal;
-use crate::change::{Action, Course, MOST_RESTARTS, Probe, Risk};
+use crate::change::{Action, Course, MOST_RESTARTS, Probe, Risk, Tombstone};
 use crate::conf::{IP_VERSION, changed_values, values_at_start};
 use crate::desired::HighAvailability;
 use crate::ids::{HostName, NodeId};
@@ -45,12 +45,19 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
         }
+        (
+            Action::Sweep(Tombstone { name, .. }) | Action::CleanReferences { node: name, .. },
+            Course::Local,
+        ) => {
+            let is_own = case.node(name).is_some_and(|node| node.host == *host);
+            is_member(case, host) && lists(case, step, host) && !is_own
+        }
         (Action::StopCorosync {}, Course::Local) => case.leaves(host) && lists(case, step, host),
         // Only once nobody expects it any more.
         (Action::LeaveCluster {}, Course::Local) => {
             (case.leaves(host) || case.has_left(host)) && !lists(case, step, host)
         }
-        (Action::Join {}, Course::Start) => {
+        (Action::Join { .. }, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }
         (Action::DisarmHa {} | Action::ArmHa {}, Course::Local) => {
@@ -67,7 +74,7 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::MakeAuthkey { .. }
             | Action::LayAuthkey {}
             | Action::ExchangeAuthkey { .. }
-            | Action::Join {}
+            | Action::Join { .. }
             | Action::RefreshStaleConfig {}
             | Action::Reload {}
             | Action::DisarmHa {}
@@ -75,7 +82,9 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::RestartCorosync {}
             | Action::StopCorosync {}
             | Action::LeaveCluster {}
-            | Action::Bury(_),
+            | Action::Bury(_)
+            | Action::Sweep(_)
+            | Action::CleanReferences { .. },
             Course::Local | Course::Write | Course::Start | Course::Restart | Course::Outage,
         ) => false,
     }

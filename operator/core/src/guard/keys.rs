@@ -41,7 +41,7 @@ fn stranger(
 }
 
 /// Every member of the text in force that runs, with what its host says.
-fn members<'a>(case: &Case<'a>) -> BTreeMap<&'a HostName, &'a HostView> {
+pub(super) fn members<'a>(case: &Case<'a>) -> BTreeMap<&'a HostName, &'a HostView> {
     let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
     let running = listed.filter(|node| case.members.contains(&node.id));
     let nodes = running.filter_map(|node| case.node(&node.name));

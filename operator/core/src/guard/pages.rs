@@ -214,6 +214,21 @@ pages! { Refusal:
         prevents: "The old machine still has that number on its disk: when it is switched on, two nodes call themselves the same, and one of them is thrown out.",
         act: "Leave `nodeId` out of the spec, or take a number that was never used."
     }
+    TombstonesNotHandedOn {
+        means: "A host joins without being told of exactly those who have left the cluster.",
+        prevents: "When the members that saw them go have left as well, nobody remembers: a removed machine is taken for a new one, and its number is given away.",
+        act: "Nothing if it passes: the plan was made from another state. Else report it."
+    }
+    CleansTooMuch {
+        means: "A plan takes a node out of storages or rules that does not stop in it, or without the spec's word, or where nothing else would be left.",
+        prevents: "A member loses its storages and the place of its guests; a list that becomes empty means every node.",
+        act: "Nothing if it passes: the files were edited meanwhile. Else report it."
+    }
+    SweepsMember {
+        means: "A plan puts away the folder and the keys of a node that is listed, or that nobody remembers as one that has left.",
+        prevents: "A member without its folder in /etc/pve has no certificates and no guests any more.",
+        act: "Report it: this is a defect of the operator."
+    }
     RestartMissing {
         means: "A stage changes a key that corosync takes only when it starts, and a member is not restarted after it.",
         prevents: "The member runs on the old value while its file and its cmap show the new one; its next boot changes the traffic by itself, on that host alone.",

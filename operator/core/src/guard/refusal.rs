@@ -1,7 +1,7 @@
 //! Why a plan is refused. Stages are counted from 1.
 
 use crate::conf::{Cipher, Hash};
-use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
+use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId, NodeName};
 
 /// The guard that refused a plan. The variant's name is the reason in the condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -281,6 +281,30 @@ pub enum Refusal {
         stage: usize,
         /// The node.
         node: NodeId,
+    },
+    /// A host would join and not know who has left.
+    #[error("{host} joins at stage {stage} and is not told exactly who has left the cluster")]
+    TombstonesNotHandedOn {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
+    /// The files of a node would be put away that has not left.
+    #[error("stage {stage} puts away what the cluster keeps of {node}, which has not left")]
+    SweepsMember {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeName,
+    },
+    /// A node would be taken out of the cluster's own files that does not leave, or something else than it.
+    #[error("stage {stage} takes {node} out of the cluster's own files, which is not wanted so")]
+    CleansTooMuch {
+        /// The stage.
+        stage: usize,
+        /// The node.
+        node: NodeName,
     },
     /// Nobody asked for another authkey.
     #[error("stage {stage} exchanges the authkey, which the spec does not ask for")]

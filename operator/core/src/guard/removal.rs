@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::case::{Case, Step, Text};
+use super::keys;
 use super::refusal::Refusal;
 use crate::change::{Action, Course, Tombstone};
+use crate::desired::Removal;
 use crate::ids::{HostName, NodeId};
 use crate::observed::HostView;
+use crate::references::Reference;
 
 /// A node that the spec names, or that it never named, would be thrown out with its guests. Who leaves is
 /// what the spec named once and names no more (see [`crate::leaving`]).
@@ -43,11 +46,50 @@ pub(super) fn nobody_leaves_who_is_referred_to(case: &Case<'_>) -> Result<(), Re
         let acts =
             |action: &Action| matches!(action, Action::StopCorosync {} | Action::LeaveCluster {});
         let leaves = |host: &HostName| step.stage.actions[host].iter().any(acts);
-        let is_named = |view: &HostView| !view.guests.is_empty() || !view.references.is_empty();
+        let cleaned = cleaned_before(case, step.number);
+        let is_named = |view: &HostView| {
+            let is_cleaned = |reference| cleaned.contains(&(view.hostname.as_str(), reference));
+            !view.guests.is_empty() || !view.references.iter().all(is_cleaned)
+        };
         let is_needed = |host: &HostName| case.observed.hosts.get(host).is_some_and(is_named);
         let mut hosts = step.stage.actions.keys().filter(|host| leaves(host));
         if let Some(host) = hosts.find(|host| is_needed(host)) {
             return Err(Refusal::LeavesReferenced { stage: step.number, host: host.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Where nodes are taken out before a stage, with their names.
+fn cleaned_before<'a>(case: &Case<'a>, stage: usize) -> BTreeSet<(&'a str, &'a Reference)> {
+    let earlier = case.steps.iter().filter(|step| step.number < stage);
+    let actions = earlier.flat_map(|step| step.stage.actions.values().flatten());
+    let cleans = actions.filter_map(|action| match action {
+        Action::CleanReferences { node, references } => Some((node.as_str(), references)),
+        _other => None,
+    });
+    cleans.flat_map(|(node, all)| all.iter().map(move |reference| (node, reference))).collect()
+}
+
+/// A storage without any node in its list is one of all nodes, and so is a rule: what names nobody else is a
+/// person's to decide about. A member that stays needs what names it.
+pub(super) fn only_those_who_leave_are_cleaned(case: &Case<'_>) -> Result<(), Refusal> {
+    for (at, step) in case.steps.iter().enumerate() {
+        for action in step.stage.actions.values().flatten() {
+            let Action::CleanReferences { node, references } = action else { continue };
+            let leaver = case.node(node).filter(|leaver| case.leaves(&leaver.host));
+            let known = leaver.and_then(|leaver| case.view(leaver)).map(|view| &view.references);
+            let is_known = |one: &Reference| {
+                one.names_others && known.is_some_and(|known| known.contains(one))
+            };
+            let listed = step.config.config.nodes.iter().find(|listed| listed.name == *node);
+            let stops = |id: NodeId| case.steps[at..].iter().any(|later| later.stops.contains(&id));
+            let is_wanted = case.desired.rollout.removal == Removal::CleanReferences
+                && references.iter().all(is_known)
+                && listed.is_some_and(|listed| stops(listed.id));
+            if !is_wanted {
+                return Err(Refusal::CleansTooMuch { stage: step.number, node: node.clone() });
+            }
         }
     }
     Ok(())
@@ -87,6 +129,48 @@ pub(super) fn buried_numbers_stay_buried(case: &Case<'_>) -> Result<(), Refusal>
         if let Some(node) = listed.difference(&known).find(|id| buried.contains(id)) {
             return Err(Refusal::NodeIdBuried { stage: step.number, node: *node });
         }
+    }
+    Ok(())
+}
+
+/// The members that saw a node go may leave one after the other: with the last one of them that was not
+/// replaced by somebody who knows it too, its number would be free and its machine a new one.
+pub(super) fn who_joins_remembers(case: &Case<'_>) -> Result<(), Refusal> {
+    let members = keys::members(case);
+    let known: BTreeSet<&Tombstone> = members.values().flat_map(|view| &view.tombstones).collect();
+    for step in &case.steps {
+        let forgets = |action: &Action| match action {
+            Action::Join { tombstones } => tombstones.iter().collect::<BTreeSet<_>>() != known,
+            _other => false,
+        };
+        let mut all = step.stage.actions.iter();
+        if let Some((host, _)) = all.find(|(_, actions)| actions.iter().any(forgets)) {
+            let host = host.clone();
+            return Err(Refusal::TombstonesNotHandedOn { stage: step.number, host });
+        }
+    }
+    Ok(())
+}
+
+/// The folder of a member holds its certificates and the configuration of its guests: what is moved away
+/// under it stops its web interface, and its guests are nobody's.
+pub(super) fn only_the_gone_are_swept(case: &Case<'_>) -> Result<(), Refusal> {
+    let mut buried: BTreeSet<&Tombstone> = case.observed.tombstones().collect();
+    for step in &case.steps {
+        for action in step.stage.actions.values().flatten() {
+            let Action::Sweep(gone) = action else { continue };
+            let mut texts = step.before.iter().chain(step.texts());
+            let lists = |text: &Text| text.config.nodes.iter().any(|node| node.name == gone.name);
+            if texts.any(lists) || !buried.contains(gone) {
+                let node = gone.name.clone();
+                return Err(Refusal::SweepsMember { stage: step.number, node });
+            }
+        }
+        let of_step = step.stage.actions.values().flatten();
+        buried.extend(of_step.filter_map(|action| match action {
+            Action::Bury(gone) => Some(gone),
+            _other => None,
+        }));
     }
     Ok(())
 }

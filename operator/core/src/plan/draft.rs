@@ -17,8 +17,9 @@ use crate::conf::{
     values_at_start,
 };
 use crate::desired::DesiredCluster;
-use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId};
+use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId, NodeName};
 use crate::observed::ObservedCluster;
+use crate::references::{Reference, ReferenceKind};
 
 /// The first version that nobody has seen or reserved. There must be room for a whole plan above.
 pub(super) fn first_free(observed: &ObservedCluster) -> Result<ConfigVersion, Obstacle> {
@@ -43,6 +44,7 @@ pub(super) struct Draft<'a> {
     config: Config,
     next: ConfigVersion,
     connected: BTreeSet<LinkNumber>,
+    buried: BTreeSet<Tombstone>,
     stages: Vec<Stage>,
 }
 
@@ -62,6 +64,7 @@ impl<'a> Draft<'a> {
             config: ground.config.clone(),
             next: first_free(observed)?,
             connected: links::connected(ground),
+            buried: ground.up().flat_map(|(_, m)| &m.view.tombstones).cloned().collect(),
             stages: Vec::new(),
         })
     }
@@ -216,10 +219,11 @@ impl<'a> Draft<'a> {
         let connected = links.into_iter().map(|link| Probe::LinkConnected { link });
         let nodes = self.group.keys().copied().chain([id]).collect::<BTreeSet<_>>();
         let membership = Probe::Membership { nodes: nodes.into_iter().collect() };
+        let join = Action::Join { tombstones: self.buried.clone() };
         let stage = Stage {
             joining: BTreeMap::from([(id, host.clone())]),
             back,
-            actions: BTreeMap::from([(host.clone(), vec![Action::Join {}])]),
+            actions: BTreeMap::from([(host.clone(), vec![join])]),
             probes: connected.chain([membership]).collect(),
             ..self.stage(summary, Course::Start)
         };
@@ -252,6 +256,16 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// A stage in which a member that stays takes one that leaves out of the cluster's own files.
+    pub fn clean(&mut self, (id, node): (NodeId, &NodeName), references: BTreeSet<Reference>) {
+        let mut staying = self.group.iter().filter(|(member, _)| **member != id);
+        let Some(host) = staying.next().map(|(_, host)| host.clone()) else { return };
+        let files = items(&references).join("; ");
+        let summary = format!("{host} takes {node} out of {files}");
+        let clean = Action::CleanReferences { node: node.clone(), references };
+        self.local(summary, BTreeMap::from([(host, vec![clean])]));
+    }
+
     /// A stage in which a member stops for good. It is no longer of the group, and its votes still count.
     pub fn stop(&mut self, id: NodeId, host: &HostName) {
         self.group.remove(&id);
@@ -275,6 +289,13 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// A stage in which one member puts away what the cluster's own files keep of a node that has left.
+    pub fn sweep(&mut self, gone: &Tombstone) {
+        let Some(host) = self.group.values().next().cloned() else { return };
+        let summary = format!("{host} puts away what /etc/pve keeps of {}", gone.name);
+        self.local(summary, BTreeMap::from([(host, vec![Action::Sweep(gone.clone())])]));
+    }
+
     /// The finished plan.
     pub fn finish(self, summary: String) -> Plan<Proposed> {
         Plan::proposed(Some(self.parent), self.desired.generation, summary, self.stages)
@@ -294,6 +315,16 @@ impl<'a> Draft<'a> {
             confirm_timeout_secs: self.desired.rollout.confirm_timeout_secs,
         }
     }
+}
+
+/// Each file with what in it names a node.
+fn items(references: &BTreeSet<Reference>) -> Vec<String> {
+    let of = |kind: ReferenceKind| {
+        let those = references.iter().filter(|reference| reference.kind == kind);
+        let names: Vec<&str> = those.map(|reference| reference.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{}: {}", kind.file(), names.join(", ")))
+    };
+    ReferenceKind::ALL.into_iter().filter_map(of).collect()
 }
 
 /// Names the bytes of a document that was made from a text and ASCII edits.

@@ -5,17 +5,17 @@
 //! the stop on its votes count and are missing, so votes are lent before where the others would be left
 //! with half.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::ground::{InForce, Member};
 use super::report::{Blocker, Obstacle};
 use super::votes;
 use crate::change::{Action, Plan, Proposed, Tombstone};
-use crate::desired::DesiredCluster;
+use crate::desired::{DesiredCluster, Removal};
 use crate::ids::{HostName, NodeId};
 use crate::observed::{HostView, ObservedCluster};
-use crate::references::ReferenceKind;
+use crate::references::{Reference, ReferenceKind};
 
 /// Whether a removal is what comes next. A join that ended between list and start goes on before: its vote
 /// is missing already. Unless a second one is missing: then [`refuse`] says so.
@@ -45,7 +45,8 @@ pub(super) fn plan(
     let leaver = next(ground).and_then(|id| Some((id, *ground.members.get(&id)?)));
     let Some((id, Member { node, view })) = leaver else { return Ok(None) };
     refuse(ground)?;
-    refuse_references(&node.host, view)?;
+    let cleaned = cleaned(desired, view);
+    refuse_references(&node.host, view, &cleaned)?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
     let host = &node.host;
@@ -53,11 +54,15 @@ pub(super) fn plan(
         votes::step(&mut draft, Some(id), votes::Step::Lower)?;
     }
     let lent = votes::lend_without(&mut draft, id)?;
+    if !cleaned.is_empty() {
+        draft.clean((id, &node.name), cleaned);
+    }
     if !view.is_empty() {
         draft.stop(id, host);
     }
     let machine_id = view.machine_id.clone();
-    draft.remove(&Tombstone { name: node.name.clone(), node_id: id, machine_id })?;
+    let tombstone = Tombstone { name: node.name.clone(), node_id: id, machine_id };
+    draft.remove(&tombstone)?;
     if !view.is_empty() {
         leave(&mut draft, host);
     }
@@ -66,6 +71,7 @@ pub(super) fn plan(
     if draft.config().nodes.len() > 1 {
         votes::take_back(&mut draft, lent)?;
     }
+    draft.sweep(&tombstone);
     Ok(Some(draft.finish(format!("{host} leaves the cluster {}", desired.name))))
 }
 
@@ -75,7 +81,7 @@ pub(super) fn put_away(
     observed: &ObservedCluster,
     (ground, Member { node, view }): (&InForce<'_>, Member<'_>),
 ) -> Result<Plan<Proposed>, Obstacle> {
-    refuse_references(&node.host, view)?;
+    refuse_references(&node.host, view, &BTreeSet::new())?;
     let mut draft = Draft::new(desired, observed, ground)?;
     leave(&mut draft, &node.host);
     Ok(draft.finish(put_away_summary(Member { node, view })))
@@ -93,10 +99,15 @@ fn leave(draft: &mut Draft<'_>, host: &HostName) {
 
 /// The database that knows a guest's configuration goes with the cluster, and its directory stays behind
 /// there under a name that nobody has; a job that names the node is irremovable then (pve.md 4.1).
-fn refuse_references(host: &HostName, view: &HostView) -> Result<(), Obstacle> {
+fn refuse_references(
+    host: &HostName,
+    view: &HostView,
+    cleaned: &BTreeSet<Reference>,
+) -> Result<(), Obstacle> {
     let guests = view.guests.iter().map(u32::to_string).collect();
     let of = |kind: ReferenceKind| {
-        let those = view.references.iter().filter(|reference| reference.kind == kind);
+        let left = view.references.difference(cleaned);
+        let those = left.filter(|reference| reference.kind == kind);
         (kind.plural(), those.map(|reference| reference.name.clone()).collect())
     };
     let all: Vec<(&str, Vec<String>)> =
@@ -112,6 +123,16 @@ fn refuse_references(host: &HostName, view: &HostView) -> Result<(), Obstacle> {
         named.join("; ")
     );
     Obstacle::stop(Blocker::StillReferenced, sentence)
+}
+
+/// What is taken out for a node before it stops: where other nodes are named as well. A list without any node
+/// means all of them, and what is for this node alone may be what somebody needs.
+fn cleaned(desired: &DesiredCluster, view: &HostView) -> BTreeSet<Reference> {
+    let references = view.references.iter().filter(|reference| reference.names_others);
+    match desired.rollout.removal {
+        Removal::CleanReferences => references.cloned().collect(),
+        Removal::RefuseIfReferenced => BTreeSet::new(),
+    }
 }
 
 /// A list that a sentence can hold.

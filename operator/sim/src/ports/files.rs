@@ -6,6 +6,8 @@ use std::io;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pvecm_agent::ports::{ClusterFiles, ConfLock};
+use pvecm_core::change::Tombstone;
+use pvecm_core::ids::NodeName;
 use pvecm_core::references::ReferenceKind;
 
 use super::{Port, wait_ms};
@@ -39,6 +41,22 @@ impl ClusterFiles for Port {
     }
     fn read_naming(&self, _: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
+    }
+    fn replace_naming(&self, _: ReferenceKind, _: &[u8]) -> io::Result<()> {
+        Err(denied())
+    }
+    fn lock_naming(
+        &self,
+        _: ReferenceKind,
+        at_most_ms: u64,
+    ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        self.lock(at_most_ms)
+    }
+    fn guests_left(&self, _: &NodeName) -> io::Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
+    }
+    fn sweep(&self, _: &Tombstone) -> io::Result<()> {
+        Ok(())
     }
 }
 

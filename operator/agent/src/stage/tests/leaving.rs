@@ -9,7 +9,7 @@ use pvecm_core::references::ReferenceKind;
 use super::*;
 use crate::stage::leave::the_gone_have_stopped;
 
-fn listing(version: u64, nodes: &[u32]) -> ConfText {
+pub(super) fn listing(version: u64, nodes: &[u32]) -> ConfText {
     let node = |id: &u32| {
         format!("  node {{\n    name: n{id}\n    nodeid: {id}\n    ring0_addr: 10.0.0.{id}\n  }}\n")
     };
@@ -21,12 +21,12 @@ fn listing(version: u64, nodes: &[u32]) -> ConfText {
     ConfText::new(ConfigVersion(version), text)
 }
 
-fn node(id: u32) -> NodeId {
+pub(super) fn node(id: u32) -> NodeId {
     NodeId::try_from(id).unwrap()
 }
 
 /// n1, a member beside n2 in version 1, which has keys.
-fn member() -> FakeHost {
+pub(super) fn member() -> FakeHost {
     let fake = FakeHost::member(&listing(1, &[1, 2]).text);
     fake.world().others = BTreeSet::from([node(2)]);
     fake.world().disk.insert(DiskFile::Authkey, b"key".to_vec());
@@ -167,4 +167,29 @@ fn who_has_left_is_remembered_once_that_is_in_force_and_forgotten_by_one_that_le
     assert_eq!(noted(leaves.clone(), StageResult::Failed), [node(2)]);
     assert_eq!(noted(leaves, StageResult::Confirmed), []);
     assert!(book.ledger().ended.is_none(), "nobody of that cluster is answered any more");
+}
+
+#[test]
+fn a_host_that_joined_remembers_who_had_left_before_and_of_no_other_cluster() {
+    let fake = member();
+    let me: HostName = "n1".parse().unwrap();
+    let stone = |id: u32| Tombstone {
+        name: format!("n{id}").parse().unwrap(),
+        node_id: node(id),
+        machine_id: None,
+    };
+    let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+    book.change(|ledger| _ = ledger.tombstones.insert(stone(9))).unwrap();
+    let mut starts = stage(Course::Start);
+    starts.actions.insert(me.clone(), vec![Action::Join { tombstones: [stone(7)].into() }]);
+    for (result, wanted) in [(StageResult::RolledBack, 9), (StageResult::Confirmed, 7)] {
+        let pending = pending(&fake, starts.clone(), None);
+        book.change(|ledger| {
+            ledger.pending = Some(pending);
+            ledger.note_departures(&me, result);
+        })
+        .unwrap();
+        let known: Vec<_> = book.ledger().tombstones.iter().map(|gone| gone.node_id).collect();
+        assert_eq!(known, [node(wanted)], "{result:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use super::{joining, proposed, verdict};
 use crate::change::{Action, ConfText, Risk, Stage, Tombstone};
 use crate::conf::{Document, edit};
+use crate::desired::Removal;
 use crate::guard::{Refusal, guard};
 use crate::ids::ConfigVersion;
 use crate::plan::tests::world::{World, host, id};
@@ -74,7 +75,9 @@ fn without_lending(world: &World, stages: &mut Vec<Stage>) {
     stages[0].config = old;
     stages[1].config = text(edit::remove_node(&document, id(2)).unwrap(), 8);
     stages[1].back = Some(text(document, 9));
-    stages[2].config = stages[1].config.clone();
+    for at in [2, 3] {
+        stages[at].config = stages[1].config.clone();
+    }
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn what_refers_to_the_leaving_host_since_the_plan_was_made_refuses_it() {
         |world| world.host(4).guests = [100].into(),
         |world| {
             let (kind, name) = (ReferenceKind::Storage, "fast".to_owned());
-            world.host(4).references = [Reference { kind, name }].into();
+            world.host(4).references = [Reference { kind, name, names_others: true }].into();
         },
     ];
     for spoil in spoils {
@@ -222,4 +225,137 @@ fn a_view_that_went_bad_since_the_plan_was_made_refuses_it() {
         let verdict = guard(plan, &world.desired, &world.observed);
         assert!(matches!(verdict, Err(Refusal::ViewNotSound { .. })), "{verdict:?}");
     }
+}
+
+#[test]
+fn who_joins_is_told_of_exactly_those_who_have_left() {
+    let stone = |number: u32| Tombstone {
+        name: format!("old{number}").parse().unwrap(),
+        node_id: id(number),
+        machine_id: None,
+    };
+    let mut world = joining();
+    world.host(1).tombstones.insert(stone(8));
+    assert_eq!(verdict(&world, |_| ()), Ok(()));
+    for told in [vec![], vec![stone(9)], vec![stone(8), stone(9)]] {
+        let refused = verdict(&world, |stages| {
+            let start = stages.iter_mut().find(|stage| !stage.joining.is_empty()).unwrap();
+            let join = Action::Join { tombstones: told.into_iter().collect() };
+            start.actions.insert(host(2), vec![join]);
+        });
+        assert_eq!(refused, Err(Refusal::TombstonesNotHandedOn { stage: 3, host: host(2) }));
+    }
+    let plan = proposed(&world);
+    world.host(1).tombstones.insert(stone(7));
+    let verdict = guard(plan, &world.desired, &world.observed);
+    assert!(matches!(verdict, Err(Refusal::TombstonesNotHandedOn { .. })), "{verdict:?}");
+}
+
+#[test]
+fn only_one_that_has_left_and_is_remembered_is_swept() {
+    let refused = |spoil: fn(&mut Vec<Stage>)| verdict(&leaving(), spoil);
+    let swept = |stage| Err(Refusal::SweepsMember { stage, node: "n4".parse().unwrap() });
+    // Before it is off the list.
+    assert_eq!(
+        refused(|stages| {
+            let sweep = stages[3].actions[&host(1)].clone();
+            stages[0].actions.insert(host(1), sweep);
+        }),
+        swept(1)
+    );
+    // Another machine of that name.
+    assert_eq!(
+        refused(|stages| {
+            let other = Tombstone { name: "n4".parse().unwrap(), node_id: id(4), machine_id: None };
+            stages[3].actions.insert(host(1), vec![Action::Sweep(other)]);
+        }),
+        swept(4)
+    );
+    // One that stays, though an older machine of its name is buried.
+    let mut world = leaving();
+    let old = Tombstone { name: "n2".parse().unwrap(), node_id: id(9), machine_id: None };
+    world.host(1).tombstones.insert(old.clone());
+    let refused = verdict(&world, |stages| {
+        stages[3].actions.insert(host(1), vec![Action::Sweep(old)]);
+    });
+    assert_eq!(refused, Err(Refusal::SweepsMember { stage: 4, node: "n2".parse().unwrap() }));
+}
+
+#[test]
+fn only_a_member_that_stays_sweeps_and_cleans_and_beside_the_group() {
+    let refused = verdict(&leaving(), |stages| {
+        let sweep = stages[3].actions.remove(&host(1)).unwrap();
+        stages[3].actions.insert(host(4), sweep);
+    });
+    assert_eq!(refused, Err(Refusal::ActionMisplaced { stage: 4, host: host(4) }));
+    let refused = verdict(&cleaning(), |stages| {
+        let clean = stages[0].actions.remove(&host(1)).unwrap();
+        stages[0].actions.insert(host(4), clean);
+    });
+    assert_eq!(refused, Err(Refusal::ActionMisplaced { stage: 1, host: host(4) }));
+}
+
+/// The same with a storage that names n4 and others, which is to be cleaned: clean, stop, off the list ...
+fn cleaning() -> World {
+    let mut world = leaving();
+    world.desired.rollout.removal = Removal::CleanReferences;
+    let (kind, name) = (ReferenceKind::Storage, "fast".to_owned());
+    world.host(4).references = [Reference { kind, name, names_others: true }].into();
+    world
+}
+
+#[test]
+fn only_what_names_the_leaving_node_and_others_is_cleaned_and_only_where_that_is_wanted() {
+    assert_eq!(verdict(&cleaning(), |_| ()), Ok(()));
+    let refused = |node: &str, verdict| {
+        let node = node.parse().unwrap();
+        assert_eq!(verdict, Err(Refusal::CleansTooMuch { stage: 1, node }));
+    };
+    let edited = |spoil: fn(&mut World)| {
+        let mut world = cleaning();
+        let plan = proposed(&world);
+        spoil(&mut world);
+        guard(plan, &world.desired, &world.observed).map(drop)
+    };
+    refused("n4", edited(|w| w.desired.rollout.removal = Removal::RefuseIfReferenced));
+    let with = |node: &str, name: &str, names_others| {
+        let (kind, name) = (ReferenceKind::Storage, name.to_owned());
+        let references = [Reference { kind, name, names_others }].into();
+        vec![Action::CleanReferences { node: node.parse().unwrap(), references }]
+    };
+    refused(
+        "n2",
+        verdict(&cleaning(), |stages| {
+            drop(stages[0].actions.insert(host(1), with("n2", "fast", true)));
+        }),
+    );
+    let other = verdict(&cleaning(), |stages| {
+        stages[0].actions.insert(host(1), with("n4", "other", true));
+    });
+    refused("n4", other);
+    // Somebody has taken the others out of it meanwhile.
+    let mut world = cleaning();
+    let mut plan = proposed(&world);
+    let alone = with("n4", "fast", false);
+    let Action::CleanReferences { references, .. } = &alone[0] else { panic!("{alone:?}") };
+    world.host(4).references = references.clone();
+    let verdict_of = |plan| guard(plan, &world.desired, &world.observed).map(drop);
+    refused("n4", verdict_of(plan.clone()));
+    plan.stages[0].actions.insert(host(1), alone);
+    refused("n4", verdict_of(plan));
+    // Nobody stops.
+    refused("n4", verdict(&cleaning(), |stages| stages.truncate(1)));
+}
+
+#[test]
+fn what_is_not_cleaned_before_the_stop_still_refuses_it() {
+    let refused = verdict(&cleaning(), |stages| drop(stages.remove(0)));
+    assert_eq!(refused, Err(Refusal::LeavesReferenced { stage: 1, host: host(4) }));
+    let refused = verdict(&cleaning(), |stages| stages.swap(0, 1));
+    assert_eq!(refused, Err(Refusal::CleansTooMuch { stage: 2, node: "n4".parse().unwrap() }));
+    let mut world = cleaning();
+    let plan = proposed(&world);
+    world.host(4).guests = [100].into();
+    let verdict = guard(plan, &world.desired, &world.observed);
+    assert_eq!(verdict, Err(Refusal::LeavesReferenced { stage: 2, host: host(4) }));
 }

@@ -2,8 +2,9 @@
 
 use super::goldens::{round, settles};
 use super::world::{World, host, id};
-use crate::change::{Action, ConfText, Plan, Risk};
+use crate::change::{Action, ConfText, Plan, Risk, Tombstone};
 use crate::conf::{Document, edit};
+use crate::desired::Removal;
 use crate::guard::{Refusal, guard};
 use crate::ha::HaState;
 use crate::observed::FileView;
@@ -196,7 +197,8 @@ fn one_that_was_listed_and_never_started_is_only_taken_off_the_list() {
     let mut world = shrinking(4, 3).unstarted(4);
     let plan = plan(&world.desired, &world.observed).plan.unwrap();
     let summaries: Vec<_> = plan.stages.iter().map(|stage| stage.summary.as_str()).collect();
-    assert_eq!(summaries, ["Take n4, node 4, off the list"]);
+    let wanted = ["Take n4, node 4, off the list", "n1 puts away what /etc/pve keeps of n4"];
+    assert_eq!(summaries, wanted);
     round(&mut world);
     world.observed.hosts.values_mut().for_each(|view| view.link_faults.clear());
     settles(&world);
@@ -254,7 +256,7 @@ fn a_member_with_guests_does_not_leave_and_they_are_named() {
 fn a_member_that_the_cluster_refers_to_does_not_leave_and_everything_is_named() {
     for kind in ReferenceKind::ALL {
         let mut world = shrinking(4, 3);
-        let reference = |name: &str| Reference { kind, name: name.to_owned() };
+        let reference = |name: &str| Reference { kind, name: name.to_owned(), names_others: true };
         world.host(4).references = [reference("one"), reference("two")].into();
         world.host(4).guests = [100].into();
         let planned = plan(&world.desired, &world.observed);
@@ -298,8 +300,10 @@ fn the_number_of_one_that_has_left_is_never_given_away() {
 fn everybody_that_stays_remembers_who_has_left_and_the_one_that_left_keeps_nothing() {
     let mut world = shrinking(3, 2);
     let proposed = plan(&world.desired, &world.observed).plan.unwrap();
-    let last = proposed.stages.last().unwrap();
-    assert_eq!(last.actions[&host(3)], [Action::LeaveCluster {}]);
+    let [.., away, swept] = proposed.stages.as_slice() else { panic!("{proposed:?}") };
+    assert_eq!(away.actions[&host(3)], [Action::LeaveCluster {}]);
+    let [Action::Sweep(gone)] = swept.actions[&host(1)].as_slice() else { panic!("{swept:?}") };
+    assert_eq!((gone.name.as_str(), swept.actions.len()), ("n3", 1));
     world.apply(&proposed);
     for number in [1, 2] {
         let tombstone = world.host(number).tombstones.first().unwrap().clone();
@@ -307,4 +311,97 @@ fn everybody_that_stays_remembers_who_has_left_and_the_one_that_left_keeps_nothi
         assert_eq!((tombstone.node_id, tombstone.machine_id.as_deref()), (id(3), Some("machine3")));
     }
     assert!(world.host(3).is_empty());
+}
+
+#[test]
+fn who_joins_later_remembers_who_has_left_also_when_nobody_else_does_any_more() {
+    let mut world = shrinking(3, 2);
+    round(&mut world);
+    let spec = World::new(4).desired.nodes;
+    let hosts = World::new(4).observed.hosts;
+    world.observed.hosts.insert(host(4), hosts[&host(4)].clone());
+    let stale = world.host(1).tombstones.first().unwrap().clone();
+    let elsewhere = Tombstone { name: "n9".parse().unwrap(), node_id: id(9), ..stale };
+    world.host(4).tombstones.insert(elsewhere);
+    world.desired.nodes.push(spec[3].clone());
+    round(&mut world);
+    settles(&world);
+    let known = world.host(4).tombstones.clone();
+    assert_eq!(known, world.host(1).tombstones, "and nothing of another cluster");
+    for staying in [&["n2", "n4"][..], &["n4"]] {
+        world.desired.nodes.retain(|node| staying.contains(&node.name.as_str()));
+        round(&mut world);
+    }
+    let ids: Vec<_> = world.host(4).tombstones.iter().map(|gone| gone.node_id).collect();
+    assert_eq!(ids, [1, 2, 3].map(id));
+    world.desired.nodes.push(spec[2].clone());
+    let said = round(&mut world);
+    assert!(said.contains("List n3 as node 5"), "{said}");
+}
+
+#[test]
+fn a_node_that_was_listed_and_not_started_is_told_as_well() {
+    let mut world = shrinking(4, 3);
+    round(&mut world);
+    let mut world = world.unstarted(3);
+    round(&mut world);
+    assert_eq!(world.host(3).tombstones.len(), 1);
+}
+
+fn reference(kind: ReferenceKind, name: &str, names_others: bool) -> Reference {
+    Reference { kind, name: name.to_owned(), names_others }
+}
+
+/// n4 of four is to leave, two storages and a rule name it and others, and that is to be cleaned.
+fn referred_to() -> World {
+    let mut world = shrinking(4, 3);
+    world.desired.rollout.removal = Removal::CleanReferences;
+    world.host(4).references = [
+        reference(ReferenceKind::Storage, "fast", true),
+        reference(ReferenceKind::Storage, "slow", true),
+        reference(ReferenceKind::HaRule, "near", true),
+    ]
+    .into();
+    world
+}
+
+#[test]
+fn what_names_others_as_well_is_cleaned_before_the_stop_where_that_is_wanted() {
+    let mut world = referred_to();
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    let summaries: Vec<_> = plan.stages.iter().map(|stage| stage.summary.as_str()).collect();
+    let cleans = "n1 takes n4 out of ha/rules.cfg: near; storage.cfg: fast, slow";
+    assert_eq!(summaries[..2], [cleans, "Stop corosync and pmxcfs on n4"]);
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
+fn one_that_stays_cleans_also_where_the_writer_leaves() {
+    let mut world = World::running(3, &[0]);
+    world.desired.nodes.remove(0);
+    world.desired.rollout.removal = Removal::CleanReferences;
+    world.host(1).references = [reference(ReferenceKind::Storage, "fast", true)].into();
+    let said = round(&mut world);
+    assert!(said.contains("n2 takes n1 out of storage.cfg: fast"), "{said}");
+    assert!(said.contains("n2 puts away what /etc/pve keeps of n1"), "{said}");
+    settles(&world);
+}
+
+#[test]
+fn what_is_for_the_leaving_node_alone_and_guests_are_never_cleaned() {
+    let kinds = [ReferenceKind::Storage, ReferenceKind::BackupJob, ReferenceKind::ReplicationJob];
+    for kind in kinds {
+        let mut world = referred_to();
+        world.host(4).references.insert(reference(kind, "only", false));
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+        let sentence = planned.report.sentence;
+        assert!(sentence.contains(&format!("{} only;", kind.plural())), "{sentence}");
+        assert!(!sentence.contains("fast"), "{sentence}");
+    }
+    let mut world = referred_to();
+    world.host(4).guests = [100].into();
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
 }

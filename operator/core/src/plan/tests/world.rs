@@ -8,7 +8,8 @@ use crate::conf::{
     values_at_start,
 };
 use crate::desired::{
-    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Rollout,
+    Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
+    Rollout,
 };
 use crate::ha::HaState;
 use crate::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
@@ -61,6 +62,7 @@ impl World {
                 high_availability: HighAvailability::RequireIdle,
                 confirm_timeout_secs: 30,
                 drift: Drift::Correct,
+                removal: Removal::default(),
                 paused: false,
             },
             generation: 1,
@@ -179,6 +181,14 @@ impl World {
             } else if actions.contains(&Action::LeaveCluster {}) {
                 assert_eq!(view.running_version, None, "it runs");
                 view.disk_file = None;
+                view.tombstones.clear();
+            }
+            for action in actions {
+                if let Action::CleanReferences { node, references } = action {
+                    let mut views = self.observed.hosts.values_mut();
+                    let view = views.find(|view| view.hostname == node.as_str()).unwrap();
+                    view.references.retain(|one| !references.contains(one));
+                }
             }
         }
     }
@@ -203,8 +213,13 @@ impl World {
         }
     }
 
-    /// Who starts is connected to everybody.
+    /// Who starts is connected to everybody, and remembers what it was told.
     fn connect(&mut self, stage: &Stage) {
+        for (host, actions) in &stage.actions {
+            if let [Action::Join { tombstones }] = actions.as_slice() {
+                self.observed.hosts.get_mut(host).unwrap().tombstones.clone_from(tombstones);
+            }
+        }
         for view in self.observed.hosts.values_mut() {
             view.link_faults.retain(|(_, node)| !stage.joining.contains_key(node));
         }

@@ -1,0 +1,307 @@
+//! The files of /etc/pve that name nodes, and what it keeps of one that has left.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirEntry, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use pvecm_core::change::Tombstone;
+use pvecm_core::ids::NodeName;
+use pvecm_core::references::ReferenceKind;
+
+use super::disk::read_optional;
+use super::pmxcfs::{RealPmxcfs, ask_for, keep, unix_time};
+use crate::ports::ConfLock;
+
+/// Where what is kept of nodes that have left is put: below `priv` root alone may read, and among it are keys.
+/// Proxmox VE looks at names that it knows there.
+const ARCHIVE: &str = "priv/pvecm-removed";
+/// What holds the configuration of guests in a node's folder.
+const GUESTS: [&str; 3] = ["qemu-server", "lxc", "openvz"];
+
+/// The lock under which Proxmox VE writes such a file. High availability has one for all of its files.
+const fn lock_name(kind: ReferenceKind) -> &'static str {
+    match kind {
+        ReferenceKind::ReplicationJob => "file-replication_cfg",
+        ReferenceKind::HaRule | ReferenceKind::HaGroup => "domain-ha",
+        ReferenceKind::Storage => "file-storage_cfg",
+        ReferenceKind::BackupJob => "file-jobs_cfg",
+    }
+}
+
+/// Takes it. One that a killed agent left is given free by pmxcfs after two minutes.
+pub(super) fn lock(
+    root: &Path,
+    kind: ReferenceKind,
+    at_most_ms: u64,
+) -> io::Result<Box<dyn ConfLock>> {
+    let end = Instant::now() + Duration::from_millis(at_most_ms);
+    let folder = root.join("priv/lock");
+    if !folder.exists() {
+        fs::create_dir_all(&folder)?;
+    }
+    let path = folder.join(lock_name(kind));
+    loop {
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(Box::new(FolderLock(path))),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => ask_for(&path),
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= end {
+            let held = "another program holds Proxmox VE's lock";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, held));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+struct FolderLock(PathBuf);
+
+impl ConfLock for FolderLock {
+    fn is_own(&self) -> bool {
+        unix_time().is_some_and(|now| keep(&self.0, now))
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if self.is_own() {
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+}
+
+/// The files of guests in a node's folder.
+pub(super) fn guests_left(root: &Path, node: &NodeName) -> io::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for folder in GUESTS {
+        for entry in entries(&node_folder(root, node).join(folder))? {
+            found.insert(format!("{folder}/{}", entry.file_name().to_string_lossy()));
+        }
+    }
+    Ok(found)
+}
+
+fn node_folder(root: &Path, node: &NodeName) -> PathBuf {
+    root.join("nodes").join(node.as_str())
+}
+
+/// The keys go first and the folder last: as long as it is there, something may be left to do.
+pub(super) fn sweep(files: &RealPmxcfs, gone: &Tombstone) -> io::Result<()> {
+    let Tombstone { name, node_id, machine_id: _ } = gone;
+    let archive = files.root().join(ARCHIVE).join(format!("{name}-{node_id}"));
+    let comment = format!("root@{name}");
+    let is_key = |line: &str| line.split_whitespace().next_back() == Some(comment.as_str());
+    let is_host = |line: &str| {
+        let mut names = line.split_whitespace().next().unwrap_or_default().split(',');
+        names.any(|named| named == name.as_str())
+    };
+    take_lines(files, "authorized_keys", &archive, is_key)?;
+    take_lines(files, "known_hosts", &archive, is_host)?;
+    put_away(&node_folder(files.root(), name), &archive.join("node"))
+}
+
+/// Moves lines of a file below `priv` to the end of the file of that name in the archive.
+fn take_lines(
+    files: &RealPmxcfs,
+    name: &str,
+    archive: &Path,
+    is_gone: impl Fn(&str) -> bool,
+) -> io::Result<()> {
+    let path = files.root().join("priv").join(name);
+    let Some(bytes) = read_optional(&path)? else { return Ok(()) };
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let (gone, kept): (Vec<&[u8]>, Vec<&[u8]>) =
+        lines.partition(|line| is_gone(&String::from_utf8_lossy(line)));
+    if gone.is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(archive)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(archive.join(name))?;
+    file.write_all(&gone.concat())?;
+    file.sync_all()?;
+    drop(file);
+    files.put(&path, &kept.concat())
+}
+
+/// Moves the files of a folder one by one, since pmxcfs renames no folder that has something in it
+/// (facts/pmxcfs.md 3). A folder of guests is only removed, which fails where one is in it.
+fn put_away(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.exists() {
+        return Ok(());
+    }
+    for entry in entries(from)? {
+        let (path, name) = (entry.path(), entry.file_name());
+        if !entry.file_type()?.is_dir() {
+            fs::create_dir_all(to)?;
+            fs::rename(&path, free_name(&to.join(&name)))?;
+        } else if GUESTS.iter().any(|guests| name == *guests) {
+            fs::remove_dir(&path)?;
+        } else {
+            put_away(&path, &to.join(&name))?;
+        }
+    }
+    fs::remove_dir(from)
+}
+
+/// What an earlier sweep put there is not written over.
+fn free_name(wanted: &Path) -> PathBuf {
+    let numbered = |number: u32| wanted.with_added_extension(number.to_string());
+    let names = std::iter::once(wanted.to_owned()).chain((1..).map(numbered));
+    names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| wanted.to_owned())
+}
+
+/// What is in a folder, if there is one.
+fn entries(folder: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries?.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::ports::ClusterFiles;
+
+    /// Files below a mount point, as they lie in a cluster from which n4 has gone.
+    fn files(texts: &[(&str, &str)]) -> (TempDir, RealPmxcfs) {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in texts {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let files = RealPmxcfs::new(folder.path(), "n1".to_owned());
+        (folder, files)
+    }
+
+    /// Every file with its text, by its path.
+    fn all(folder: &Path) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut open = vec![folder.to_owned()];
+        while let Some(next) = open.pop() {
+            for entry in entries(&next).unwrap() {
+                if entry.file_type().unwrap().is_dir() {
+                    open.push(entry.path());
+                    continue;
+                }
+                let path = entry.path().strip_prefix(folder).unwrap().display().to_string();
+                found.push((path, fs::read_to_string(entry.path()).unwrap()));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    fn tombstone() -> Tombstone {
+        let node_id = 4.try_into().unwrap();
+        Tombstone { name: "n4".parse().unwrap(), node_id, machine_id: None }
+    }
+
+    #[test]
+    fn each_file_that_names_nodes_is_read_where_proxmox_ve_has_it() {
+        let texts = [
+            ("replication.cfg", "a"),
+            ("ha/rules.cfg", "b"),
+            ("ha/groups.cfg", "c"),
+            ("storage.cfg", "d"),
+            ("jobs.cfg", "e"),
+        ];
+        let (_folder, real) = files(&texts);
+        for (kind, text) in ReferenceKind::ALL.into_iter().zip(["a", "b", "c", "d", "e"]) {
+            assert_eq!(real.read_naming(kind).unwrap().unwrap(), text.as_bytes(), "{kind:?}");
+        }
+        let (folder, real) = files(&[]);
+        assert_eq!(real.read_naming(ReferenceKind::Storage).unwrap(), None);
+        fs::create_dir(folder.path().join("storage.cfg")).unwrap();
+        assert!(
+            real.read_naming(ReferenceKind::Storage).is_err(),
+            "what cannot be read is not missing"
+        );
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_under_the_lock_of_proxmox_ve() {
+        let (folder, real) = files(&[("storage.cfg", "old"), ("ha/rules.cfg", "rules")]);
+        let path = folder.path().join("priv/lock/file-storage_cfg");
+        let held = lock(folder.path(), ReferenceKind::Storage, 0).unwrap();
+        assert!(path.is_dir() && held.is_own());
+        let second = lock(folder.path(), ReferenceKind::Storage, 0).err().unwrap();
+        assert_eq!(second.kind(), io::ErrorKind::TimedOut);
+        let other = lock(folder.path(), ReferenceKind::HaRule, 0).unwrap();
+        assert!(lock(folder.path(), ReferenceKind::HaGroup, 0).is_err(), "one for all of them");
+        real.replace_naming(ReferenceKind::Storage, b"new").unwrap();
+        drop((held, other));
+        let left = [("ha/rules.cfg", "rules"), ("storage.cfg", "new")];
+        assert_eq!(all(folder.path()), left.map(|(path, text)| (path.into(), text.into())));
+        assert_eq!(entries(&folder.path().join("priv/lock")).unwrap().len(), 0);
+        let taken = lock(folder.path(), ReferenceKind::Storage, 0).unwrap();
+        fs::remove_dir(&path).unwrap();
+        assert!(!taken.is_own());
+    }
+
+    #[test]
+    fn what_is_kept_of_a_node_is_moved_aside_and_the_others_keep_theirs() {
+        let before = [
+            ("nodes/n3/pve-ssl.pem", "three"),
+            ("nodes/n4/lrm_status", "{}"),
+            ("nodes/n4/priv/extra.key", "secret"),
+            ("nodes/n4/pve-ssl.pem", "four"),
+            ("nodes/n40/pve-ssl.pem", "forty"),
+            (
+                "priv/authorized_keys",
+                "# n4\nssh-rsa AAA root@n1\nssh-rsa BBB root@n4\nssh-rsa CCC root@n40\nssh-rsa DDD n4\n",
+            ),
+            (
+                "priv/known_hosts",
+                "n1,10.0.0.1 ssh-rsa A\nn4 ssh-rsa B\n10.0.0.4,n4 ssh-rsa B\nn40 ssh-rsa n4\n",
+            ),
+        ];
+        let (folder, real) = files(&before);
+        fs::create_dir_all(folder.path().join("nodes/n4/qemu-server")).unwrap();
+        real.sweep(&tombstone()).unwrap();
+        let after = [
+            ("nodes/n3/pve-ssl.pem", "three"),
+            ("nodes/n40/pve-ssl.pem", "forty"),
+            (
+                "priv/authorized_keys",
+                "# n4\nssh-rsa AAA root@n1\nssh-rsa CCC root@n40\nssh-rsa DDD n4\n",
+            ),
+            ("priv/known_hosts", "n1,10.0.0.1 ssh-rsa A\nn40 ssh-rsa n4\n"),
+            ("priv/pvecm-removed/n4-4/authorized_keys", "ssh-rsa BBB root@n4\n"),
+            ("priv/pvecm-removed/n4-4/known_hosts", "n4 ssh-rsa B\n10.0.0.4,n4 ssh-rsa B\n"),
+            ("priv/pvecm-removed/n4-4/node/lrm_status", "{}"),
+            ("priv/pvecm-removed/n4-4/node/priv/extra.key", "secret"),
+            ("priv/pvecm-removed/n4-4/node/pve-ssl.pem", "four"),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()));
+        assert_eq!(all(folder.path()), after);
+        assert!(!folder.path().join("nodes/n4").exists());
+        real.sweep(&tombstone()).unwrap();
+        assert_eq!(all(folder.path()), after, "a second time there is nothing to do");
+    }
+
+    #[test]
+    fn a_sweep_that_was_interrupted_goes_on_and_writes_over_nothing() {
+        let moved = "priv/pvecm-removed/n4-4/node/pve-ssl.pem";
+        let (folder, real) = files(&[(moved, "first"), ("nodes/n4/pve-ssl.pem", "second")]);
+        real.sweep(&tombstone()).unwrap();
+        let texts = [(moved, "first"), (&format!("{moved}.1"), "second")];
+        assert_eq!(all(folder.path()), texts.map(|(path, text)| (path.into(), text.into())));
+    }
+
+    #[test]
+    fn guests_are_told_of_and_never_moved() {
+        let guests = [("nodes/n4/lxc/101.conf", "ct"), ("nodes/n4/qemu-server/100.conf", "vm")];
+        let (folder, real) = files(&guests);
+        let left = real.guests_left(&tombstone().name).unwrap();
+        assert_eq!(left.into_iter().collect::<Vec<_>>(), ["lxc/101.conf", "qemu-server/100.conf"]);
+        assert!(real.sweep(&tombstone()).is_err());
+        assert_eq!(all(folder.path()), guests.map(|(path, text)| (path.into(), text.into())));
+        assert_eq!(real.guests_left(&"n5".parse().unwrap()).unwrap(), BTreeSet::new());
+    }
+}
