@@ -11,6 +11,7 @@ mod interruptions;
 mod keys;
 mod lab;
 mod links;
+mod membership;
 mod moves;
 mod outage;
 mod refusals;

@@ -17,12 +17,13 @@ const LONG: Duration = Duration::from_secs(60);
 const BACKUPS: &str = "/var/lib/pve-cluster/backup";
 
 /// Expected and total votes.
-type Votes = (u32, u32);
+pub(crate) type Votes = (u32, u32);
 
 #[test]
 fn two_of_three_members_leave_and_stay_out_when_they_boot() -> Result<()> {
     let lab = formed("removal")?;
     a_guest_holds_its_host(&lab)?;
+    leave_traces(&lab)?;
     let (began, votes) = remove(&lab, &["n1", "n2"])?;
     follows(&votes, &[(3, 3), (3, 2), (2, 2)])?;
     for host in ["n1", "n2"] {
@@ -32,6 +33,7 @@ fn two_of_three_members_leave_and_stay_out_when_they_boot() -> Result<()> {
         ensure!(buried[0]["machineId"].is_string(), "{host}: {buried}");
     }
     keeps_nothing(&lab, "n3")?;
+    no_traces(&lab)?;
 
     let booted = now_ms();
     let n3 = lab.host("n3")?;
@@ -73,25 +75,69 @@ fn a_guest_holds_its_host(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
+const KEPT: &str = "ssh-rsa AAA root@n1\n";
+const STORAGES: &str = "dir: local\n\tpath /n3\n\nnfs: shared\n\tserver n3\n\tnodes n1,n3\n";
+const ARCHIVE: &str = "/etc/pve/priv/pvecm-removed/n3-3";
+
+/// What Proxmox VE and its people write of a node: a key, a certificate, a storage.
+fn leave_traces(lab: &Lab) -> Result<()> {
+    let (n1, n3) = (lab.host("n1")?, lab.host("n3")?);
+    n3.write_file("/etc/pve/nodes/n3/pve-ssl.pem", b"certificate", 0o640)?;
+    let keys = format!("{KEPT}ssh-rsa BBB root@n3\n");
+    n1.write_file("/etc/pve/priv/authorized_keys", keys.as_bytes(), 0o600)?;
+    n1.write_file("/etc/pve/storage.cfg", STORAGES.as_bytes(), 0o640)?;
+    wait_until(LONG, "n3 to tell of its storage", || {
+        let told = get(lab, &["pvehost", "n3"]).map_err(|error| format!("{error:#}"))?;
+        let named = &told["status"]["references"];
+        let wanted = json!([{"kind": "Storage", "name": "shared", "namesOthers": true}]);
+        if named == &wanted { Ok(()) } else { Err(told["status"].to_string()) }
+    })
+}
+
+/// None of them is left, and all that was more than a name is in the archive.
+fn no_traces(lab: &Lab) -> Result<()> {
+    let n2 = lab.host("n2")?;
+    let storages = n2.run(&["cat", "/etc/pve/storage.cfg"])?;
+    ensure!(storages == STORAGES.replace("n1,n3", "n1"), "{storages}");
+    let keys = n2.run(&["cat", "/etc/pve/priv/authorized_keys"])?;
+    ensure!(keys == KEPT, "{keys}");
+    let nodes = n2.run(&["ls", "/etc/pve/nodes"])?;
+    ensure!(nodes.split_whitespace().eq(["n1", "n2"]), "{nodes}");
+    let kept = n2.sh(&format!("cd {ARCHIVE} && cat authorized_keys node/pve-ssl.pem"))?;
+    ensure!(kept == "ssh-rsa BBB root@n3\ncertificate", "{kept}");
+    let left = n2.run(&["ls", "/etc/pve/priv/lock"])?;
+    ensure!(left.trim().is_empty(), "locks are left: {left}");
+    Ok(())
+}
+
 /// The sample cluster of these hosts.
-fn of(names: &[&str]) -> Value {
+pub(crate) fn of(names: &[&str]) -> Value {
     let mut spec = with_links(&json!([{"number": 0, "network": "10.50.0.0/24"}]));
     let nodes: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
     spec["spec"]["nodes"] = json!(nodes);
     spec["spec"]["rollout"]["maxRisk"] = json!("NodeRestart");
+    spec["spec"]["rollout"]["removal"] = json!("CleanReferences");
     spec
 }
 
-/// Edits the spec and waits for the change, which is one; says when it was asked for, and which votes n1
-/// counted meanwhile.
 fn remove(lab: &Lab, staying: &[&str]) -> Result<(u64, Vec<Votes>)> {
+    edit(lab, staying, ("n1", 1))
+}
+
+/// Edits the spec and waits for so many changes; says when it was asked for, and which votes a host counted
+/// meanwhile.
+pub(crate) fn edit(
+    lab: &Lab,
+    staying: &[&str],
+    (witness, wanted): (&str, usize),
+) -> Result<(u64, Vec<Votes>)> {
     let count = changes(lab)?.len();
     let spec = of(staying);
     let (began, over) = (now_ms(), AtomicBool::new(false));
-    let n1 = lab.host("n1")?;
+    let witness = lab.host(witness)?;
     let votes = std::thread::scope(|scope| {
-        let sampled = scope.spawn(|| sample(&n1, &over));
-        let done = apply(lab, &spec).and_then(|()| wait_ready(lab, LONG));
+        let sampled = scope.spawn(|| sample(&witness, &over));
+        let done = apply(lab, &spec).and_then(|()| wait_ready(lab, 2 * LONG));
         over.store(true, Ordering::Relaxed);
         let votes = sampled.join().unwrap_or_default();
         done.map(|took| {
@@ -100,9 +146,10 @@ fn remove(lab: &Lab, staying: &[&str]) -> Result<(u64, Vec<Votes>)> {
         })
     })?;
     let all = changes(lab)?;
-    ensure!(all.len() == count + 1, "{} changes were made", all.len() - count);
-    let last = &all[count];
-    ensure!(last["status"]["outcome"] == "Succeeded", "{}", last["status"]);
+    ensure!(all.len() == count + wanted, "{} changes were made", all.len() - count);
+    for change in &all[count..] {
+        ensure!(change["status"]["outcome"] == "Succeeded", "{}", change["status"]);
+    }
     Ok((began, votes))
 }
 
@@ -119,7 +166,7 @@ fn sample(host: &Host<'_>, over: &AtomicBool) -> Vec<Votes> {
     }
 }
 
-fn votes(host: &Host<'_>) -> Option<Votes> {
+pub(crate) fn votes(host: &Host<'_>) -> Option<Votes> {
     let said = host.exec(&["corosync-quorumtool", "-s"]).ok()?.stdout;
     let figure = |name: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(name))?;
@@ -130,7 +177,7 @@ fn votes(host: &Host<'_>) -> Option<Votes> {
 
 /// Each state that was seen is the next one or a later one of those that may be, and the first and the last
 /// one were seen.
-fn follows(seen: &[Votes], wanted: &[Votes]) -> Result<()> {
+pub(crate) fn follows(seen: &[Votes], wanted: &[Votes]) -> Result<()> {
     let mut rest = wanted.iter();
     let in_order = seen.iter().all(|votes| rest.any(|wanted| wanted == votes));
     let whole = seen.first() == wanted.first() && seen.last() == wanted.last();
@@ -139,7 +186,12 @@ fn follows(seen: &[Votes], wanted: &[Votes]) -> Result<()> {
 }
 
 /// Quorate and writable all the time, with these memberships and no others.
-fn undisturbed_but_for(lab: &Lab, host: &str, from: u64, wanted: &[&[u32]]) -> Result<()> {
+pub(crate) fn undisturbed_but_for(
+    lab: &Lab,
+    host: &str,
+    from: u64,
+    wanted: &[&[u32]],
+) -> Result<()> {
     let (record, until) = (record(lab, host)?, now_ms());
     let lost = record.quorum_gaps(from, until);
     ensure!(lost.is_empty(), "{host} lost quorum: {lost:?}");

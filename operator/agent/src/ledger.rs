@@ -192,8 +192,9 @@ impl Ledger {
         }
     }
 
-    /// Notes of the pending stage, which ended so, who left in it, or before this host came. A host that left itself has nothing to do
-    /// with the dead of that cluster any more, nor an answer for whoever of it is late.
+    /// Notes of the pending stage, which ended so, who left in it, or before this host came. A host that left
+    /// itself has nothing to do with the dead of that cluster any more, nor an answer for whoever of it is
+    /// late.
     pub fn note_departures(&mut self, me: &HostName, result: StageResult) {
         let own = self.pending.as_ref().and_then(|pending| pending.stage.actions.get(me));
         if result != StageResult::Confirmed {

@@ -1,8 +1,9 @@
 //! What in the cluster's own files still names a node: replication jobs, rules of high availability,
 //! storages, backup jobs. Removing a node leaves all of that behind (pve.md 4.1).
 //!
-//! Owns the reading of those files, and the taking out of a node where others are named beside it. Their form is one for all (`type: id`, then indented lines of a key
-//! and its value); whatever is not understood in one is passed over, since Proxmox VE does so too.
+//! Owns the reading of those files, and the taking out of a node where others are named beside it. Their form
+//! is one for all (`type: id`, then indented lines of a key and its value); whatever is not understood in one
+//! is passed over, since Proxmox VE does so too.
 
 use std::collections::{BTreeMap, BTreeSet};
 

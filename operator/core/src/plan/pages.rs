@@ -137,7 +137,7 @@ pages! { Blocker:
     StillReferenced {
         means: "Something in the cluster still refers to a member that is to leave: guests on it, replication jobs, rules or groups of high availability, `nodes` of storages, backup jobs.",
         prevents: "Its guests would stop being the cluster's: nobody starts, backs up or migrates them, their ids stay taken in the directory of a node that is gone, and the machine itself knows them no more. A replication job to a node that is gone can neither run nor be removed.",
-        act: "Migrate the guests to members that stay, or remove them. Remove the replication jobs that are named, and take the node out of the rules, groups, storages and backup jobs."
+        act: "Migrate the guests to members that stay, or remove them. Remove the replication jobs that are named, and take the node out of the rules, groups, storages and backup jobs. With `rollout.removal: CleanReferences` the operator takes it out of every list that names other nodes as well; what names it alone stays yours to decide about."
     }
     HaNotIdle {
         means: "A member is to leave, and high availability runs its watchdog on some host.",

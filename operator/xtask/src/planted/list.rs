@@ -162,7 +162,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a daemon that missed a reload goes on so, and nobody refreshes it",
         edits: &[
-            (AGENT, "paused || !same || !behind || !self.seen.quorate()", "true"),
+            (AGENT, "paused || !self.seen.missed_a_reload()", "true"),
             (
                 GROUND,
                 "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()",

@@ -193,3 +193,18 @@ fn a_host_that_joined_remembers_who_had_left_before_and_of_no_other_cluster() {
         assert_eq!(known, [node(wanted)], "{result:?}");
     }
 }
+
+#[test]
+fn the_ledger_notes_before_a_stage_begins_that_it_brings_a_key() {
+    let me: HostName = "n1".parse().unwrap();
+    let change = ChangeNumber(7);
+    let noted = |action: Action| {
+        let actions = [(me.clone(), vec![action])].into();
+        let mut ledger = crate::ledger::Ledger::default();
+        ledger.note_laying(&me, change, &Stage { actions, ..stage(Course::Local) });
+        (ledger.laid, ledger.received)
+    };
+    assert_eq!(noted(Action::LayAuthkey {}), (Some(change), None));
+    assert_eq!(noted(Action::ReceiveAuthkey { generation: 0 }), (None, Some(change)));
+    assert_eq!(noted(Action::Reload {}), (None, None));
+}
