@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage, Tombstone};
 use pvecm_core::conf::{
     Cipher, Compression, Hash, IpVersion, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
@@ -15,6 +16,8 @@ use pvecm_crds::convert::{
 };
 use pvecm_crds::{PveChange, PveCluster, PveHost, cases, change, yaml};
 use serde_json::{Value, json};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn cluster(spec: &Value) -> PveCluster {
     serde_json::from_value(json!({
@@ -41,6 +44,7 @@ fn tombstone() -> Tombstone {
         name: "n4".parse().expect("a name"),
         node_id: node(4),
         machine_id: Some("0123".to_owned()),
+        keeps_key: Some(2),
     }
 }
 
@@ -302,7 +306,7 @@ fn a_known_text_is_put_in_where_the_digest_is_the_same() {
         "references": [{ "kind": "Storage", "name": "fast", "namesOthers": true }],
         "tombstones": [{ "name": "n4", "nodeId": 4, "machineId": "4567" }],
     });
-    let view = host_view(&reporting(&status), true, "u1", Some(&known)).expect("a view");
+    let view = host_view(&reporting(&status), (true, NOW), "u1", Some(&known)).expect("a view");
     assert_eq!(view.claim, Claim::Ours);
     let stone = view.tombstones.first().expect("a tombstone");
     assert_eq!(
@@ -318,14 +322,14 @@ fn a_known_text_is_put_in_where_the_digest_is_the_same() {
     assert_eq!((view.running_version, view.ring.as_deref()), (Some(ConfigVersion(5)), Some("1.4")));
     assert!(view.connected && view.paused && view.witness && view.quorate && view.pmxcfs_writable);
     assert_eq!((view.addresses.len(), view.members.len(), view.link_faults.len()), (1, 1, 1));
-    let other = host_view(&reporting(&status), true, "u2", None).expect("a view");
+    let other = host_view(&reporting(&status), (true, NOW), "u2", None).expect("a view");
     assert_eq!(other.claim, Claim::Other("prod".to_owned()));
     assert_eq!(other.pmxcfs_file.and_then(|file| file.text), None);
 }
 
 #[test]
 fn a_host_that_never_reported_is_free_and_has_nothing() {
-    let view = host_view(&reporting(&Value::Null), false, "u1", None).expect("a view");
+    let view = host_view(&reporting(&Value::Null), (false, NOW), "u1", None).expect("a view");
     assert_eq!(view.claim, Claim::Free);
     assert!(view.pmxcfs_file.is_none() && view.disk_file.is_none() && !view.quorate);
 }
@@ -333,7 +337,7 @@ fn a_host_that_never_reported_is_free_and_has_nothing() {
 #[test]
 fn a_status_that_cannot_be_read_is_no_host_without_files() {
     let status = json!({ "files": { "disk": { "digest": "0" } } });
-    assert!(host_view(&reporting(&status), true, "u1", None).is_err());
+    assert!(host_view(&reporting(&status), (true, NOW), "u1", None).is_err());
 }
 
 /// A change with these texts, one stage each, and how it ended after so many stages.
@@ -357,7 +361,7 @@ fn ended(number: i64, uid: &str, texts: &[&str], (outcome, released): (&str, i64
 fn the_text_that_the_last_change_left_is_the_one_it_ended_with() {
     let first = ended(1, "u1", &["old"], ("Succeeded", 1));
     let left = |last: &PveChange| {
-        let view = observed([], &[&first, last], "u1").expect("a view");
+        let view = observed([], &[&first, last], ("u1", NOW)).expect("a view");
         view.left.expect("a text").text
     };
     assert_eq!(left(&ended(2, "u1", &["a", "b"], ("Succeeded", 2))), "b");
@@ -366,5 +370,5 @@ fn the_text_that_the_last_change_left_is_the_one_it_ended_with() {
     assert_eq!(left(&ended(2, "u1", &["a", "b"], ("RolledBack", 2))), "before b");
     assert_eq!(left(&ended(2, "u2", &["a"], ("Succeeded", 1))), "old");
     let none: [&PveChange; 0] = [];
-    assert_eq!(observed([], &none, "u1").expect("a view").left, None);
+    assert_eq!(observed([], &none, ("u1", NOW)).expect("a view").left, None);
 }

@@ -1,23 +1,24 @@
 //! A `PveHost` as the planner and the guards see it.
 
+use jiff::Timestamp;
 use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
-use pvecm_core::observed::{AppliedStage, Claim, FileView, HostView, KeyView};
+use pvecm_core::observed::{Absence, AppliedStage, Claim, FileView, HostView, KeyView};
 use pvecm_core::references::Reference;
 
 use super::plan::tombstone_to_core;
 use super::{ConvertError, id, id_number, number};
-use crate::host::{self, HostCluster, HostLinkFault, PveHost, Role};
+use crate::host::{self, AbsenceKind, HostCluster, HostLinkFault, PveHost, Role};
 
 /// The checked form of what a host reports.
 ///
-/// `cluster_uid` is the cluster at hand; `known` is the text that the operator has, put in where a
+/// `connected` says whether its agent is heard at the time of day `now`, `cluster_uid` is the cluster at hand; `known` is the text that the operator has, put in where a
 /// file has its digest. A status that cannot be read is an error, never a host without files: that
 /// would look like a machine on which a cluster may be formed.
 pub fn host_view(
     host: &PveHost,
-    connected: bool,
+    (connected, now): (bool, Timestamp),
     cluster_uid: &str,
     known: Option<&ConfText>,
 ) -> Result<HostView, ConvertError> {
@@ -79,7 +80,16 @@ pub fn host_view(
             .map(|one| tombstone_to_core("status.tombstones", one))
             .collect::<Result<_, _>>()?,
         applied: status.applied.map(applied).transpose()?,
+        absence: host.spec.absence.as_ref().and_then(|stated| absence(stated, now)),
     })
+}
+
+/// The statement, as long as it may be acted upon.
+fn absence(stated: &host::Absence, now: Timestamp) -> Option<Absence> {
+    let host::Absence { kind, because, until } = stated;
+    let is_dead = *kind == AbsenceKind::Dead;
+    let holds = until.as_ref().is_none_or(|end| now < end.0);
+    holds.then(|| Absence { is_dead, because: because.clone() })
 }
 
 /// A later cluster of the same name is another one, so the UID decides.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use pvecm_core::change::ConfText;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, HostName};
@@ -23,21 +24,21 @@ pub struct HostNotUnderstood {
 }
 
 /// Everything known about one cluster. `hosts` come with whether their agent is heard; `changes` are
-/// all that are kept under the cluster's name; `uid` is the cluster's.
+/// all that are kept under the cluster's name; `uid` is the cluster's, `now` the time of day.
 ///
 /// The numbers of an open change are not counted as reserved: they are its own, and the guards look at
 /// it once more before it begins.
 pub fn observed<'a>(
     hosts: impl IntoIterator<Item = (&'a HostName, &'a PveHost, bool)>,
     changes: &[&PveChange],
-    uid: &str,
+    (uid, now): (&str, Timestamp),
 ) -> Result<ObservedCluster, HostNotUnderstood> {
     let texts = texts(changes.iter().copied());
     let mut views: BTreeMap<HostName, HostView> = BTreeMap::new();
     let mut ledgers = Vec::new();
     for (name, host, connected) in hosts {
         let refused = |why| HostNotUnderstood { host: host.name_any(), why };
-        let mut view = host_view(host, connected, uid, None).map_err(refused)?;
+        let mut view = host_view(host, (connected, now), uid, None).map_err(refused)?;
         for file in view.pmxcfs_file.iter_mut().chain(&mut view.disk_file) {
             let known = texts.get(file.digest.to_string().as_str());
             file.text = file.text.take().or_else(|| known.map(|known| known.text.clone()));

@@ -195,21 +195,23 @@ pub(super) fn tombstone_to_core(
     field: &'static str,
     tombstone: &Tombstone,
 ) -> Result<core::Tombstone, ConvertError> {
-    let Tombstone { name, node_id, machine_id } = tombstone;
+    let Tombstone { name, node_id, machine_id, keeps_key } = tombstone;
     Ok(core::Tombstone {
         name: id(field, name)?,
         node_id: id_number(field, *node_id)?,
         machine_id: machine_id.clone(),
+        keeps_key: keeps_key.map(|generation| number(field, generation)).transpose()?,
     })
 }
 
 impl From<&core::Tombstone> for Tombstone {
     fn from(tombstone: &core::Tombstone) -> Self {
-        let core::Tombstone { name, node_id, machine_id } = tombstone;
+        let core::Tombstone { name, node_id, machine_id, keeps_key } = tombstone;
         Self {
             name: name.to_string(),
             node_id: node_id.get().into(),
             machine_id: machine_id.clone(),
+            keeps_key: keeps_key.map(|generation| i32::try_from(generation).unwrap_or(i32::MAX)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! End-to-end scenarios on the lab: a real API server, hosts that boot a real systemd, Debian's own
 //! corosync. One module per capability.
 
+mod absence;
 mod approval;
 mod drift;
 mod foreign;

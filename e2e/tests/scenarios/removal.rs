@@ -206,6 +206,15 @@ pub(crate) fn undisturbed_but_for(
 /// Nothing with which the host could start as a member, all of it in the backup folder, and a writable
 /// /etc/pve of its own; and the cluster has let it go.
 fn keeps_nothing(lab: &Lab, name: &str) -> Result<()> {
+    stands_alone(lab, name)?;
+    wait_until(LONG, &format!("{name} to be let go"), || {
+        let status = get(lab, &["pvehost", name]).map_err(|error| format!("{error:#}"))?;
+        let claim = &status["status"]["cluster"];
+        if claim.is_null() { Ok(()) } else { Err(claim.to_string()) }
+    })
+}
+
+pub(crate) fn stands_alone(lab: &Lab, name: &str) -> Result<()> {
     let host = lab.host(name)?;
     wait_until(LONG, &format!("{name} on its own"), || {
         let script = format!(
@@ -216,11 +225,6 @@ fn keeps_nothing(lab: &Lab, name: &str) -> Result<()> {
         );
         let said = host.exec(&["sh", "-c", &script]).map_err(|error| format!("{error:#}"))?;
         if said.success() { Ok(()) } else { Err(format!("{said:?}")) }
-    })?;
-    wait_until(LONG, &format!("{name} to be let go"), || {
-        let status = get(lab, &["pvehost", name]).map_err(|error| format!("{error:#}"))?;
-        let claim = &status["status"]["cluster"];
-        if claim.is_null() { Ok(()) } else { Err(claim.to_string()) }
     })
 }
 

@@ -62,7 +62,11 @@ impl Observation {
             authkey: fingerprint(host, DiskFile::Authkey),
             ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
-            references: if mounted { referring(host) } else { BTreeSet::new() },
+            references: if mounted {
+                referring(host, &host.machine.hostname())
+            } else {
+                BTreeSet::new()
+            },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
             started: BTreeMap::new(),
@@ -123,12 +127,12 @@ fn found(read: std::io::Result<Option<Vec<u8>>>) -> Option<ConfFile> {
     read.ok().flatten().map(ConfFile::from)
 }
 
-/// What names this node. A file that cannot be read may do so.
-fn referring(host: &Host) -> BTreeSet<Reference> {
-    let node = host.machine.hostname();
+/// What names a node. A file that cannot be read may do so.
+#[must_use]
+pub fn referring(host: &Host, node: &str) -> BTreeSet<Reference> {
     let of = |kind: ReferenceKind| match host.cluster_files.read_naming(kind) {
         Ok(None) => BTreeSet::new(),
-        Ok(Some(bytes)) => references(kind, &String::from_utf8_lossy(&bytes), &node),
+        Ok(Some(bytes)) => references(kind, &String::from_utf8_lossy(&bytes), node),
         Err(_) => {
             let name = format!("({} is not readable)", kind.file());
             [Reference { kind, name, names_others: false }].into()

@@ -5,13 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use jiff::SignedDuration;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
+use pvecm_crds::host::AbsenceKind;
 
 use crate::cluster::Verb;
 use crate::conf::Conf;
-use crate::exit::code;
-use crate::host::enrol;
+use crate::exit::{Verdict, code};
+use crate::host::{absence, enrol};
 
 /// Proxmox VE clusters described by custom resources.
 #[derive(Debug, Parser)]
@@ -53,6 +55,30 @@ enum Host {
     /// allow just this host's own objects. The printed file holds a token: put it on the host as
     /// /etc/pvecm-agent/bootstrap.yaml, readable by root only.
     Enrol(Enrol),
+    /// State that a machine is powered off and never comes back as what it was: it is removed.
+    ///
+    /// The others take it off their list once none of them hears it. Refused while its agent is heard.
+    Dead(Absent),
+    /// State that a machine is powered off and comes back.
+    Away(Absent),
+    /// Take such a statement back.
+    Back {
+        /// The host's name.
+        name: String,
+    },
+}
+
+/// What `host dead` and `host away` are told.
+#[derive(Debug, ClapArgs)]
+struct Absent {
+    /// The host's name.
+    name: String,
+    /// How you know, in words: "PDU port 7 off".
+    #[arg(long, value_name = "TEXT")]
+    because: String,
+    /// How long the statement may be acted upon, like 2h or 30m; else until it is taken back.
+    #[arg(long = "for", value_name = "DURATION")]
+    holds: Option<SignedDuration>,
 }
 
 /// What `host enrol` is told.
@@ -94,7 +120,24 @@ impl Args {
                 online(self.connection.enrol(enrol))?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Host(Host::Dead(absent)) => {
+                Ok(code(absent.state(AbsenceKind::Dead, &self.connection)))
+            }
+            Command::Host(Host::Away(absent)) => {
+                Ok(code(absent.state(AbsenceKind::Away, &self.connection)))
+            }
+            Command::Host(Host::Back { name }) => {
+                Ok(code(online(absence::run(&name, None, &self.connection))))
+            }
         }
+    }
+}
+
+impl Absent {
+    fn state(self, kind: AbsenceKind, connection: &Connection) -> anyhow::Result<Verdict> {
+        let Self { name, because, holds } = self;
+        let statement = absence::Statement { kind, because, holds };
+        online(absence::run(&name, Some(statement), connection))
     }
 }
 

@@ -6,6 +6,7 @@ mod conf;
 mod exit;
 mod host;
 mod output;
+mod owner;
 mod unified;
 
 use std::process::ExitCode;

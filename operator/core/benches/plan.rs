@@ -166,6 +166,7 @@ fn machine(n: u32) -> HostView {
         authkey: Some(KeyView { fingerprint: Fingerprint::of(b"key"), generation: 0 }),
         addresses: [(0, 0), (0, 1), (0, 2), (1, 1)].map(address).into(),
         guests: BTreeSet::new(),
+        absence: None,
         references: BTreeSet::new(),
         pmxcfs_file: None,
         disk_file: None,

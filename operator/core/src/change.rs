@@ -169,6 +169,10 @@ pub struct Tombstone {
     /// /etc/machine-id of its machine, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine_id: Option<String>,
+    /// The generation of the authkey that its machine still has: nobody there could put it away. The members
+    /// owe themselves another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps_key: Option<u32>,
 }
 
 impl Action {

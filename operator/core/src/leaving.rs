@@ -7,12 +7,31 @@
 //! which has another UID, has not. A member without it (joined in the web UI, forgotten at adoption) is
 //! nobody's to remove.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::change::Tombstone;
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::observed::{Claim, HostView, ObservedCluster};
+
+/// What is wanted without the nodes whose machines a person has declared dead: that statement alone is a wish to
+/// have them removed.
+#[must_use]
+pub fn without_the_dead<'a>(
+    desired: &'a DesiredCluster,
+    observed: &ObservedCluster,
+) -> Cow<'a, DesiredCluster> {
+    let lives = |node: &DesiredNode| {
+        observed.hosts.get(&node.host).is_none_or(|view| view.declared_dead().is_none())
+    };
+    if desired.nodes.iter().all(lives) {
+        return Cow::Borrowed(desired);
+    }
+    let mut living = desired.clone();
+    living.nodes.retain(lives);
+    Cow::Owned(living)
+}
 
 /// The hosts that leave, as nodes: those that the list in force still has, and those that still have
 /// something of the cluster.

@@ -80,6 +80,17 @@ pub struct HostView {
     pub tombstones: BTreeSet<Tombstone>,
     /// The last stage that this host worked on.
     pub applied: Option<AppliedStage>,
+    /// A person's statement that the machine is powered off, as long as it may be acted upon.
+    pub absence: Option<Absence>,
+}
+
+/// A person's statement that a machine is powered off and stays so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absence {
+    /// It never comes back as what it was: it is removed. Otherwise it is away, and a member.
+    pub is_dead: bool,
+    /// How that person knows.
+    pub because: String,
 }
 
 /// Whom a host obeys.
@@ -149,6 +160,15 @@ impl ObservedCluster {
 }
 
 impl HostView {
+    /// What a person says who declared this machine dead.
+    #[must_use]
+    pub fn declared_dead(&self) -> Option<&str> {
+        self.absence
+            .as_ref()
+            .filter(|absence| absence.is_dead)
+            .map(|absence| absence.because.as_str())
+    }
+
     /// Whether the host has nothing of any cluster.
     #[must_use]
     pub fn is_empty(&self) -> bool {

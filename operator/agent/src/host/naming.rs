@@ -89,7 +89,7 @@ fn node_folder(root: &Path, node: &NodeName) -> PathBuf {
 
 /// The keys go first and the folder last: as long as it is there, something may be left to do.
 pub(super) fn sweep(files: &RealPmxcfs, gone: &Tombstone) -> io::Result<()> {
-    let Tombstone { name, node_id, machine_id: _ } = gone;
+    let Tombstone { name, node_id, .. } = gone;
     let archive = files.root().join(ARCHIVE).join(format!("{name}-{node_id}"));
     let comment = format!("root@{name}");
     let is_key = |line: &str| line.split_whitespace().next_back() == Some(comment.as_str());
@@ -199,7 +199,7 @@ mod tests {
 
     fn tombstone() -> Tombstone {
         let node_id = 4.try_into().unwrap();
-        Tombstone { name: "n4".parse().unwrap(), node_id, machine_id: None }
+        Tombstone { name: "n4".parse().unwrap(), node_id, machine_id: None, keeps_key: None }
     }
 
     #[test]

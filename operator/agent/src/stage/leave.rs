@@ -15,7 +15,7 @@ use super::Undone;
 use super::action::{Task, not_begun};
 use super::probe::parent_in_force;
 use crate::host_ports::Host;
-use crate::observe::Observation;
+use crate::observe::{Observation, referring};
 use crate::ports::Unit;
 
 /// Stops corosync and pmxcfs, as long as every other node that the file lists is there: the votes of this
@@ -94,19 +94,42 @@ async fn move_all(host: &Host, task: &Task<'_>) -> Result<(), String> {
     host.services.start(Unit::PveCluster).await
 }
 
+/// Who a stage takes off the list.
+fn the_gone(stage: &Stage) -> impl Iterator<Item = &Tombstone> {
+    stage.actions.values().flatten().filter_map(|action| match action {
+        Action::Bury(tombstone) => Some(tombstone),
+        _other => None,
+    })
+}
+
 /// That the nodes which a stage takes off the list have stopped: of one that runs the others hear only when
 /// the token is lost, and everybody stalls for seconds (facts/corosync.md 5.1).
 pub fn the_gone_have_stopped(stage: &Stage, seen: &Observation) -> Result<(), String> {
     let members = seen.corosync.as_ref().map(|corosync| &corosync.members);
-    let buried = stage.actions.values().flatten().filter_map(|action| match action {
-        Action::Bury(tombstone) => Some(tombstone),
-        _other => None,
-    });
     let runs = |node: &NodeId| members.is_some_and(|members| members.contains(node));
-    match buried.into_iter().find(|tombstone| runs(&tombstone.node_id)) {
+    match the_gone(stage).find(|tombstone| runs(&tombstone.node_id)) {
         Some(Tombstone { name, .. }) => {
             Err(format!("{name} is to be taken off the list and still runs"))
         }
         None => Ok(()),
     }
+}
+
+/// That nothing in the cluster's own files needs them. A node that died does not tell any more what refers to
+/// it, and what it told before may be old.
+pub fn the_gone_are_not_needed(host: &Host, stage: &Stage) -> Result<(), String> {
+    let files = &host.cluster_files;
+    for Tombstone { name, .. } in the_gone(stage).collect::<BTreeSet<_>>() {
+        let guests = files.guests_left(name).map_err(|error| {
+            format!("cannot see whether guests are configured on {name}, which goes: {error}")
+        })?;
+        if let Some(guest) = guests.first() {
+            return Err(format!("the guest {guest} is configured on {name}, which goes"));
+        }
+        let all = referring(host, name.as_str());
+        if let Some(Reference { kind, name: what, .. }) = all.first() {
+            return Err(format!("{} name {name}, which goes, among them {what}", kind.plural()));
+        }
+    }
+    Ok(())
 }

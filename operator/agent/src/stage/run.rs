@@ -17,7 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::action::{Task, join, may_join, restart, start_with, undo_join};
 use super::ha::leaves_room;
 use super::keys::{self, Exchange};
-use super::leave::the_gone_have_stopped;
+use super::leave::{the_gone_are_not_needed, the_gone_have_stopped};
 use super::probe::{holds, links_carry, parent_in_force, text_run, which};
 use super::reach::new_addresses_answer;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
@@ -359,6 +359,7 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
         Course::Write => {
             host.corosync.check(&stage.config.text)?;
             the_gone_have_stopped(stage, &seen)?;
+            the_gone_are_not_needed(host, stage)?;
             if stage.exchanges_authkey() {
                 keys::set_aside(host, pending.keys.as_ref())?;
             }

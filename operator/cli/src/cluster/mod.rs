@@ -14,7 +14,7 @@ mod read;
 mod status;
 
 #[cfg(test)]
-mod fake;
+pub mod fake;
 
 use clap::Subcommand;
 

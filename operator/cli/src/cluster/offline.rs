@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use ipnet::IpNet;
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Config, Document, Node};
@@ -58,7 +59,7 @@ fn facts(text: &str) -> anyhow::Result<Facts> {
     };
     let hosts: Vec<PveHost> = items.context("the file of the hosts holds no PveHosts")?;
     let view = |host: PveHost| {
-        let view = convert::host_view(&host, true, "", None)?;
+        let view = convert::host_view(&host, (true, Timestamp::now()), "", None)?;
         Ok((host.name_any().parse()?, view))
     };
     hosts.into_iter().map(view).collect()
@@ -129,6 +130,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
             .or_else(|| member.map(|in_force| in_force.key)),
         addresses: facts.map_or_else(|| assumed.collect(), |facts| facts.addresses.clone()),
         guests: facts.map(|facts| facts.guests.clone()).unwrap_or_default(),
+        absence: None,
         references: facts.map(|facts| facts.references.clone()).unwrap_or_default(),
         pmxcfs_file: file.clone(),
         disk_file: file,

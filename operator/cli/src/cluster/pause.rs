@@ -10,9 +10,10 @@ use super::read;
 use crate::cli::Connection;
 use crate::exit::Verdict;
 use crate::host::enrol::FIELD_MANAGER;
+use crate::owner::owner;
 
-/// What kubectl remembers of the file that it applied.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The field.
+const PAUSED: [&str; 3] = ["spec", "rollout", "paused"];
 
 /// Pauses a cluster's rollout, or ends its pause.
 pub async fn run(name: &str, paused: bool, connection: &Connection) -> anyhow::Result<Verdict> {
@@ -26,7 +27,7 @@ async fn set(
     (name, paused): (&str, bool),
 ) -> anyhow::Result<Verdict> {
     let cluster = read::cluster(client, namespace, name).await?;
-    if let Some(owner) = owner(&cluster) {
+    if let Some(owner) = owner(&cluster, &PAUSED) {
         let wanted = if paused { "true" } else { "false" };
         return Ok(Verdict::refused(&format!(
             "`spec.rollout.paused` of {name} is kept by {owner}, which would put it back: set it to \
@@ -59,23 +60,6 @@ fn patch(cluster: &PveCluster, rollout: &Value) -> Value {
         "metadata": {"name": cluster.name_any(), "uid": cluster.uid()},
         "spec": {"rollout": rollout},
     })
-}
-
-/// Who keeps the field: somebody who applies it by server-side apply again and again, or a file that
-/// kubectl applies. An owner by a plain write made it once, perhaps only as a default.
-fn owner(cluster: &PveCluster) -> Option<String> {
-    let applies = cluster.managed_fields().iter().find(|entry| {
-        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0["f:spec"]["f:rollout"]);
-        entry.operation.as_deref() == Some("Apply")
-            && entry.manager.as_deref() != Some(FIELD_MANAGER)
-            && fields.is_some_and(|fields| fields.get("f:paused").is_some())
-    });
-    if let Some(entry) = applies {
-        return Some(format!("field manager `{}`", entry.manager.as_deref().unwrap_or_default()));
-    }
-    let file: Value = serde_json::from_str(cluster.annotations().get(LAST_APPLIED)?).ok()?;
-    let paused = &file["spec"]["rollout"]["paused"];
-    (!paused.is_null()).then(|| "the file that `kubectl apply` was given".to_owned())
 }
 
 #[cfg(test)]
@@ -119,7 +103,7 @@ mod tests {
         assert_eq!((code, written), (Verdict::Findings, Vec::new()));
         let flux: PveCluster =
             serde_json::from_value(managed("kustomize-controller", "Apply")).unwrap();
-        assert!(owner(&flux).unwrap().contains("kustomize-controller"));
+        assert!(owner(&flux, &PAUSED).unwrap().contains("kustomize-controller"));
     }
 
     #[tokio::test]
@@ -127,7 +111,8 @@ mod tests {
         let applied = |spec: Value| {
             let mut object = managed("kubectl-client-side-apply", "Update");
             let file = json!({"spec": spec}).to_string();
-            object["metadata"]["annotations"] = json!({LAST_APPLIED: file});
+            object["metadata"]["annotations"] =
+                json!({"kubectl.kubernetes.io/last-applied-configuration": file});
             object
         };
         let silent = applied(json!({"rollout": {"maxRisk": "Outage"}}));

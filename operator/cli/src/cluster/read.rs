@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use pvecm_core::ids::HostName;
@@ -70,7 +71,7 @@ impl Picture {
         let hosts = self.hosts.iter().map(|(name, host)| (name, host, heard(host)));
         let changes: Vec<_> = self.changes.iter().collect();
         let uid = self.cluster.uid().unwrap_or_default();
-        Ok(convert::observed(hosts, &changes, &uid)?)
+        Ok(convert::observed(hosts, &changes, (&uid, Timestamp::now()))?)
     }
 }
 

@@ -1,3 +1,4 @@
 //! `kubectl pvecm host ...`
 
+pub mod absence;
 pub mod enrol;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use kube::ResourceExt;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::ObservedCluster;
@@ -86,7 +87,7 @@ pub async fn observe(
         (name.clone(), context.beats.heard(&HostKey::new(&key.namespace, name.as_str())))
     });
     let heard: BTreeMap<_, _> = heard.collect();
-    let view = view(&hosts, &heard, &changes, uid.as_deref())?;
+    let view = view(&hosts, &heard, &changes, (uid.as_deref(), (context.time)()))?;
     let last = changes.iter().rev().find(|change| change.outcome().is_some());
     let outcome_age =
         last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));
@@ -216,14 +217,14 @@ fn view(
     hosts: &BTreeMap<HostName, Arc<PveHost>>,
     heard: &BTreeMap<HostName, Heard>,
     changes: &[Arc<PveChange>],
-    uid: Option<&str>,
+    (uid, now): (Option<&str>, Timestamp),
 ) -> Result<ObservedCluster, ObserveError> {
     let hosts = hosts.iter().map(|(name, host)| {
         let connected = heard.get(name) == Some(&Heard::Fresh);
         (name, host.as_ref(), connected)
     });
     let changes: Vec<&PveChange> = changes.iter().map(AsRef::as_ref).collect();
-    convert::observed(hosts, &changes, uid.unwrap_or_default()).map_err(|error| {
+    convert::observed(hosts, &changes, (uid.unwrap_or_default(), now)).map_err(|error| {
         let object = format!("PveHost {}", error.host);
         ObserveError::NotUnderstood { object, why: error.why.to_string() }
     })

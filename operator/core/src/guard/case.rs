@@ -115,10 +115,12 @@ impl<'a> Case<'a> {
         Ok(case)
     }
 
-    /// Members that are to leave and whose hosts say that corosync does not run.
+    /// Members that are to leave and whose hosts say that corosync does not run, or are dead by a person's word.
     fn stopped(&self) -> BTreeSet<NodeId> {
         let listed = self.parent.iter().flat_map(|parent| &parent.config.nodes);
-        let has_stopped = |view: &HostView| view.connected && view.running_version.is_none();
+        let has_stopped = |view: &HostView| {
+            view.connected && view.running_version.is_none() || view.declared_dead().is_some()
+        };
         let stopped = listed.filter(|listed| {
             let leaver = self.leaving.iter().find(|node| node.name == listed.name);
             leaver.and_then(|node| self.view(node)).is_some_and(has_stopped)

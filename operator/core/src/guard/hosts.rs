@@ -49,8 +49,11 @@ fn anybody_fault(view: &HostView) -> Option<&'static str> {
     faults.into_iter().find_map(|(fault, why)| fault.then_some(why))
 }
 
-/// One that leaves and has stopped, or is off the list.
+/// One that leaves and has stopped, or is off the list. Of one that is dead nobody expects a word.
 fn stopped_fault(view: &HostView) -> Option<&'static str> {
+    if view.declared_dead().is_some() {
+        return matches!(view.claim, Claim::Other(_)).then_some("obeys another cluster");
+    }
     anybody_fault(view).or(view.paused.then_some("is paused"))
 }
 

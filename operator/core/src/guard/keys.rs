@@ -89,9 +89,8 @@ pub(super) fn exchanges_are_whole(case: &Case<'_>) -> Result<(), Refusal> {
             continue;
         }
         let stage = step.number;
-        let wanted = case.desired.key_generation;
-        let known =
-            members(case).values().filter_map(|view| view.authkey).map(|k| k.generation).max();
+        let known = known(case);
+        let wanted = case.desired.key_generation.max(owed(case).unwrap_or(0));
         let again = case.steps[..at].iter().any(|earlier| earlier.stage.exchanges_authkey());
         if again || known.is_none_or(|known| known >= wanted) {
             return Err(Refusal::ExchangeUnwanted { stage });
@@ -110,6 +109,19 @@ pub(super) fn exchanges_are_whole(case: &Case<'_>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The generation of the key in force, as far as any member knows it.
+pub(super) fn known(case: &Case<'_>) -> Option<u32> {
+    members(case).values().filter_map(|view| view.authkey).map(|key| key.generation).max()
+}
+
+/// The generation of a key that those do not have who went and kept the one in force.
+fn owed(case: &Case<'_>) -> Option<u32> {
+    let members = members(case);
+    let tombstones = members.values().flat_map(|view| &view.tombstones);
+    let kept = tombstones.filter_map(|gone| gone.keeps_key).max()?;
+    known(case).filter(|known| kept >= *known).map(|known| known.saturating_add(1))
 }
 
 /// The hosts beside whose key one and the same new key lies after a stage; `None`: none was made.

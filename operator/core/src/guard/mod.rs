@@ -26,7 +26,7 @@ pub use refusal::Refusal;
 
 use crate::change::{Plan, Proposed, Proven};
 use crate::desired::DesiredCluster;
-use crate::leaving::leaving;
+use crate::leaving::{leaving, without_the_dead};
 use crate::observed::ObservedCluster;
 use case::Case;
 
@@ -36,6 +36,7 @@ pub fn guard(
     desired: &DesiredCluster,
     observed: &ObservedCluster,
 ) -> Result<Plan<Proven>, Refusal> {
+    let desired = &*without_the_dead(desired, observed);
     let leaving = leaving(desired, observed);
     prove(&Case::read(&plan, (desired, &leaving), observed)?)?;
     Ok(plan.proven())
@@ -51,6 +52,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         hosts::names_are_host_names,
         removal::only_those_who_leave_are_dropped,
         removal::one_goes_and_nobody_comes,
+        removal::the_dead_are_not_seen,
         removal::only_those_who_leave_are_cleaned,
         removal::nobody_leaves_who_is_referred_to,
         removal::who_goes_is_buried,

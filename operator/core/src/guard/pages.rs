@@ -204,6 +204,11 @@ pages! { Refusal:
         prevents: "Nobody would start, back up or migrate the guests any more, and the machine itself would know them no more; a replication job to it could never be removed.",
         act: "Migrate or remove the guests, and take the host out of what names it; a plan for what is then so follows."
     }
+    DeadIsSeen {
+        means: "A plan takes a node off the list that was declared dead, and that somebody hears.",
+        prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",
+        act: "Power it off, or take the statement back (`kubectl pvecm host back NAME`); a plan for what is then so follows."
+    }
     NotBuried {
         means: "A plan takes a node off the list, and some member does not remember its name, number and machine.",
         prevents: "A removed machine that is switched on again with its old files is taken for a new one; with one member on an old file too, all lose quorum.",

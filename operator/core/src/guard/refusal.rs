@@ -282,6 +282,12 @@ pub enum Refusal {
         /// The node.
         node: NodeId,
     },
+    /// A machine that was declared dead lives.
+    #[error("{host} was declared dead, and somebody hears it")]
+    DeadIsSeen {
+        /// The host.
+        host: HostName,
+    },
     /// A host would join and not know who has left.
     #[error("{host} joins at stage {stage} and is not told exactly who has left the cluster")]
     TombstonesNotHandedOn {

@@ -39,6 +39,30 @@ pub(super) fn one_goes_and_nobody_comes(case: &Case<'_>) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// A person can be wrong about a machine: one that runs, and that the others throw out, is a second cluster
+/// with the same guests.
+pub(super) fn the_dead_are_not_seen(case: &Case<'_>) -> Result<(), Refusal> {
+    let Some(parent) = &case.parent else { return Ok(()) };
+    let links = parent.config.links();
+    for node in &parent.config.nodes {
+        let Some((host, dead)) = case.node(&node.name).and_then(|n| Some((&n.host, case.view(n)?)))
+        else {
+            continue;
+        };
+        if dead.declared_dead().is_none() {
+            continue;
+        }
+        let sees = |view: &&HostView| {
+            let connected = links.iter().any(|link| !view.link_faults.contains(&(*link, node.id)));
+            view.members.contains(&node.id) || connected
+        };
+        if dead.connected || keys::members(case).into_values().any(|view| sees(&view)) {
+            return Err(Refusal::DeadIsSeen { host: host.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// A guest's configuration lies in the database that its host puts away, and in a directory of the cluster
 /// that belongs to nobody then: the guest is lost to both. A replication job to it is irremovable.
 pub(super) fn nobody_leaves_who_is_referred_to(case: &Case<'_>) -> Result<(), Refusal> {
@@ -46,13 +70,16 @@ pub(super) fn nobody_leaves_who_is_referred_to(case: &Case<'_>) -> Result<(), Re
         let acts =
             |action: &Action| matches!(action, Action::StopCorosync {} | Action::LeaveCluster {});
         let leaves = |host: &HostName| step.stage.actions[host].iter().any(acts);
+        let dropped = step.before.iter().flat_map(|before| &before.config.nodes);
+        let dropped = dropped.filter(|node| step.config.config.node(node.id).is_none());
+        let dropped = dropped.filter_map(|node| Some(&case.node(&node.name)?.host));
         let cleaned = cleaned_before(case, step.number);
         let is_named = |view: &HostView| {
             let is_cleaned = |reference| cleaned.contains(&(view.hostname.as_str(), reference));
             !view.guests.is_empty() || !view.references.iter().all(is_cleaned)
         };
         let is_needed = |host: &HostName| case.observed.hosts.get(host).is_some_and(is_named);
-        let mut hosts = step.stage.actions.keys().filter(|host| leaves(host));
+        let mut hosts = step.stage.actions.keys().filter(|host| leaves(host)).chain(dropped);
         if let Some(host) = hosts.find(|host| is_needed(host)) {
             return Err(Refusal::LeavesReferenced { stage: step.number, host: host.clone() });
         }
@@ -115,8 +142,10 @@ pub(super) fn who_goes_is_buried(case: &Case<'_>) -> Result<(), Refusal> {
 
 fn tombstone(case: &Case<'_>, step: &Step<'_>, id: NodeId) -> Option<Tombstone> {
     let listed = step.before.as_ref()?.config.node(id)?;
-    let machine_id = case.view(case.node(&listed.name)?)?.machine_id.clone();
-    Some(Tombstone { name: listed.name.clone(), node_id: id, machine_id })
+    let view = case.view(case.node(&listed.name)?)?;
+    let machine_id = view.machine_id.clone();
+    let keeps_key = view.declared_dead().map(|_because| keys::known(case).unwrap_or(0));
+    Some(Tombstone { name: listed.name.clone(), node_id: id, machine_id, keeps_key })
 }
 
 /// The old machine has that number in the file on its disk: two nodes under one number, and whoever comes

@@ -278,12 +278,13 @@ impl<'a> Draft<'a> {
 
     /// A stage in which the others take a stopped node off the list, and remember it.
     pub fn remove(&mut self, gone: &Tombstone) -> Result<(), Obstacle> {
-        let Tombstone { name, node_id, machine_id: _ } = gone;
+        let Tombstone { name, node_id, .. } = gone;
         let links = self.connected.clone();
         let summary = format!("Take {name}, node {node_id}, off the list");
         self.write(summary, &links, |text| edit::remove_node(text, *node_id))?;
         let bury = |host: &HostName| (host.clone(), vec![Action::Bury(gone.clone())]);
         if let Some(stage) = self.stages.last_mut() {
+            stage.risk = stage.risk.max(Risk::NodeRestart);
             stage.actions = stage.group.values().map(bury).collect();
         }
         Ok(())

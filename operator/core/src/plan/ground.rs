@@ -45,7 +45,7 @@ pub(super) struct InForce<'a> {
     pub unstarted: Option<(NodeId, Member<'a>)>,
     /// The members that the spec does not name any more.
     pub leaving: BTreeSet<NodeId>,
-    /// Of these, the ones that have stopped: nobody expects anything of them.
+    /// Of these, the ones that have stopped, or are dead by a person's word: nobody expects anything of them.
     pub stopped: BTreeSet<NodeId>,
     /// Hosts that are off the list, and that have something of the cluster yet.
     pub gone: Vec<Member<'a>>,
@@ -88,12 +88,15 @@ pub(super) fn look<'a>(
     let gone = gone(desired, leaving, observed, &config);
     let leavers = leavers(leaving, observed, &config)?;
     let leaving = leavers.keys().copied().collect();
-    let stopped = leavers.iter().filter(|(_, member)| member.view.running_version.is_none());
+    let is_down =
+        |view: &HostView| view.running_version.is_none() || view.declared_dead().is_some();
+    let stopped = leavers.iter().filter(|(_, member)| is_down(member.view));
     let stopped = stopped.map(|(id, _)| *id).collect();
     members.extend(leavers);
     let strays = BTreeMap::new();
     let mut ground =
         InForce { conf, document, config, members, unstarted, leaving, stopped, gone, strays };
+    refuse_living(&ground)?;
     ground.up().try_for_each(|(_, member)| agrees(&ground, member))?;
     ground.strays = strays_of(desired, &ground);
     ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
@@ -272,18 +275,52 @@ fn leavers<'a>(
         let listed = config.nodes.iter().find(|listed| listed.name == node.name)?;
         Some((listed.id, node))
     });
-    let member = |(id, node): (NodeId, &'a DesiredNode)| match present(node, observed) {
-        Err(Obstacle { blocker: Blocker::HostNotConnected, .. }) => {
-            let sentence = format!(
-                "{} is to leave and its agent is not heard, so that nobody knows whether it runs: start it, or \
-                 list it again",
-                node.host
-            );
-            Obstacle::stop(Blocker::HostNotConnected, sentence)
+    let member = |(id, node): (NodeId, &'a DesiredNode)| {
+        let heard = present(node, observed);
+        let is_silent = matches!(&heard, Err(why) if why.blocker == Blocker::HostNotConnected);
+        match view(node, observed).filter(|_| is_silent) {
+            Some(view) if view.declared_dead().is_some() => Ok((id, Member { node, view })),
+            Some(_) => {
+                let sentence = format!(
+                    "{} is to leave and its agent is not heard, so that nobody knows whether it runs: start it, \
+                     list it again, or declare it dead (`kubectl pvecm host dead`)",
+                    node.host
+                );
+                Obstacle::stop(Blocker::HostNotConnected, sentence)
+            }
+            None => Ok((id, heard?)),
         }
-        found => Ok((id, found?)),
     };
     listed.map(member).collect()
+}
+
+/// A person can be wrong about a machine. One that is off is heard by nobody: neither its agent nor its corosync.
+fn refuse_living(ground: &InForce<'_>) -> Result<(), Obstacle> {
+    let dead = ground.stopped.iter().filter_map(|id| Some((*id, ground.members.get(id)?)));
+    for (id, Member { node, view }) in dead {
+        let Some(because) = view.declared_dead() else { continue };
+        let host = &node.host;
+        let refuse = |seen: String| {
+            let sentence = format!(
+                "{host} is declared dead ({because}), and {seen}: power it off, or take the statement back"
+            );
+            Obstacle::stop(Blocker::DeadIsSeen, sentence)
+        };
+        if view.connected {
+            return refuse("its agent is heard".to_owned());
+        }
+        for (_, Member { node, view }) in ground.up() {
+            if view.members.contains(&id) {
+                return refuse(format!("{} has it in the membership", node.host));
+            }
+            let links = ground.config.links();
+            if let Some(link) = links.iter().find(|link| !view.link_faults.contains(&(**link, id)))
+            {
+                return refuse(format!("link {link} from {} to it is connected", node.host));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Those that are off the list and have something of the cluster yet: they leave, or they left and are named

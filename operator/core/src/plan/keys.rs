@@ -22,9 +22,15 @@ pub(super) fn generation(ground: &InForce<'_>) -> u32 {
     keys.map(|key| key.generation).max().unwrap_or(0)
 }
 
-/// The wanted generation, if the key in force is of a lower one.
+/// The generation that is wanted, if the key in force is of a lower one: by the spec, or because a machine
+/// went and has the key in force yet.
 pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> Option<u32> {
-    Some(desired.key_generation).filter(|wanted| *wanted > generation(ground))
+    let now = generation(ground);
+    let tombstones = ground.up().flat_map(|(_, member)| &member.view.tombstones);
+    let kept = tombstones.filter_map(|gone| gone.keeps_key).max();
+    let owed = kept.filter(|kept| *kept >= now).map(|_kept| now.saturating_add(1));
+    let wanted = Some(desired.key_generation).filter(|wanted| *wanted > now);
+    wanted.max(owed)
 }
 
 /// Whoever has another key than the rest is thrown out by the next reload, whatever it is for.
@@ -41,7 +47,8 @@ pub(super) fn refuse_differing(
         return Ok(());
     }
     let key = |member: &&Member<'_>| member.view.authkey.map(|key| key.fingerprint);
-    let known: Vec<_> = ground.members.values().filter(|member| key(member).is_some()).collect();
+    let running = ground.up().map(|(_, member)| member);
+    let known: Vec<_> = running.filter(|member| key(member).is_some()).collect();
     let Some(first) = known.first() else { return Ok(()) };
     match known.iter().find(|member| key(member) != key(first)) {
         Some(other) => {

@@ -44,7 +44,7 @@ pub use wishes::{Wishes, is_managed, wishes};
 use crate::change::{Plan, Proposed};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
-use crate::leaving::leaving;
+use crate::leaving::{leaving, without_the_dead};
 use crate::observed::ObservedCluster;
 use ground::{Ground, InForce};
 use report::Obstacle;
@@ -61,6 +61,7 @@ pub struct Planned {
 /// Plans the next change of a cluster.
 #[must_use]
 pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
+    let desired = &*without_the_dead(desired, observed);
     match decide(desired, observed) {
         Err(obstacle) => Planned { report: obstacle.into(), plan: None },
         Ok(None) => {

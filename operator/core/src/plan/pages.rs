@@ -139,6 +139,11 @@ pages! { Blocker:
         prevents: "Its guests would stop being the cluster's: nobody starts, backs up or migrates them, their ids stay taken in the directory of a node that is gone, and the machine itself knows them no more. A replication job to a node that is gone can neither run nor be removed.",
         act: "Migrate the guests to members that stay, or remove them. Remove the replication jobs that are named, and take the node out of the rules, groups, storages and backup jobs. With `rollout.removal: CleanReferences` the operator takes it out of every list that names other nodes as well; what names it alone stays yours to decide about."
     }
+    DeadIsSeen {
+        means: "A person declared a machine dead, and its agent is heard, or a member has it in the membership or a connected link to it.",
+        prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",
+        act: "Power the machine off, at its plug or by its management card, and see that nothing starts it. Was it the wrong one: `kubectl pvecm host back NAME`."
+    }
     HaNotIdle {
         means: "A member is to leave, and high availability runs its watchdog on some host.",
         prevents: "Its CRM would fence the host that stops, start its guests elsewhere, and a minute without quorum resets every host with a watchdog.",

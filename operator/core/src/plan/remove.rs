@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
 use super::ground::{InForce, Member};
+use super::keys;
 use super::report::{Blocker, Obstacle};
 use super::votes;
 use crate::change::{Action, Plan, Proposed, Tombstone};
@@ -57,13 +58,15 @@ pub(super) fn plan(
     if !cleaned.is_empty() {
         draft.clean((id, &node.name), cleaned);
     }
-    if !view.is_empty() {
+    let acts = !view.is_empty() && view.declared_dead().is_none();
+    if acts {
         draft.stop(id, host);
     }
     let machine_id = view.machine_id.clone();
-    let tombstone = Tombstone { name: node.name.clone(), node_id: id, machine_id };
+    let keeps_key = view.declared_dead().map(|_because| keys::generation(ground));
+    let tombstone = Tombstone { name: node.name.clone(), node_id: id, machine_id, keeps_key };
     draft.remove(&tombstone)?;
-    if !view.is_empty() {
+    if acts {
         leave(&mut draft, host);
     }
     // One that is left alone keeps the vote: taking it back costs it quorum for an instant (see `votes`), two
@@ -160,7 +163,8 @@ fn refuse(ground: &InForce<'_>) -> Result<(), Obstacle> {
         );
         return Obstacle::stop(Blocker::NotQuorate, sentence);
     }
-    match ground.members.values().find(|member| member.view.ha.may_reset()) {
+    let mut living = ground.members.values().filter(|m| m.view.declared_dead().is_none());
+    match living.find(|member| member.view.ha.may_reset()) {
         Some(member) => {
             let sentence = format!(
                 "high availability runs its watchdog on {}, and a member is to leave: wait until it is idle",

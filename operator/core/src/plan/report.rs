@@ -90,6 +90,8 @@ pub enum Blocker {
     NobodyStays,
     /// Something in the cluster still refers to a member that is to leave.
     StillReferenced,
+    /// A machine that was declared dead is heard.
+    DeadIsSeen,
     /// High availability runs its watchdog on a member, and one is to leave.
     HaNotIdle,
     /// A link has to move, and nothing can carry meanwhile: all numbers are in use, and no other link
@@ -156,6 +158,7 @@ impl Blocker {
             | Self::HaCannotDisarm
             | Self::HaNotIdle
             | Self::StillReferenced
+            | Self::DeadIsSeen
             | Self::MemberNotManaged
             | Self::QuorumOptionsNotSupported
             | Self::AuthkeysDiffer

@@ -7,7 +7,7 @@ use pvecm_core::ids::HostName;
 use pvecm_core::references::ReferenceKind;
 
 use super::*;
-use crate::stage::leave::the_gone_have_stopped;
+use crate::stage::leave::{the_gone_are_not_needed, the_gone_have_stopped};
 
 pub(super) fn listing(version: u64, nodes: &[u32]) -> ConfText {
     let node = |id: &u32| {
@@ -130,7 +130,12 @@ fn a_host_that_the_cluster_still_lists_keeps_its_files() {
 }
 
 fn bury() -> Stage {
-    let tombstone = Tombstone { name: "n2".parse().unwrap(), node_id: node(2), machine_id: None };
+    let tombstone = Tombstone {
+        name: "n2".parse().unwrap(),
+        node_id: node(2),
+        machine_id: None,
+        keeps_key: None,
+    };
     let mut stage = Stage { config: listing(2, &[1]), ..stage(Course::Write) };
     stage.actions.insert("n1".parse().unwrap(), vec![Action::Bury(tombstone)]);
     stage
@@ -143,6 +148,26 @@ fn a_node_that_still_runs_is_not_taken_off_the_list() {
     assert_eq!(refused, Err("n2 is to be taken off the list and still runs".to_owned()));
     fake.world().others.clear();
     assert_eq!(the_gone_have_stopped(&bury(), &Observation::take(&fake.host())), Ok(()));
+}
+
+/// It may be dead, and tell nothing any more.
+#[test]
+fn a_node_that_the_members_see_something_refer_to_is_not_taken_off_the_list() {
+    let fake = member();
+    let needed = || the_gone_are_not_needed(&fake.host(), &bury());
+    assert_eq!(needed(), Ok(()));
+    fake.world().guests_left.insert("qemu-server/100.conf".to_owned());
+    let refused = needed().unwrap_err();
+    assert!(refused.contains("qemu-server/100.conf is configured on n2"), "{refused}");
+    fake.world().guests_left.clear();
+    let storages = "dir: local\n\tpath /a\n\nnfs: shared\n\tnodes n1,n2\n";
+    fake.world().naming.insert(ReferenceKind::Storage, Some(storages.to_owned()));
+    let refused = needed().unwrap_err();
+    assert_eq!(refused, "storages name n2, which goes, among them shared");
+    fake.world().naming.insert(ReferenceKind::Storage, Some(storages.replace(",n2", "")));
+    assert_eq!(needed(), Ok(()));
+    fake.world().naming.insert(ReferenceKind::BackupJob, None);
+    assert!(needed().unwrap_err().contains("jobs.cfg is not readable"));
 }
 
 #[test]
@@ -177,6 +202,7 @@ fn a_host_that_joined_remembers_who_had_left_before_and_of_no_other_cluster() {
         name: format!("n{id}").parse().unwrap(),
         node_id: node(id),
         machine_id: None,
+        keeps_key: None,
     };
     let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
     book.change(|ledger| _ = ledger.tombstones.insert(stone(9))).unwrap();

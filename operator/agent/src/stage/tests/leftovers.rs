@@ -98,7 +98,7 @@ fn nothing_is_cleaned_or_swept_in_another_state_than_the_plan_s() {
 }
 
 fn gone(name: &str) -> Tombstone {
-    Tombstone { name: name.parse().unwrap(), node_id: node(2), machine_id: None }
+    Tombstone { name: name.parse().unwrap(), node_id: node(2), machine_id: None, keeps_key: None }
 }
 
 #[test]

@@ -62,6 +62,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         authkey: None,
         addresses: BTreeSet::new(),
         guests: BTreeSet::new(),
+        absence: None,
         references: BTreeSet::new(),
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),

@@ -155,6 +155,7 @@ fn every_member_buries_exactly_the_one_that_goes() {
             name: "n4".parse().unwrap(),
             node_id: id(4),
             machine_id: Some("another".to_owned()),
+            keeps_key: None,
         };
         stages[1].actions.insert(host(2), vec![Action::Bury(other)]);
     });
@@ -171,7 +172,12 @@ fn nobody_who_stays_is_buried() {
     let mut world = World { desired: world.desired, observed: world.observed };
     world.node(1).votes = Some(2);
     let refused = verdict(&world, |stages| {
-        let stone = Tombstone { name: "n3".parse().unwrap(), node_id: id(3), machine_id: None };
+        let stone = Tombstone {
+            name: "n3".parse().unwrap(),
+            node_id: id(3),
+            machine_id: None,
+            keeps_key: None,
+        };
         stages[0].actions.insert(host(1), vec![Action::Bury(stone)]);
     });
     assert_eq!(refused, Err(Refusal::NotBuried { stage: 1 }));
@@ -181,7 +187,12 @@ fn nobody_who_stays_is_buried() {
 fn the_number_of_one_that_has_left_is_given_to_nobody() {
     let mut world = joining();
     let plan = proposed(&world);
-    let stone = Tombstone { name: "old".parse().unwrap(), node_id: id(2), machine_id: None };
+    let stone = Tombstone {
+        name: "old".parse().unwrap(),
+        node_id: id(2),
+        machine_id: None,
+        keeps_key: None,
+    };
     world.host(1).tombstones.insert(stone);
     let verdict = guard(plan, &world.desired, &world.observed);
     assert_eq!(verdict, Err(Refusal::NodeIdBuried { stage: 2, node: id(2) }));
@@ -202,6 +213,55 @@ fn only_the_one_that_leaves_stops_and_only_off_the_list_it_puts_its_files_away()
     misplaced(3, |stages| {
         stages[2].actions.insert(host(1), vec![Action::LeaveCluster {}]);
     });
+}
+
+/// n4, declared dead and heard by nobody.
+fn dead() -> World {
+    let mut world = World::running(4, &[0]);
+    let because = "PDU port 7 off".to_owned();
+    world.host(4).absence = Some(crate::observed::Absence { is_dead: true, because });
+    world.host(4).connected = false;
+    for number in 1..4 {
+        world.host(number).members.remove(&id(4));
+        world.host(number).link_faults.insert((crate::plan::tests::world::link(0), id(4)));
+    }
+    world
+}
+
+#[test]
+fn the_dead_are_removed_only_while_nobody_hears_them() {
+    let plan = proposed(&dead());
+    let judged = |spoil: fn(&mut World)| {
+        let mut world = dead();
+        spoil(&mut world);
+        guard(plan.clone(), &world.desired, &world.observed).map(drop)
+    };
+    assert_eq!(judged(|_| ()), Ok(()));
+    let seen = Err(Refusal::DeadIsSeen { host: host(4) });
+    assert_eq!(judged(|world| world.host(4).connected = true), seen);
+    assert_eq!(judged(|world| world.host(3).link_faults.clear()), seen);
+    let missed = judged(|world| world.host(4).absence = None);
+    assert!(missed.is_err(), "nobody says that it is dead");
+}
+
+#[test]
+fn a_key_that_the_dead_have_is_replaced_and_by_the_next_one_only() {
+    let mut world = dead();
+    let plan = proposed(&world);
+    world.apply(&plan);
+    world.observed.hosts.values_mut().for_each(|view| view.link_faults.clear());
+    let exchange = proposed(&world);
+    assert_eq!(guard(exchange.clone(), &world.desired, &world.observed).map(drop), Ok(()));
+    for view in world.observed.hosts.values_mut() {
+        view.tombstones = view
+            .tombstones
+            .iter()
+            .cloned()
+            .map(|gone| Tombstone { keeps_key: None, ..gone })
+            .collect();
+    }
+    let verdict = guard(exchange, &world.desired, &world.observed);
+    assert!(matches!(verdict, Err(Refusal::ExchangeUnwanted { .. })), "{verdict:?}");
 }
 
 #[test]
@@ -233,6 +293,7 @@ fn who_joins_is_told_of_exactly_those_who_have_left() {
         name: format!("old{number}").parse().unwrap(),
         node_id: id(number),
         machine_id: None,
+        keeps_key: None,
     };
     let mut world = joining();
     world.host(1).tombstones.insert(stone(8));
@@ -266,14 +327,24 @@ fn only_one_that_has_left_and_is_remembered_is_swept() {
     // Another machine of that name.
     assert_eq!(
         refused(|stages| {
-            let other = Tombstone { name: "n4".parse().unwrap(), node_id: id(4), machine_id: None };
+            let other = Tombstone {
+                name: "n4".parse().unwrap(),
+                node_id: id(4),
+                machine_id: None,
+                keeps_key: None,
+            };
             stages[3].actions.insert(host(1), vec![Action::Sweep(other)]);
         }),
         swept(4)
     );
     // One that stays, though an older machine of its name is buried.
     let mut world = leaving();
-    let old = Tombstone { name: "n2".parse().unwrap(), node_id: id(9), machine_id: None };
+    let old = Tombstone {
+        name: "n2".parse().unwrap(),
+        node_id: id(9),
+        machine_id: None,
+        keeps_key: None,
+    };
     world.host(1).tombstones.insert(old.clone());
     let refused = verdict(&world, |stages| {
         stages[3].actions.insert(host(1), vec![Action::Sweep(old)]);

@@ -7,7 +7,7 @@ use crate::conf::{Document, edit};
 use crate::desired::Removal;
 use crate::guard::{Refusal, guard};
 use crate::ha::HaState;
-use crate::observed::FileView;
+use crate::observed::{Absence, FileView};
 use crate::plan::{Blocker, State, plan};
 use crate::references::{Reference, ReferenceKind};
 
@@ -178,6 +178,92 @@ fn one_that_is_named_again_before_it_has_put_everything_away_does_so_and_joins()
     let said = round(&mut world);
     assert!(said.contains("List n4 as node 5"), "{said}");
     settles(&world);
+}
+
+/// n4 of four, declared dead by a person, and silent.
+fn dead() -> World {
+    let mut world = World::running(4, &[0]);
+    world.host(4).absence = Some(Absence { is_dead: true, because: "PDU port 7 off".to_owned() });
+    world.host(4).connected = false;
+    for number in 1..4 {
+        world.host(number).members.remove(&id(4));
+        world.host(number).link_faults.insert((super::world::link(0), id(4)));
+    }
+    world
+}
+
+#[test]
+fn one_that_is_dead_is_taken_off_the_list_and_the_others_take_another_key() {
+    let mut world = dead();
+    let said = round(&mut world);
+    assert!(said.contains("Take n4, node 4, off the list"), "{said}");
+    assert!(!said.contains("Stop corosync") && !said.contains("n4 puts away"), "{said}");
+    assert_eq!(world.text().nodes.len(), 3);
+    let gone = world.host(1).tombstones.first().cloned().unwrap();
+    assert_eq!((gone.node_id, gone.keeps_key), (id(4), Some(0)));
+    world.observed.hosts.values_mut().for_each(|view| view.link_faults.clear());
+    let said = round(&mut world);
+    assert!(said.contains("exchange the authkey, generation 1"), "{said}");
+    settles(&world);
+    world.desired.key_generation = 1;
+    settles(&world);
+}
+
+#[test]
+fn a_removal_of_the_dead_waits_for_approval_as_every_removal_does() {
+    let world = dead();
+    assert_eq!(plan(&world.desired, &world.observed).plan.unwrap().risk(), Risk::NodeRestart);
+}
+
+#[test]
+fn one_that_is_declared_dead_and_lives_is_not_removed() {
+    type Spoil = fn(&mut World);
+    let spoils: [(Spoil, &str); 3] = [
+        (|world| world.host(4).connected = true, "its agent is heard"),
+        (|world| world.host(2).members.extend([id(4)]), "n2 has it in the membership"),
+        (|world| world.host(3).link_faults.clear(), "link 0 from n3 to it is connected"),
+    ];
+    for (spoil, seen) in spoils {
+        let mut world = dead();
+        let before = plan(&world.desired, &world.observed).plan.unwrap();
+        spoil(&mut world);
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::DeadIsSeen));
+        let sentence = planned.report.sentence;
+        assert!(sentence.contains(seen) && sentence.contains("(PDU port 7 off)"), "{sentence}");
+        let verdict = guard(before, &world.desired, &world.observed).unwrap_err();
+        let sound = matches!(verdict, Refusal::DeadIsSeen { .. } | Refusal::ViewNotSound { .. });
+        assert!(sound, "{verdict:?}");
+    }
+}
+
+#[test]
+fn one_that_is_only_away_is_missed() {
+    let mut world = dead();
+    world.host(4).absence = Some(Absence { is_dead: false, because: "repair".to_owned() });
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::HostNotConnected));
+}
+
+#[test]
+fn the_dead_are_not_removed_from_those_who_have_no_quorum_without_them() {
+    let mut world = dead();
+    for number in 1..4 {
+        world.host(number).quorate = false;
+    }
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::NotQuorate));
+}
+
+#[test]
+fn the_guests_of_the_dead_hold_them() {
+    let mut world = dead();
+    let before = plan(&world.desired, &world.observed).plan.unwrap();
+    world.host(4).guests = [100].into();
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+    let verdict = guard(before, &world.desired, &world.observed);
+    assert_eq!(verdict, Err(Refusal::LeavesReferenced { stage: 1, host: host(4) }));
 }
 
 /// n5, off the list and silent, still has the file that lists n4 as well.

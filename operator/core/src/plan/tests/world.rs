@@ -346,6 +346,7 @@ fn empty_host(number: u32) -> HostView {
         authkey: None,
         addresses: addresses.collect(),
         guests: BTreeSet::new(),
+        absence: None,
         references: BTreeSet::new(),
         pmxcfs_file: None,
         disk_file: None,

@@ -1,0 +1,77 @@
+//! A machine that a person declares dead.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use pvecm_e2e::lab::{Lab, Options};
+use pvecm_e2e::wait::wait_until;
+use serde_json::json;
+
+use crate::removal::{of, stands_alone, undisturbed_but_for, votes};
+use crate::support::{apply, changes, condition, get, kubectl, now_ms, wait_ready};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_machine_declared_dead_is_removed_once_nobody_hears_it_and_its_key_is_worth_nothing()
+-> Result<()> {
+    let lab = Lab::up(Options { hosts: 3, ..Options::scenario("dead") }, &mut |_| ())?;
+    apply(&lab, &of(&["n1", "n2", "n3"]))?;
+    wait_ready(&lab, LONG)?;
+    let (began, known) = (now_ms(), changes(&lab)?.len());
+    declare(&lab)?;
+    reason(&lab, "DeadIsSeen", "n3 is declared dead (PDU port 7 off), and its agent is heard")?;
+    let n3 = lab.host("n3")?;
+    // Its corosync still votes, though nobody hears its agent.
+    n3.run(&["systemctl", "stop", "pvecm-agent"])?;
+    reason(&lab, "DeadIsSeen", "in the membership")?;
+    ensure!(changes(&lab)?.len() == known, "a change was made of one that lives");
+
+    n3.crash()?;
+    let off = now_ms();
+    wait_until(2 * LONG, "n3 to be off the list and another key in force", || {
+        let all = changes(&lab).map_err(|error| format!("{error:#}"))?;
+        let done = |n: usize| all.get(n).is_some_and(|c| c["status"]["outcome"] == "Succeeded");
+        if done(known) && done(known + 1) { Ok(()) } else { Err(format!("{all:?}")) }
+    })?;
+    println!(
+        "removed and another key in force {:.1} s after the power went",
+        seconds(now_ms() - off)
+    );
+    for host in ["n1", "n2"] {
+        let buried = &get(&lab, &["pvehost", host])?["status"]["tombstones"];
+        ensure!(buried[0]["nodeId"] == 3 && buried[0]["keepsKey"] == 0, "{host}: {buried}");
+        undisturbed_but_for(&lab, host, began, &[&[1, 2]])?;
+    }
+    ensure!(votes(&lab.host("n1")?) == Some((2, 2)), "{:?}", votes(&lab.host("n1")?));
+
+    // Booted again with its old disk it hears nobody, since it has the old key, and puts it all away.
+    let back = now_ms();
+    n3.boot()?;
+    stands_alone(&lab, "n3")?;
+    for host in ["n1", "n2"] {
+        undisturbed_but_for(&lab, host, back, &[])?;
+    }
+    Ok(())
+}
+
+/// The plugin itself declares nobody dead who is heard: that is left to those who insist.
+fn declare(lab: &Lab) -> Result<()> {
+    let words = ["pvecm", "host", "dead", "n3", "--because", "PDU port 7 off"];
+    ensure!(kubectl(lab, &words).is_err(), "n3 is heard");
+    let absence = json!({"spec": {"absence": {"kind": "Dead", "because": "PDU port 7 off"}}});
+    kubectl(lab, &["patch", "pvehost", "n3", "--type=merge", "-p", &absence.to_string()])?;
+    Ok(())
+}
+
+fn reason(lab: &Lab, reason: &str, words: &str) -> Result<()> {
+    wait_until(LONG, reason, || {
+        let (_, found, message) = condition(lab, "Ready").map_err(|error| format!("{error:#}"))?;
+        let is_said = found == reason && message.contains(words);
+        if is_said { Ok(()) } else { Err(format!("{found}: {message}")) }
+    })
+}
+
+fn seconds(millis: u64) -> f64 {
+    Duration::from_millis(millis).as_secs_f64()
+}
