@@ -1,5 +1,6 @@
 //! The way between the wire form and the checked types of `pvecm-core`. Parsed once, here.
 
+mod adopted;
 mod desired;
 mod host;
 mod observed;
@@ -7,6 +8,7 @@ mod plan;
 
 use pvecm_core::ids::IdError;
 
+pub use adopted::{LeftOut, adopted};
 pub use desired::{InvalidSpec, desired};
 pub use host::host_view;
 pub use observed::{HostNotUnderstood, observed, texts};

@@ -7,10 +7,12 @@
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
 //! [`leaving`] (who is to go), [`references`] (what still names it), [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
 //! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
-//! beside the operator), [`guard`](mod@guard) (how one is proven), [`approval`]
+//! beside the operator), [`adopt`](mod@adopt) (a cluster that exists
+//! already), [`guard`](mod@guard) (how one is proven), [`approval`]
 //! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
 
+pub mod adopt;
 pub mod approval;
 pub mod change;
 pub mod conf;

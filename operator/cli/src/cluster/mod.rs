@@ -1,4 +1,4 @@
-//! `kubectl pvecm plan|approve|pause|resume|history|explain|status CLUSTER`: one file per verb.
+//! `kubectl pvecm plan|approve|pause|resume|history|explain|import|status CLUSTER`: one file per verb.
 //!
 //! Owns what is asked of the API server and how the answer reads. Decides nothing about a cluster: that
 //! is the operator's `pvecm-core`, asked here in the same way.
@@ -7,6 +7,7 @@ mod answer;
 mod approve;
 mod explain;
 mod history;
+mod import;
 mod offline;
 mod pause;
 mod plan;
@@ -53,6 +54,10 @@ pub enum Verb {
         #[arg(short, long, value_enum, default_value_t)]
         output: Format,
     },
+    /// Write the `PveCluster` that describes a cluster that runs, with what was found above it.
+    ///
+    /// Applies nothing. Offline it takes a file: `kubectl pvecm import prod --conf corosync.conf`.
+    Import(import::Args),
     /// Answer "why is nothing happening?": reasons, what they mean, what to do.
     Explain(explain::Args),
     /// Show a cluster on one screen: quorum, nodes, broken links, change, next action.
@@ -74,6 +79,7 @@ impl Verb {
             Self::Pause { cluster } => online(pause::run(&cluster, true, connection)),
             Self::Resume { cluster } => online(pause::run(&cluster, false, connection)),
             Self::History { cluster, output } => online(history::run(&cluster, output, connection)),
+            Self::Import(args) => import::run(&args, connection),
             Self::Explain(args) => explain::run(&args, connection),
             Self::Status { cluster, output } => online(status::run(&cluster, output, connection)),
         }

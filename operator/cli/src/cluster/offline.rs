@@ -36,19 +36,50 @@ pub fn answer(files: Files<'_>, hosts: Option<&Path>) -> anyhow::Result<Answer> 
     let cluster: PveCluster = yaml::read(&read(files.spec)?)
         .with_context(|| format!("{} holds no PveCluster", files.spec.display()))?;
     let conf = files.conf.map(read).transpose()?;
-    let facts = hosts.map(|path| facts(&read(path)?)).transpose()?.unwrap_or_default();
+    let facts = hosts.map(known).transpose()?.unwrap_or_default();
     match validate(&cluster) {
         Ok(desired) => plan(&desired, conf.as_deref(), &facts),
         Err(why) => Ok(Answer::invalid(cluster.name_any(), &why)),
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// A file's text.
+pub fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// What is known of hosts, by name.
-type Facts = BTreeMap<HostName, HostView>;
+pub type Facts = BTreeMap<HostName, HostView>;
+
+/// What a file knows of hosts.
+pub fn known(path: &Path) -> anyhow::Result<Facts> {
+    facts(&read(path)?)
+}
+
+/// The members of a file, all well, each with what is known of the host that calls itself so; `None`: the
+/// file is not understood.
+pub fn members(text: &str, facts: &Facts) -> Option<Facts> {
+    let config = Config::read(&Document::parse(text.as_bytes())).ok()?;
+    let in_force = InForce::of(&config, text, facts);
+    let member = |listed: &Node| {
+        let name = listed.name.as_str();
+        let known = facts.iter().find(|(_, facts)| facts.hostname == name);
+        let host = match known {
+            Some((host, _)) => host.clone(),
+            None => name.to_lowercase().parse().ok()?,
+        };
+        let node = unmanaged(listed, host.clone());
+        let view =
+            HostView { claim: Claim::Free, ..view(&node, Some(&in_force), known.map(|k| k.1)) };
+        Some((host, view))
+    };
+    config.nodes.iter().map(member).collect()
+}
+
+fn unmanaged(listed: &Node, host: HostName) -> DesiredNode {
+    let (name, addresses) = (listed.name.clone(), BTreeMap::new());
+    DesiredNode { name, host, node_id: None, votes: None, addresses }
+}
 
 /// One `PveHost`, or a list of them.
 fn facts(text: &str) -> anyhow::Result<Facts> {
@@ -68,12 +99,8 @@ fn facts(text: &str) -> anyhow::Result<Facts> {
 fn plan(desired: &DesiredCluster, conf: Option<&str>, facts: &Facts) -> anyhow::Result<Answer> {
     let config = conf.map(|text| Config::read(&Document::parse(text.as_bytes()))).transpose();
     let config = config.context("corosync.conf is not understood")?;
-    let in_force = config.as_ref().zip(conf).map(|(config, text)| {
-        let members = config.nodes.iter().map(|node| node.id).collect();
-        let key = facts.values().find_map(|facts| facts.authkey);
-        let key = key.unwrap_or(KeyView { fingerprint: Fingerprint::of(b""), generation: 0 });
-        InForce { config, conf: ConfText::new(config.version, text.to_owned()), members, key }
-    });
+    let in_force = config.as_ref().zip(conf);
+    let in_force = in_force.map(|(config, text)| InForce::of(config, text, facts));
     let view = |node: &DesiredNode| {
         let view = view(node, in_force.as_ref(), facts.get(&node.host));
         (node.host.clone(), view)
@@ -95,15 +122,24 @@ struct InForce<'a> {
     key: KeyView,
 }
 
+impl<'a> InForce<'a> {
+    fn of(config: &'a Config, text: &str, facts: &Facts) -> Self {
+        let members = config.nodes.iter().map(|node| node.id).collect();
+        let key = facts.values().find_map(|facts| facts.authkey);
+        let key = key.unwrap_or(KeyView { fingerprint: Fingerprint::of(b""), generation: 0 });
+        Self { config, conf: ConfText::new(config.version, text.to_owned()), members, key }
+    }
+}
+
 /// The nodes that the file has and the spec does not, under the names that their hosts have by default. That
 /// the operator has claimed them is assumed.
 fn unnamed(desired: &DesiredCluster, config: &Config) -> impl Iterator<Item = DesiredNode> {
     let named = |node: &&Node| desired.nodes.iter().any(|wanted| wanted.name == node.name);
-    config.nodes.iter().filter(move |node| !named(node)).filter_map(|node| {
-        let host = node.name.as_str().to_lowercase().parse().ok()?;
-        let (name, addresses) = (node.name.clone(), BTreeMap::new());
-        Some(DesiredNode { name, host, node_id: None, votes: None, addresses })
-    })
+    config
+        .nodes
+        .iter()
+        .filter(move |node| !named(node))
+        .filter_map(|node| Some(unmanaged(node, node.name.as_str().to_lowercase().parse().ok()?)))
 }
 
 /// A host that is well: its facts where there are some, else what the spec and the file say of it.

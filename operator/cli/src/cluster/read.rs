@@ -75,7 +75,8 @@ impl Picture {
     }
 }
 
-fn heard(host: &PveHost) -> bool {
+/// Whether the operator hears a host's agent.
+pub fn heard(host: &PveHost) -> bool {
     let conditions = host.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|c| c.type_ == kind::CONNECTED && c.status == "True")
 }

@@ -115,10 +115,8 @@ impl<'d, A: From<&'d str>> Config<A> {
         let totem = single(document, "totem")?;
         refuse_other_transports(&totem)?;
         let version = read_version(document, &totem)?;
-        let expected = "a name of 1 to 15 letters, digits and inner dashes";
-        let cluster_name = totem.parsed("cluster_name", expected, from_text);
         Ok(Self {
-            cluster_name: totem.required("cluster_name", cluster_name)?,
+            cluster_name: cluster_name(&totem)?,
             version,
             totem: TotemOptions::read(&totem)?,
             secauth: totem.value("secauth").is_some_and(|value| value.bytes == b"on"),
@@ -209,7 +207,10 @@ impl<A> Config<A> {
 }
 
 /// The one top-level section of this name.
-fn single<'a>(document: &'a Document, name: &'static str) -> Result<SectionView<'a>, ConfError> {
+pub(super) fn single<'a>(
+    document: &'a Document,
+    name: &'static str,
+) -> Result<SectionView<'a>, ConfError> {
     only(&document.root(), name)?.ok_or(ConfError::NoSection(name))
 }
 
@@ -225,12 +226,17 @@ fn only<'a>(parent: &SectionView<'a>, name: &str) -> Result<Option<SectionView<'
     }
 }
 
+pub(super) fn cluster_name(totem: &SectionView<'_>) -> Result<ClusterName, ConfError> {
+    let expected = "a name of 1 to 15 letters, digits and inner dashes";
+    totem.required("cluster_name", totem.parsed("cluster_name", expected, from_text))
+}
+
 fn has_key_elsewhere(totem: &SectionView<'_>) -> bool {
     let file = totem.value("keyfile").map(|value| value.bytes);
     file.is_some_and(|file| file != b"/etc/corosync/authkey") || totem.value("key").is_some()
 }
 
-fn refuse_other_transports(totem: &SectionView<'_>) -> Result<(), ConfError> {
+pub(super) fn refuse_other_transports(totem: &SectionView<'_>) -> Result<(), ConfError> {
     let is_two = |bytes: &[u8]| (bytes == b"2").then_some(());
     totem.required("version", totem.parsed("version", "2, the only one that exists", is_two))?;
     match totem.value("transport") {
@@ -243,7 +249,10 @@ fn refuse_other_transports(totem: &SectionView<'_>) -> Result<(), ConfError> {
     }
 }
 
-fn read_version(document: &Document, totem: &SectionView<'_>) -> Result<ConfigVersion, ConfError> {
+pub(super) fn read_version(
+    document: &Document,
+    totem: &SectionView<'_>,
+) -> Result<ConfigVersion, ConfError> {
     let number = totem.number("config_version");
     let corosync = ConfigVersion(totem.required("config_version", number)?);
     let pmxcfs = first_version_for_pmxcfs(document.as_bytes());
@@ -257,18 +266,24 @@ fn read_version(document: &Document, totem: &SectionView<'_>) -> Result<ConfigVe
 fn read_interfaces(totem: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, Interface>, ConfError> {
     let mut interfaces = BTreeMap::new();
     for section in totem.sections("interface") {
-        refuse_key(&section, "ringnumber", "corosync 3 puts every such section on link 0")?;
-        refuse_key(&section, "knet_transport", "knet is only managed over its default, udp")?;
-        let number = |bytes: &[u8]| link_number(plain_number(bytes)?);
-        let number = section.parsed("linknumber", "a link, 0 to 7", number);
-        let link = section.required("linknumber", number)?;
-        let interface = Interface { line: section.line(), options: LinkOptions::read(&section)? };
+        let (link, interface) = read_interface(&section)?;
         if interfaces.insert(link, interface).is_some() {
             let what = format!("linknumber {link}");
             return Err(ConfError::Twice { line: section.line(), what });
         }
     }
     Ok(interfaces)
+}
+
+pub(super) fn read_interface(
+    section: &SectionView<'_>,
+) -> Result<(LinkNumber, Interface), ConfError> {
+    refuse_key(section, "ringnumber", "corosync 3 puts every such section on link 0")?;
+    refuse_key(section, "knet_transport", "knet is only managed over its default, udp")?;
+    let number = |bytes: &[u8]| link_number(plain_number(bytes)?);
+    let number = section.parsed("linknumber", "a link, 0 to 7", number);
+    let link = section.required("linknumber", number)?;
+    Ok((link, Interface { line: section.line(), options: LinkOptions::read(section)? }))
 }
 
 fn refuse_key(section: &SectionView<'_>, key: &str, why: &'static str) -> Result<(), ConfError> {
@@ -280,7 +295,9 @@ fn link_number(number: u64) -> Option<LinkNumber> {
     LinkNumber::try_from(u32::try_from(number).ok()?).ok()
 }
 
-fn read_nodes<'d, A: From<&'d str>>(nodelist: &SectionView<'d>) -> Result<Vec<Node<A>>, ConfError> {
+pub(super) fn read_nodes<'d, A: From<&'d str>>(
+    nodelist: &SectionView<'d>,
+) -> Result<Vec<Node<A>>, ConfError> {
     let nodes: Vec<Node<A>> =
         nodelist.sections("node").map(|section| read_node(&section)).collect::<Result<_, _>>()?;
     if let Some(Node { line, id, .. }) = repeated(&nodes, |node| node.id) {
@@ -323,7 +340,9 @@ fn repeated<'a, A, T: Ord>(
     twice.min().map(|at| &nodes[at])
 }
 
-fn read_node<'d, A: From<&'d str>>(section: &SectionView<'d>) -> Result<Node<A>, ConfError> {
+pub(super) fn read_node<'d, A: From<&'d str>>(
+    section: &SectionView<'d>,
+) -> Result<Node<A>, ConfError> {
     let (mut name, mut id, mut votes, mut addresses) = (None, None, None, BTreeMap::new());
     for (key, value) in section.keys() {
         match key {
@@ -372,7 +391,7 @@ fn read_address<'d>(
     }
 }
 
-fn read_quorum(quorum: &SectionView<'_>) -> Result<Quorum, ConfError> {
+pub(super) fn read_quorum(quorum: &SectionView<'_>) -> Result<Quorum, ConfError> {
     let expected = "corosync_votequorum, the only one that exists";
     let provider = |bytes: &[u8]| (bytes == b"corosync_votequorum").then_some(());
     quorum.required("provider", quorum.parsed("provider", expected, provider))?;

@@ -30,6 +30,7 @@ mod form;
 pub mod keys;
 pub mod lint;
 mod logging;
+mod objections;
 mod options;
 pub mod overview;
 mod owners;
@@ -54,6 +55,7 @@ pub use effective::{Encryption, Timers, Valued, Votes, default_port, token_growt
 pub use flat::{Flat, flat, flat_cmap, section_and_name};
 pub use form::{Formation, NodeEntry, form};
 pub use logging::{Debugging, LoggingOptions, Priority, Switch};
+pub use objections::objections;
 pub use options::{
     Cipher, Compression, Crypto, Hash, IpVersion, LinkMode, LinkOptions, TotemOptions,
 };

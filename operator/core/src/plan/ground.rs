@@ -145,7 +145,8 @@ pub(super) fn present<'a>(
     }
     if view.hostname != node.name.as_str() {
         let sentence = format!(
-            "{host} calls itself `{}`, but the spec calls this node `{}`",
+            "{host} calls itself `{}`, but the spec calls this node `{}`: give a member that was renamed its \
+             name back, correct the spec where that is wrong",
             view.hostname, node.name
         );
         return Obstacle::stop(Blocker::NameMismatch, sentence);
