@@ -2,6 +2,7 @@
 //! corosync. One module per capability.
 
 mod absence;
+mod adoption;
 mod approval;
 mod drift;
 mod foreign;

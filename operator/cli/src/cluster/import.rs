@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use pvecm_core::adopt::{Adoption, Finding, Kind, adopt, choose, places, read_alone};
@@ -79,7 +80,8 @@ async fn of_cluster(client: &Client, namespace: &str, args: &Args) -> anyhow::Re
     let changes = read::changes(client, namespace, &args.name).await?;
     let all = hosts.iter().map(|(name, host)| (name, host, read::heard(host)));
     let uid = there.as_ref().and_then(PveCluster::uid).unwrap_or_default();
-    let observed = convert::observed(all, &changes.iter().collect::<Vec<_>>(), &uid)?;
+    let observed =
+        convert::observed(all, &changes.iter().collect::<Vec<_>>(), (&uid, Timestamp::now()))?;
     let hosts = chosen(observed.hosts, args)?;
     let mut import = Import::of(&args.name, Some(namespace), (&hosts, adopt(&hosts)))?;
     if there.is_some() {
@@ -224,8 +226,8 @@ mod tests {
                 "status": {"hostname": format!("n{n}"), "addresses": addresses,
                            "files": {"pmxcfs": file, "disk": file},
                            "running": {"configVersion": 7},
-                           "membership": {"ringId": "1.5", "members": members},
-                           "quorum": {"quorate": true, "expected": 3, "total": 3, "needed": 2},
+                           "membership": {"ringId": "1.5", "members": members, "localNodeId": n},
+                           "quorum": {"quorate": true, "expectedVotes": 3, "totalVotes": 3, "quorumVotes": 2},
                            "pmxcfs": {"mounted": true, "writable": true}},
             });
             (format!("n{n}").parse().unwrap(), serde_json::from_value(object).unwrap())
@@ -236,7 +238,7 @@ mod tests {
     fn views(text: &str, numbers: std::ops::RangeInclusive<u32>) -> BTreeMap<HostName, HostView> {
         let hosts = hosts(text, numbers);
         let heard = hosts.iter().map(|(name, host)| (name, host, true));
-        convert::observed(heard, &[], "u-1").unwrap().hosts
+        convert::observed(heard, &[], ("u-1", Timestamp::UNIX_EPOCH)).unwrap().hosts
     }
 
     #[test]

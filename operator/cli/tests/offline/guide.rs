@@ -22,15 +22,25 @@ fn made_anew(page: &str) -> String {
     text
 }
 
-#[test]
-fn every_command_of_the_guide_prints_what_the_guide_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides/offline.md");
+/// Holds a page of the guides against what its commands print; `command` is one that it must have.
+fn prints_what_it_says(page: &str, command: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guides").join(page);
     let page = fs::read_to_string(&path).unwrap();
     let anew = made_anew(&page);
     if std::env::var_os("UPDATE_GUIDE").is_some() {
         fs::write(&path, &anew).unwrap();
         return;
     }
-    assert!(page.contains("$ kubectl pvecm conf"), "the guide has no commands");
+    assert!(page.contains(command), "the guide has no commands");
     assert_eq!(page, anew, "with UPDATE_GUIDE set, this test writes the page anew");
+}
+
+#[test]
+fn every_command_of_the_guide_prints_what_the_guide_says() {
+    prints_what_it_says("offline.md", "$ kubectl pvecm conf");
+}
+
+#[test]
+fn every_command_of_the_page_on_adoption_prints_what_the_page_says() {
+    prints_what_it_says("adopt.md", "$ kubectl pvecm import");
 }

@@ -130,6 +130,26 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
+fn an_import_goes_to_stdout_and_a_refusal_writes_no_object() {
+    let desk = Desk::new();
+    let written = desk.shell("kubectl pvecm import prod --conf corosync.conf -o json 2>found");
+    assert_eq!(written.code, 0);
+    let object: serde_json::Value = serde_json::from_str(&written.stdout).unwrap();
+    assert_eq!(
+        (&object["kind"], &object["metadata"]["name"]),
+        (&"PveCluster".into(), &"prod".into())
+    );
+    assert_eq!(object["spec"].get("rollout"), None, "a default is no finding");
+    assert!(desk.read("found").contains("n1: /etc/pve version"), "{}", desk.read("found"));
+    let refused = desk.shell("kubectl pvecm import old --conf ring-pair.conf");
+    assert_eq!(refused.code, 1);
+    assert!(refused.stdout.lines().all(|line| line.starts_with('#')), "{}", refused.stdout);
+    let json = desk.shell("kubectl pvecm import old --conf ring-pair.conf -o json 2>found");
+    assert_eq!((json.code, json.stdout.as_str()), (1, ""));
+    assert_eq!(desk.shell("kubectl pvecm import old --conf nowhere").code, 2);
+}
+
+#[test]
 fn help_tells_what_the_commands_do() {
     let desk = Desk::new();
     let helps =
