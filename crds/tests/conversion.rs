@@ -11,8 +11,8 @@ use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_core::references::{Reference, ReferenceKind};
 use pvecm_crds::convert::{
-    ConvertError, desired, host_view, observed, plan_from_core, plan_stages, stage_from_core,
-    stage_to_core,
+    ConvertError, adopted, desired, host_view, observed, plan_from_core, plan_stages,
+    stage_from_core, stage_to_core,
 };
 use pvecm_crds::{PveChange, PveCluster, PveHost, cases, change, yaml};
 use serde_json::{Value, json};
@@ -371,4 +371,56 @@ fn the_text_that_the_last_change_left_is_the_one_it_ended_with() {
     assert_eq!(left(&ended(2, "u2", &["a"], ("Succeeded", 1))), "old");
     let none: [&PveChange; 0] = [];
     assert_eq!(observed([], &none, ("u1", NOW)).expect("a view").left, None);
+}
+
+/// Everything that a spec can say of what a file has.
+fn full_spec() -> Value {
+    json!({
+        "clusterName": "real",
+        "nodes": [
+            {"name": "n1", "nodeId": 1, "votes": 2, "addresses": [{"link": 1, "address": "a.example"}]},
+            {"name": "N2", "nodeId": 7, "votes": 0, "hostRef": {"name": "rack-4"},
+             "addresses": [{"link": 1, "address": "b.example"}]},
+        ],
+        "links": [
+            {"number": 0, "network": "10.0.0.0/24", "priority": 0, "pingIntervalMillis": 200,
+             "pingTimeoutMillis": 900, "pingPrecision": 2048, "pongCount": 3, "port": 5500},
+            {"number": 1},
+        ],
+        "totem": {"tokenMillis": 4000, "tokenCoefficientMillis": 0, "consensusMillis": 4800,
+                  "linkMode": "RoundRobin", "ipVersion": "IPv6-4", "mtuBytes": 1400,
+                  "crypto": {"cipher": "AES128", "hash": "SHA512"},
+                  "compression": {"model": "Zstd", "thresholdBytes": 200, "level": -3}},
+        "logging": {"debug": "Trace", "toSyslog": false, "syslogPriority": "Err"},
+    })
+}
+
+#[test]
+fn what_is_adopted_says_the_same_when_it_is_read_again() {
+    let wanted = desired(&cluster(&full_spec())).expect("a spec");
+    let (object, left) = adopted("prod", &wanted).expect("an object");
+    assert_eq!(left, []);
+    let mut again = desired(&object).expect("a spec");
+    again.generation = wanted.generation;
+    assert_eq!(again, wanted);
+    let (named, _) = adopted("real", &wanted).expect("an object");
+    assert_eq!(named.spec.cluster_name, None, "the object's own name says it");
+}
+
+#[test]
+fn numbers_that_the_api_server_would_refuse_are_left_out_and_told() {
+    let mut wanted = desired(&cluster(&full_spec())).expect("a spec");
+    wanted.totem.token_millis = Some(125);
+    wanted.links[0].options.pong_count = Some(0);
+    wanted.totem.consensus_millis = Some(u32::MAX);
+    let (object, left) = adopted("prod", &wanted).expect("an object");
+    let fields: Vec<_> = left.iter().map(|left| left.field.as_str()).collect();
+    let all = ["spec.links[0].pongCount", "spec.totem.consensusMillis", "spec.totem.tokenMillis"];
+    assert_eq!(fields, all);
+    assert_eq!(
+        left[2].to_string(),
+        "`spec.totem.tokenMillis` takes no 125, so the spec leaves it out"
+    );
+    assert_eq!(object.spec.links[0].pong_count, None);
+    assert_eq!(object.spec.totem.and_then(|totem| totem.token_millis), None);
 }

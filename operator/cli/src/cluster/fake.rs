@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
 
+/// What is asked for as a whole.
+const LISTS: [(&str, &str); 2] = [("/pvechanges", "PveChangeList"), ("/pvehosts", "PveHostList")];
+
 /// What the server holds and what it was sent.
 #[derive(Debug, Default)]
 pub struct Server {
@@ -56,10 +59,10 @@ impl Server {
         if head.method != Method::GET {
             let query = head.uri.query().unwrap_or_default().to_owned();
             self.writes.push((query, serde_json::from_slice(body).unwrap()));
-        } else if path.ends_with("pvechanges") {
+        } else if let Some(kind) = LISTS.iter().find(|(plural, _)| path.ends_with(plural)) {
             let below = self.objects.iter().filter(|(at, _)| at.starts_with(path));
             let items: Vec<_> = below.map(|(_, object)| object.clone()).collect();
-            let list = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveChangeList",
+            let list = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": kind.1,
                               "metadata": {}, "items": items});
             return (200, list);
         }

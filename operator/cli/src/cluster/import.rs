@@ -200,6 +200,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cluster::fake;
 
     const GROWN: &str = include_str!("../../../core/src/adopt/tests/grown.conf");
     const OLD: &str = include_str!("../../../core/src/adopt/tests/old.conf");
@@ -297,5 +298,67 @@ mod tests {
         let written = import.object.unwrap();
         assert_eq!(written["spec"]["nodes"][1]["hostRef"], json!({"name": "rack4-n2"}));
         assert_eq!(written["spec"]["nodes"][0]["hostRef"], Value::Null);
+    }
+
+    fn online_hosts() -> Vec<Value> {
+        let hosts = hosts(GROWN, 1..=3).into_values().map(|host| {
+            let mut host = serde_json::to_value(host).unwrap();
+            host["status"]["conditions"] = json!([{
+                "type": "Connected", "status": "True", "reason": "Heard", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]);
+            host
+        });
+        hosts.collect()
+    }
+
+    fn args(name: &str, hosts: &[&str]) -> Args {
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        Args { name: name.to_owned(), hosts, conf: None, known: None, output: Form::Yaml }
+    }
+
+    async fn online(objects: &[Value], args: &Args) -> anyhow::Result<Import> {
+        let server = fake::server(objects);
+        let import = of_cluster(&fake::client(&server), "pve", args).await;
+        assert_eq!(server.lock().unwrap().writes, [], "an import writes nothing");
+        import
+    }
+
+    #[tokio::test]
+    async fn the_enrolled_hosts_are_asked_and_nothing_is_written() {
+        let import = online(&online_hosts(), &args("grown", &[])).await.unwrap();
+        let object = import.object.unwrap();
+        assert_eq!(object["metadata"]["namespace"], "pve");
+        assert_eq!(object["spec"]["nodes"].as_array().map(Vec::len), Some(3));
+        let there = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveCluster",
+                           "metadata": {"name": "grown", "uid": "u-1"}, "spec": object["spec"]});
+        let mut objects = online_hosts();
+        objects.push(there);
+        let again = online(&objects, &args("grown", &[])).await.unwrap();
+        assert!(again.report.iter().any(|line| line.contains("exists already")));
+    }
+
+    #[tokio::test]
+    async fn hosts_that_are_named_are_the_ones_and_one_that_is_missing_is_told() {
+        let two = online(&online_hosts(), &args("grown", &["n1", "n2"])).await.unwrap();
+        assert_eq!(two.object, None);
+        assert!(two.report.iter().any(|l| l.starts_with("- node n3 has no PveHost")));
+        let none = online(&online_hosts(), &args("grown", &["n9"])).await.map(drop).unwrap_err();
+        assert_eq!(none.to_string(), "there is no PveHost n9");
+    }
+
+    #[test]
+    fn what_is_known_of_hosts_gives_a_file_its_networks() {
+        let hosts = json!({"items": online_hosts()}).to_string();
+        let known: tempfile::NamedTempFile = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(known.path(), hosts).unwrap();
+        let conf = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(conf.path(), GROWN).unwrap();
+        let networks = |known: Option<&Path>| {
+            let object = of_file("grown", conf.path(), known).unwrap().object.unwrap();
+            object["spec"]["links"][1]["network"].clone()
+        };
+        assert_eq!(networks(Some(known.path())), "10.0.1.0/24");
+        assert_eq!(networks(None), Value::Null);
     }
 }
