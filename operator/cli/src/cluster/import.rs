@@ -176,7 +176,8 @@ impl Import {
     }
 
     fn as_yaml(&self) -> anyhow::Result<String> {
-        let mut text: String = self.report.iter().map(|line| format!("# {line}\n")).collect();
+        let lines = self.report.iter().map(|line| format!("# {line}\n"));
+        let mut text = lines.collect::<Vec<_>>().concat();
         if let Some(object) = &self.object {
             text.push_str(&yaml::write(object)?);
         }

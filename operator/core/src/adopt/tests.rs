@@ -125,6 +125,13 @@ fn addresses_are_stated_where_no_one_network_gives_them() {
     assert_eq!(desired.links[1].network, None, "n2 has two addresses there");
     assert_eq!(desired.nodes[0].addresses[&link(1)], "10.0.1.1");
 
+    // One address on both links: a spec takes a network for one link only.
+    let mut shared = World::running(3, &[0, 1]);
+    shared.rewrite(|text| text.replace("10.0.1.", "10.0.0."));
+    let (desired, _) = adopted(&shared);
+    let networks: Vec<_> = desired.links.iter().map(|link| link.network.is_some()).collect();
+    assert_eq!(networks, [true, false]);
+
     // A network inside another one: an address could belong to either link.
     let mut inside = grown();
     for n in 1..=3 {
