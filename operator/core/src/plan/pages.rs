@@ -32,7 +32,7 @@ pages! { Blocker:
     NameMismatch {
         means: "The machine calls itself differently than the spec calls the node.",
         prevents: "Proxmox VE finds its own entry in corosync.conf by the host name: under another name pmxcfs does not start, and the host has no /etc/pve.",
-        act: "Correct the node's name in the spec, or point hostRef to the right PveHost. Never rename a machine that is a member."
+        act: "Give a member that was renamed its old name back (`hostnamectl set-hostname`, and /etc/hosts); a new name takes removing the node and joining the machine anew. Else correct the node's name in the spec, or point hostRef to the right PveHost."
     }
     SealingKeyMissing {
         means: "A host that shall receive an authkey has not published the key yet to which that is encrypted.",

@@ -46,7 +46,12 @@ fn an_unsound_view_blocks_everything() {
             (Blocker::HostNotConnected, "n2", |w| w.host(2).connected = false),
             (Blocker::HostClaimed, "n2", |w| w.host(2).claim = Claim::Other("test".to_owned())),
             (Blocker::HostIsWitness, "n2", |w| w.host(2).witness = true),
-            (Blocker::NameMismatch, "n2", |w| w.host(2).hostname = "x2".to_owned()),
+            (Blocker::NameMismatch, "give a member that was renamed its name back", |w| {
+                w.host(2).hostname = "x2".to_owned();
+            }),
+            (Blocker::NameMismatch, "n2 calls itself `x2`", |w| {
+                w.host(2).hostname = "x2".to_owned();
+            }),
             (Blocker::HostsDisagree, "n2", |w| w.host(2).disk_file = None),
             (Blocker::HostsDisagree, "n2", |w| w.host(2).running_version = Some(ConfigVersion(6))),
             (Blocker::HostsDisagree, "n2", |w| w.host(2).ring = Some("other".to_owned())),
