@@ -90,7 +90,7 @@ fn said(name: &str, kind: Option<AbsenceKind>) -> String {
              authkey; {back}"
         ),
         Some(AbsenceKind::Away) => {
-            format!("{name} is declared away: it stays a member, and its silence is known; {back}")
+            format!("{name} is declared away: it stays a member, and changes wait for it; {back}")
         }
         None => format!("{name} is expected to be there"),
     }
