@@ -13,7 +13,8 @@ use crate::host::{self, AbsenceKind, HostCluster, HostLinkFault, PveHost, Role};
 
 /// The checked form of what a host reports.
 ///
-/// `connected` says whether its agent is heard at the time of day `now`, `cluster_uid` is the cluster at hand; `known` is the text that the operator has, put in where a
+/// `connected` says whether its agent is heard at the time of day `now`; `cluster_uid` is the cluster at
+/// hand; `known` is the text that the operator has, put in where a
 /// file has its digest. A status that cannot be read is an error, never a host without files: that
 /// would look like a machine on which a cluster may be formed.
 pub fn host_view(

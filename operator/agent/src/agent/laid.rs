@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::agent::Wanted;
     use crate::fake::{FakeHost, MemoryStore};
-    use crate::ledger::Book;
+    use crate::ledger::{Book, Ledger};
     use crate::observe::Identity;
     use crate::seal::SealingKey;
 
@@ -67,15 +67,19 @@ mod tests {
         Wanted::Changes(BTreeMap::from([("prod-7".to_owned(), Arc::new(change))]))
     }
 
+    /// The agent of a host whose ledger has this in it.
+    fn agent(fake: &FakeHost, note: impl FnOnce(&mut Ledger)) -> Agent {
+        let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+        book.change(note).unwrap();
+        let key = SealingKey::open(&MemoryStore::default()).unwrap();
+        Agent::new(fake.host(), "n1".parse().unwrap(), (Identity::default(), key), book)
+    }
+
     #[test]
     fn a_key_that_was_laid_goes_when_its_change_has_ended_and_not_before() {
         let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
         fake.world().disk.insert(DiskFile::NewAuthkey, b"new".to_vec());
-        let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
-        book.change(|ledger| ledger.laid = Some(ChangeNumber(7))).unwrap();
-        let key = SealingKey::open(&MemoryStore::default()).unwrap();
-        let own = (Identity::default(), key);
-        let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+        let mut agent = agent(&fake, |ledger| ledger.laid = Some(ChangeNumber(7)));
         let mut is_left = |wanted: Option<Wanted>| {
             if let Some(wanted) = wanted {
                 agent.wanted(wanted);
@@ -88,15 +92,12 @@ mod tests {
         assert_eq!(is_left(Some(change(None))), kept);
         assert_eq!(is_left(Some(change(Some("RolledBack")))), (false, None));
     }
+
     #[test]
     fn the_key_of_a_cluster_goes_where_its_change_ended_without_a_member_here() {
         let left = |fake: &FakeHost, outcome: Option<&str>| {
             fake.world().disk.insert(DiskFile::Authkey, b"key".to_vec());
-            let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
-            book.change(|ledger| ledger.received = Some(ChangeNumber(7))).unwrap();
-            let key = SealingKey::open(&MemoryStore::default()).unwrap();
-            let own = (Identity::default(), key);
-            let mut agent = Agent::new(fake.host(), "n1".parse().unwrap(), own, book);
+            let mut agent = agent(fake, |ledger| ledger.received = Some(ChangeNumber(7)));
             agent.forget_received().unwrap();
             assert!(fake.world().disk.contains_key(&DiskFile::Authkey), "nobody has said yet");
             agent.wanted(change(outcome));

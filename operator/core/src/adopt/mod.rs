@@ -4,8 +4,8 @@
 //! Owns the promise that such a spec changes nothing: it is held against the planner before it is
 //! handed out, and whatever would make the planner act, or stop, is a reason to refuse. What the file
 //! says and a spec has no word for stays in the file, untouched (design rule 6). Where to read next:
-//! `choose` (which hosts are looked at),
-//! `hosts` (what they differ in), `spec` (the file as a wish), `risks`.
+//! `choose` (which hosts are looked at), `hosts` (what they differ in), `spec` (the file as a wish),
+//! `risks`.
 
 mod choose;
 mod hosts;

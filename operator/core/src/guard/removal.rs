@@ -52,11 +52,11 @@ pub(super) fn the_dead_are_not_seen(case: &Case<'_>) -> Result<(), Refusal> {
         if dead.declared_dead().is_none() {
             continue;
         }
-        let sees = |view: &&HostView| {
+        let sees = |view: &HostView| {
             let connected = links.iter().any(|link| !view.link_faults.contains(&(*link, node.id)));
             view.members.contains(&node.id) || connected
         };
-        if dead.connected || keys::members(case).into_values().any(|view| sees(&view)) {
+        if dead.connected || keys::members(case).into_values().any(sees) {
             return Err(Refusal::DeadIsSeen { host: host.clone() });
         }
     }
@@ -104,16 +104,16 @@ pub(super) fn only_those_who_leave_are_cleaned(case: &Case<'_>) -> Result<(), Re
     for (at, step) in case.steps.iter().enumerate() {
         for action in step.stage.actions.values().flatten() {
             let Action::CleanReferences { node, references } = action else { continue };
-            let leaver = case.node(node).filter(|leaver| case.leaves(&leaver.host));
-            let known = leaver.and_then(|leaver| case.view(leaver)).map(|view| &view.references);
+            let known =
+                case.node(node).and_then(|node| case.view(node)).map(|view| &view.references);
             let is_known = |one: &Reference| {
                 one.names_others && known.is_some_and(|known| known.contains(one))
             };
             let listed = step.config.config.nodes.iter().find(|listed| listed.name == *node);
-            let stops = |id: NodeId| case.steps[at..].iter().any(|later| later.stops.contains(&id));
+            let goes = |id| case.steps[at..].iter().any(|later| later.dropped().contains(&id));
             let is_wanted = case.desired.rollout.removal == Removal::CleanReferences
                 && references.iter().all(is_known)
-                && listed.is_some_and(|listed| stops(listed.id));
+                && listed.is_some_and(|listed| goes(listed.id));
             if !is_wanted {
                 return Err(Refusal::CleansTooMuch { stage: step.number, node: node.clone() });
             }

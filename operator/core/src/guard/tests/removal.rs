@@ -245,6 +245,16 @@ fn the_dead_are_removed_only_while_nobody_hears_them() {
 }
 
 #[test]
+fn what_names_the_dead_is_cleaned_as_of_any_other() {
+    let mut world = dead();
+    world.desired.rollout.removal = Removal::CleanReferences;
+    world.host(4).references = cleaning().host(4).references.clone();
+    assert_eq!(verdict(&world, |_| ()), Ok(()));
+    let refused = verdict(&world, |stages| drop(stages.remove(0)));
+    assert_eq!(refused, Err(Refusal::LeavesReferenced { stage: 1, host: host(4) }));
+}
+
+#[test]
 fn a_key_that_the_dead_have_is_replaced_and_by_the_next_one_only() {
     let mut world = dead();
     let plan = proposed(&world);
@@ -414,7 +424,7 @@ fn only_what_names_the_leaving_node_and_others_is_cleaned_and_only_where_that_is
     refused("n4", verdict_of(plan.clone()));
     plan.stages[0].actions.insert(host(1), alone);
     refused("n4", verdict_of(plan));
-    // Nobody stops.
+    // Nobody goes.
     refused("n4", verdict(&cleaning(), |stages| stages.truncate(1)));
 }
 
@@ -423,7 +433,13 @@ fn what_is_not_cleaned_before_the_stop_still_refuses_it() {
     let refused = verdict(&cleaning(), |stages| drop(stages.remove(0)));
     assert_eq!(refused, Err(Refusal::LeavesReferenced { stage: 1, host: host(4) }));
     let refused = verdict(&cleaning(), |stages| stages.swap(0, 1));
-    assert_eq!(refused, Err(Refusal::CleansTooMuch { stage: 2, node: "n4".parse().unwrap() }));
+    assert_eq!(refused, Err(Refusal::LeavesReferenced { stage: 1, host: host(4) }));
+    // While it stops.
+    let refused = verdict(&cleaning(), |stages| {
+        let clean = stages.remove(0).actions;
+        stages[0].actions.extend(clean);
+    });
+    assert_eq!(refused, Err(Refusal::LeavesReferenced { stage: 1, host: host(4) }));
     let mut world = cleaning();
     let plan = proposed(&world);
     world.host(4).guests = [100].into();
