@@ -424,3 +424,23 @@ fn numbers_that_the_api_server_would_refuse_are_left_out_and_told() {
     assert_eq!(object.spec.links[0].pong_count, None);
     assert_eq!(object.spec.totem.and_then(|totem| totem.token_millis), None);
 }
+
+#[test]
+fn a_statement_that_a_host_is_gone_holds_until_its_end() {
+    let stated = |until: Option<&str>| {
+        let mut host = reporting(&Value::Null);
+        let absence = json!({"kind": "Dead", "because": "PDU port 7 off", "until": until});
+        host.spec.absence = serde_json::from_value(absence).expect("a statement");
+        let view = host_view(&host, (false, NOW), "u1", None).expect("a view");
+        view.declared_dead().map(ToOwned::to_owned)
+    };
+    let holds = Some("PDU port 7 off".to_owned());
+    assert_eq!(stated(None), holds);
+    assert_eq!(stated(Some("1970-01-01T00:00:01Z")), holds);
+    assert_eq!(stated(Some("1970-01-01T00:00:00Z")), None);
+    let mut away = reporting(&Value::Null);
+    let absence = json!({"kind": "Away", "because": "repair"});
+    away.spec.absence = serde_json::from_value(absence).expect("a statement");
+    let view = host_view(&away, (false, NOW), "u1", None).expect("a view");
+    assert!(view.absence.is_some() && view.declared_dead().is_none());
+}

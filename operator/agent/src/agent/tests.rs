@@ -108,6 +108,7 @@ fn who_missed_a_reload_makes_up_for_it_unless_others_without_quorum_would_read_t
     assert!(seen.missed_a_reload(), "alone, perhaps because of its keys");
     lose(&mut seen, &[1, 2]);
     assert!(!seen.missed_a_reload());
-    fake.world().disk.insert(DiskFile::Conf, old.into());
+    let edited = "totem {\n  config_version: 3\n}\n";
+    fake.world().disk.insert(DiskFile::Conf, edited.into());
     assert!(!Observation::take(&fake.host()).missed_a_reload(), "the disk has another text");
 }

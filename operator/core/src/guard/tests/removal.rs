@@ -6,6 +6,7 @@ use crate::conf::{Document, edit};
 use crate::desired::Removal;
 use crate::guard::{Refusal, guard};
 use crate::ids::ConfigVersion;
+use crate::observed::KeyView;
 use crate::plan::tests::world::{World, host, id};
 use crate::references::{Reference, ReferenceKind};
 
@@ -272,6 +273,38 @@ fn a_key_that_the_dead_have_is_replaced_and_by_the_next_one_only() {
     }
     let verdict = guard(exchange, &world.desired, &world.observed);
     assert!(matches!(verdict, Err(Refusal::ExchangeUnwanted { .. })), "{verdict:?}");
+}
+
+#[test]
+fn a_key_that_was_replaced_since_a_machine_died_is_not_replaced_for_it_again() {
+    let mut world = dead();
+    let plan = proposed(&world);
+    world.apply(&plan);
+    world.observed.hosts.values_mut().for_each(|view| view.link_faults.clear());
+    let exchange = proposed(&world);
+    for view in world.observed.hosts.values_mut() {
+        view.authkey = view.authkey.map(|key| KeyView { generation: 1, ..key });
+    }
+    let verdict = guard(exchange, &world.desired, &world.observed);
+    assert!(matches!(verdict, Err(Refusal::ExchangeUnwanted { .. })), "{verdict:?}");
+}
+
+/// What it has is still there while the plan is made: a join would set aside a database with guests in it.
+#[test]
+fn nobody_leaves_for_good_and_joins_in_one_plan() {
+    let mut world = leaving();
+    let mut plan = proposed(&world);
+    plan.stages.truncate(2);
+    world.apply(&plan);
+    world.desired.nodes.push(World::new(4).desired.nodes[3].clone());
+    let mut both = proposed(&world);
+    assert_eq!(guard(both.clone(), &world.desired, &world.observed).map(drop), Ok(()));
+    let mut empty = world.clone();
+    (empty.host(4).pmxcfs_file, empty.host(4).disk_file) = (None, None);
+    both.stages.extend(proposed(&empty).stages);
+    let verdict = guard(both, &world.desired, &world.observed);
+    let why = "has a corosync.conf already";
+    assert_eq!(verdict, Err(Refusal::ViewNotSound { host: host(4), why }));
 }
 
 #[test]

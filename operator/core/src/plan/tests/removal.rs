@@ -7,7 +7,7 @@ use crate::conf::{Document, edit};
 use crate::desired::Removal;
 use crate::guard::{Refusal, guard};
 use crate::ha::HaState;
-use crate::observed::{Absence, FileView};
+use crate::observed::{Absence, Claim, FileView};
 use crate::plan::{Blocker, State, plan};
 use crate::references::{Reference, ReferenceKind};
 
@@ -157,8 +157,15 @@ fn one_that_is_named_again_before_it_has_put_everything_away_does_so_and_joins()
     let mut world = shrinking(4, 3);
     up_to(&mut world, 2);
     world.desired.nodes.push(World::new(4).desired.nodes[3].clone());
-    let spoils: [fn(&mut World); 3] = [
+    let spoils: [fn(&mut World); 5] = [
         |world| world.host(4).machine_id = Some("another".to_owned()),
+        |world| world.host(4).claim = Claim::Free,
+        |world| {
+            for view in world.observed.hosts.values_mut() {
+                let stones = std::mem::take(&mut view.tombstones).into_iter();
+                view.tombstones = stones.map(|gone| Tombstone { node_id: id(9), ..gone }).collect();
+            }
+        },
         |world| world.observed.hosts.values_mut().for_each(|view| view.tombstones.clear()),
         founds_its_own,
     ];
@@ -235,6 +242,16 @@ fn one_that_is_declared_dead_and_lives_is_not_removed() {
         let sound = matches!(verdict, Refusal::DeadIsSeen { .. } | Refusal::ViewNotSound { .. });
         assert!(sound, "{verdict:?}");
     }
+}
+
+#[test]
+fn the_watchdog_of_a_dead_machine_resets_nobody() {
+    let mut world = dead();
+    world.host(4).ha = HaState::Active;
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+    world.host(3).ha = HaState::Active;
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::HaNotIdle));
 }
 
 #[test]
