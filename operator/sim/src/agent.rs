@@ -64,11 +64,12 @@ fn start(shared: &Shared, at: usize, key: &[u8]) {
     let port = Port::new(shared.clone(), at, life);
     let inputs = Inputs::new(events, wanted, token_expiry);
     let work = run(port, (name.clone(), key.to_vec()), inputs, status_in);
+    let (held_in, held) = watch::channel(false);
     let tasks = [
         tokio::spawn(supervise(shared.clone(), (at, life), work)),
-        tokio::spawn(publish(shared.clone(), name.clone(), (at, status))),
+        tokio::spawn(publish(shared.clone(), (name.clone(), at), status, held_in)),
         tokio::spawn(listen(shared.clone(), name.clone(), (at, wanted_in))),
-        tokio::spawn(beat(shared.clone(), name, at)),
+        tokio::spawn(beat(shared.clone(), (name, at), held)),
     ];
     shared.with(|world| {
         if let Some(agent) = &mut world.hosts[at].agent {
@@ -129,17 +130,18 @@ fn way(world: &mut World, at: usize) -> (u64, bool) {
     (wait, !fails && !world.hosts[at].api_cut)
 }
 
-/// Sends what is told, each time that it is, and always the newest.
+/// Sends what is told, each time that it is, and always the newest, and says whether it is held.
 async fn publish(
     shared: Shared,
-    name: String,
-    (at, mut status): (usize, watch::Receiver<Option<PveHostStatus>>),
+    (name, at): (String, usize),
+    mut status: watch::Receiver<Option<PveHostStatus>>,
+    held: watch::Sender<bool>,
 ) {
-    loop {
-        if status.changed().await.is_err() {
-            return;
+    while status.changed().await.is_ok() {
+        while !send(&shared, &name, (at, &mut status)).await {
+            held.send_replace(false);
         }
-        while !send(&shared, &name, (at, &mut status)).await {}
+        held.send_replace(true);
     }
 }
 
@@ -204,8 +206,9 @@ fn are_same(known: &Changes, now: &Changes) -> bool {
 
 type Changes = BTreeMap<String, Arc<PveChange>>;
 
-async fn beat(shared: Shared, name: String, at: usize) {
-    loop {
+/// Whose word is not held is not heard either.
+async fn beat(shared: Shared, (name, at): (String, usize), mut held: watch::Receiver<bool>) {
+    while held.wait_for(|held| *held).await.is_ok() {
         let (wait, arrives) = shared.with(|world| way(world, at));
         tokio::time::sleep(Duration::from_millis(wait)).await;
         if arrives {

@@ -58,8 +58,9 @@ pub async fn serve(
         let mut tasks = JoinSet::new();
         tasks.spawn(watch::watch_host(own(), outlets.wanted.clone()));
         tasks.spawn(watch::watch_changes(own(), outlets.wanted.clone()));
-        tasks.spawn(publish::publish(own(), outlets.status.clone()));
-        tasks.spawn(publish::heartbeat(own()));
+        let (held_in, held) = latest::channel(false);
+        tasks.spawn(publish::publish(own(), outlets.status.clone(), held_in));
+        tasks.spawn(publish::heartbeat(own(), held));
         token::keep_fresh(&client, &bootstrap, &outlets.token_expiry).await;
         tasks.shutdown().await;
     }
