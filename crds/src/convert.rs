@@ -26,6 +26,9 @@ pub enum ConvertError {
     /// A network address is not one.
     #[error("{0} does not hold a valid network address")]
     Address(&'static str, #[source] ipnet::AddrParseError),
+    /// An address is not one.
+    #[error("{0} does not hold a valid address")]
+    Ip(&'static str, #[source] std::net::AddrParseError),
     /// A digest does not belong to the text beside it.
     #[error("{0} has a digest that is not the digest of its text")]
     Digest(&'static str),

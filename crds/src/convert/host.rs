@@ -1,8 +1,12 @@
 //! A `PveHost` as the planner and the guards see it.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
+use pvecm_core::fitness::Fitness;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion};
 use pvecm_core::observed::{Absence, AppliedStage, Claim, FileView, HostView, KeyView};
 use pvecm_core::references::Reference;
@@ -30,6 +34,7 @@ pub fn host_view(
         Some(now) => (Some(now.ring_id), now.members),
         None => (None, Vec::new()),
     };
+    let pmxcfs_version = status.pmxcfs.as_ref().and_then(|pmxcfs| pmxcfs.version.clone());
     let started = status.running.iter().flat_map(|running| &running.started_with);
     let started_with = started.map(|one| (one.key.clone(), one.value.clone())).collect();
     let running = status.running.map(|r| number("status.running.configVersion", r.config_version));
@@ -81,8 +86,20 @@ pub fn host_view(
             .map(|one| tombstone_to_core("status.tombstones", one))
             .collect::<Result<_, _>>()?,
         applied: status.applied.map(applied).transpose()?,
+        fitness: Fitness {
+            corosync_version: status.corosync_version,
+            pmxcfs_version,
+            name_addresses: status.name_addresses.map(name_addresses).transpose()?,
+            clock_ahead_secs: None,
+        },
         absence: host.spec.absence.as_ref().and_then(|stated| absence(stated, now)),
     })
+}
+
+fn name_addresses(told: Vec<String>) -> Result<BTreeSet<IpAddr>, ConvertError> {
+    let parsed = |address: String| address.parse();
+    let refused = |why| ConvertError::Ip("status.nameAddresses", why);
+    told.into_iter().map(parsed).collect::<Result<_, _>>().map_err(refused)
 }
 
 /// The statement, as long as it may be acted upon.

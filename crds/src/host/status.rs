@@ -39,6 +39,10 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub hostname: Option<String>,
+    /// What that name resolves to on the machine itself; absent: not known yet, empty: to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
+    pub name_addresses: Option<Vec<String>>,
     /// /etc/machine-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]

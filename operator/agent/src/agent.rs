@@ -263,6 +263,7 @@ impl Agent {
             || host.disk.read(DiskFile::Conf).ok().flatten().as_deref() != seen.disk_conf.as_deref()
             || keys::fingerprint(host, DiskFile::Authkey) != seen.authkey
             || host.machine.addresses() != seen.addresses
+            || host.machine.name_addresses() != seen.name_addresses
             || links.as_ref() != seen.corosync.as_ref().map(|corosync| &corosync.links)
             || (seen.mounted && Ha::read(&host.ha.files()) != seen.ha)
     }

@@ -373,6 +373,9 @@ impl Machine for FakeHost {
     fn hostname(&self) -> String {
         "n1".to_owned()
     }
+    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>> {
+        None
+    }
     fn machine_id(&self) -> Option<String> {
         None
     }

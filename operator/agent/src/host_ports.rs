@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::host::{
     Cards, HaManager, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
+    hostname,
 };
 use crate::ports::{
     Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services, Workers,
@@ -61,14 +62,14 @@ impl Host {
 
     /// This machine.
     pub fn real() -> std::io::Result<Self> {
-        let hostname = RealMachine.hostname();
+        let hostname = hostname();
         Ok(Self {
             corosync: Arc::new(RealCorosync::default()),
             cluster_files: Arc::new(RealPmxcfs::new("/etc/pve", hostname.clone())),
             ha: Arc::new(HaManager::new("/etc/pve", hostname)),
             disk: Arc::new(RealDisk),
             services: Arc::new(Systemd),
-            machine: Arc::new(RealMachine),
+            machine: Arc::new(RealMachine::default()),
             network: Arc::new(Cards),
             clock: Arc::new(RealClock::new()?),
             workers: Arc::new(Threads),

@@ -1,6 +1,7 @@
 //! One look at the host, and the status that it makes. Decides nothing about the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, values_at_start};
@@ -44,6 +45,8 @@ pub struct Observation {
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
     pub hostname: String,
+    /// What that name resolves to here.
+    pub name_addresses: Option<BTreeSet<IpAddr>>,
     /// What the running daemon was started with, as the ledger remembers it; see [`started_with`].
     pub started: BTreeMap<String, String>,
 }
@@ -69,6 +72,7 @@ impl Observation {
             },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
+            name_addresses: host.machine.name_addresses(),
             started: BTreeMap::new(),
         }
     }
@@ -171,6 +175,10 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
             version: identity.pmxcfs_version.clone(),
         }),
         hostname: Some(seen.hostname.clone()),
+        name_addresses: seen
+            .name_addresses
+            .as_ref()
+            .map(|told| told.iter().take(16).map(ToString::to_string).collect()),
         machine_id: identity.machine_id.clone(),
         boot_id: Some(identity.boot_id.clone()),
         addresses: seen.addresses.iter().take(256).map(address).collect(),

@@ -214,6 +214,8 @@ pub trait Machine: Send + Sync {
     fn addresses(&self) -> Vec<CardAddress>;
     /// The host name up to the first dot.
     fn hostname(&self) -> String;
+    /// What that name resolves to on this machine; `None`: not known yet.
+    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>>;
     /// /etc/machine-id.
     fn machine_id(&self) -> Option<String>;
     /// Version of an installed Debian package.

@@ -1,5 +1,5 @@
-//! Which agents are heard. Owns the last heartbeat of every host as it was seen *here*, never a
-//! comparison of two machines' clocks.
+//! Which agents are heard, and how far their clocks are apart. Owns the last heartbeat of every host as it
+//! was seen *here*: whether one is heard never depends on another machine's clock.
 //!
 //! A host is heard while its Lease's `renewTime` was seen to change within the lease's duration. The
 //! first look at a Lease says nothing (it may be days old), so a host is `Unknown` until its Lease
@@ -34,6 +34,8 @@ struct Beat {
     renewed: Option<Timestamp>,
     since: Instant,
     moved: bool,
+    /// It came as it was written: its time is the host's own, of this moment.
+    prompt: bool,
     duration: Duration,
 }
 
@@ -74,7 +76,8 @@ impl Heartbeats {
             Some(beat) if beat.renewed == renewed => beat.duration = duration,
             known => {
                 let moved = known.is_some() || !listed;
-                let beat = Beat { renewed, since: Instant::now(), moved, duration };
+                let prompt = !listed;
+                let beat = Beat { renewed, since: Instant::now(), moved, prompt, duration };
                 hosts.beats.insert(key.clone(), beat);
             }
         }
@@ -90,6 +93,24 @@ impl Heartbeats {
     pub fn heard(&self, key: &HostKey) -> Heard {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.beats.get(key).map_or(Heard::Silent, |beat| beat.heard(Instant::now()))
+    }
+
+    /// By how many whole seconds the clock of each of these hosts is ahead of what most of them have; of a
+    /// host whose last heartbeat was not seen as it was written nothing is known.
+    pub fn clocks_ahead(&self, keys: &[HostKey]) -> Vec<Option<i64>> {
+        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let clock = |key: &HostKey| {
+            let beat = hosts.beats.get(key).filter(|beat| beat.prompt)?;
+            let age = i64::try_from(now.duration_since(beat.since).as_millis()).ok()?;
+            beat.renewed?.as_millisecond().checked_add(age)
+        };
+        let clocks: Vec<_> = keys.iter().map(clock).collect();
+        let mut known: Vec<_> = clocks.iter().flatten().copied().collect();
+        known.sort_unstable();
+        let usual = known.get(known.len().saturating_sub(1) / 2).copied();
+        let ahead = |clock: Option<i64>| Some((clock? - usual?) / 1000);
+        clocks.into_iter().map(ahead).collect()
     }
 
     /// When a heard host will count as silent unless it is heard again.
@@ -147,6 +168,22 @@ mod tests {
         beats.saw(&n1(), &lease(1), true);
         tokio::time::advance(Duration::from_secs(4)).await;
         assert_eq!(beats.heard(&n1()), Heard::Silent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clocks_are_held_against_what_most_hosts_have() {
+        let beats = Heartbeats::default();
+        let keys = ["n1", "n2", "n3", "n4"].map(|name| HostKey::new("pve", name));
+        for (key, second) in keys.iter().zip([100, 102, 141]) {
+            beats.saw(key, &lease(second), false);
+            tokio::time::advance(Duration::from_secs(2)).await;
+        }
+        // What a list brings may be old.
+        beats.saw(&keys[3], &lease(7), true);
+        assert_eq!(beats.clocks_ahead(&keys), [Some(0), Some(0), Some(37), None]);
+        let two = [keys[2].clone(), keys[0].clone()];
+        assert_eq!(beats.clocks_ahead(&two), [Some(37), Some(0)]);
+        assert_eq!(beats.clocks_ahead(&keys[3..]), [None]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ use pvecm_core::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
 };
+use pvecm_core::fitness::Fitness;
 use pvecm_core::guard::guard;
 use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
@@ -182,6 +183,7 @@ fn machine(n: u32) -> HostView {
         started_with: BTreeMap::new(),
         tombstones: BTreeSet::new(),
         applied: None,
+        fitness: Fitness::default(),
     }
 }
 

@@ -5,7 +5,7 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`leaving`] (who is to go), [`references`] (what still names it), [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
+//! [`fitness`] (what makes a machine a member), [`leaving`] (who is to go), [`references`] (what still names it), [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
 //! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
 //! beside the operator), [`adopt`](mod@adopt) (a cluster that exists
 //! already), [`guard`](mod@guard) (how one is proven), [`approval`]
@@ -20,6 +20,7 @@ pub mod datacenter;
 pub mod desired;
 pub mod drift;
 pub mod explain;
+pub mod fitness;
 pub mod guard;
 pub mod ha;
 pub mod ids;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult, Tombstone};
 use crate::drift::HostDrift;
+use crate::fitness::Fitness;
 use crate::ha::HaState;
 use crate::ids::{ChangeNumber, ConfigVersion, Digest, Fingerprint, HostName, LinkNumber, NodeId};
 use crate::references::Reference;
@@ -82,6 +83,8 @@ pub struct HostView {
     pub applied: Option<AppliedStage>,
     /// A person's statement that the machine is powered off, as long as it may be acted upon.
     pub absence: Option<Absence>,
+    /// What matters of the machine when it is to become a member.
+    pub fitness: Fitness,
 }
 
 /// A person's statement that a machine is powered off and stays so.

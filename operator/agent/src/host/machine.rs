@@ -1,5 +1,6 @@
 //! What the machine says of itself, read from the kernel and from files; no process is started.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,11 +11,14 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::socket::SockaddrStorage;
 use nix::time::{ClockId, clock_gettime};
 
+use super::own_name::OwnName;
 use crate::ports::{BootTime, CardAddress, Clock, Machine, Workers};
 
 /// This machine.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RealMachine;
+#[derive(Debug, Default)]
+pub struct RealMachine {
+    name: OwnName,
+}
 
 impl Machine for RealMachine {
     fn addresses(&self) -> Vec<CardAddress> {
@@ -26,9 +30,11 @@ impl Machine for RealMachine {
     }
 
     fn hostname(&self) -> String {
-        let full = nix::unistd::gethostname().unwrap_or_default();
-        let full = full.to_string_lossy();
-        full.split('.').next().unwrap_or_default().to_owned()
+        hostname()
+    }
+
+    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>> {
+        self.name.addresses(&hostname())
     }
 
     fn machine_id(&self) -> Option<String> {
@@ -41,6 +47,14 @@ impl Machine for RealMachine {
         let entry = status.split("\n\n").find(|entry| entry.lines().any(|line| line == wanted))?;
         entry.lines().find_map(|line| line.strip_prefix("Version: ")).map(str::to_owned)
     }
+}
+
+/// This machine's name up to the first dot.
+#[must_use]
+pub fn hostname() -> String {
+    let full = nix::unistd::gethostname().unwrap_or_default();
+    let full = full.to_string_lossy();
+    full.split('.').next().unwrap_or_default().to_owned()
 }
 
 fn card_address(entry: &InterfaceAddress) -> Option<CardAddress> {

@@ -6,13 +6,14 @@ mod ha;
 mod machine;
 mod naming;
 mod network;
+mod own_name;
 mod pmxcfs;
 mod services;
 
 pub use corosync::{RealCorosync, watch};
 pub use disk::{FileStore, RealDisk, remove_unfinished, replace_file};
 pub use ha::HaManager;
-pub use machine::{RealClock, RealMachine, Threads};
+pub use machine::{RealClock, RealMachine, Threads, hostname};
 pub use network::Cards;
 pub use pmxcfs::RealPmxcfs;
 pub use services::Systemd;

@@ -182,6 +182,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         can_disarm: facts.is_some_and(|facts| facts.can_disarm),
         tombstones: facts.map(|facts| facts.tombstones.clone()).unwrap_or_default(),
         applied: None,
+        fitness: facts.map(|facts| facts.fitness.clone()).unwrap_or_default(),
     }
 }
 

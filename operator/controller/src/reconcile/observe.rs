@@ -87,7 +87,12 @@ pub async fn observe(
         (name.clone(), context.beats.heard(&HostKey::new(&key.namespace, name.as_str())))
     });
     let heard: BTreeMap<_, _> = heard.collect();
-    let view = view(&hosts, &heard, &changes, (uid.as_deref(), (context.time)()))?;
+    let mut view = view(&hosts, &heard, &changes, (uid.as_deref(), (context.time)()))?;
+    let keys: Vec<_> =
+        view.hosts.keys().map(|name| HostKey::new(&key.namespace, name.as_str())).collect();
+    for (host, ahead) in view.hosts.values_mut().zip(context.beats.clocks_ahead(&keys)) {
+        host.fitness.clock_ahead_secs = ahead;
+    }
     let last = changes.iter().rev().find(|change| change.outcome().is_some());
     let outcome_age =
         last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));

@@ -31,7 +31,8 @@ pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
                 member_fault(case, parent, (&node.host, view))
             }
             (Some(view), None, Some(_)) if case.goes(&node.host) => stopped_fault(view),
-            (Some(view), ..) => stranger_fault(view, takes_part && case.parent.is_some()),
+            (Some(view), ..) => stranger_fault(view, takes_part && case.parent.is_some())
+                .or_else(|| fitness_fault(case, view)),
         };
         if let Some(why) = fault.filter(|_| needed) {
             return Err(Refusal::ViewNotSound { host: node.host.clone(), why });
@@ -95,6 +96,21 @@ fn stranger_fault(view: &HostView, joins: bool) -> Option<&'static str> {
         (joins && !view.guests.is_empty(), "has guests"),
     ];
     anybody_fault(view).or(faults.into_iter().find_map(|(fault, why)| fault.then_some(why)))
+}
+
+/// A machine that would not work as a member: its vote would be listed, and missing.
+fn fitness_fault(case: &Case<'_>, view: &HostView) -> Option<&'static str> {
+    let own = &view.fitness;
+    let members = || {
+        let views = case.nodes().filter_map(|node| case.view(node));
+        views.filter(|other| other.running_version.is_some()).map(|other| &other.fitness)
+    };
+    let faults = [
+        (own.is_nameless(), "has a name that leads nowhere"),
+        (members().any(|other| own.unlike(other).is_some()), "has another release than a member"),
+        (members().any(|other| own.is_apart_from(other)), "has another time than a member"),
+    ];
+    faults.into_iter().find_map(|(fault, why)| fault.then_some(why))
 }
 
 /// corosync finds its own entry by the host name, Proxmox VE its directory below /etc/pve/nodes: a

@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use super::addresses::{self, Owners};
 use super::draft::first_free;
 use super::ground::Member;
-use super::join::{has_nothing, node_id};
+use super::join::node_id;
+use super::preflight;
 use super::report::{Blocker, Obstacle};
 use crate::change::{Action, ConfText, Course, Plan, Probe, Proposed, Risk, Stage};
 use crate::conf::{ConfError, Formation, LinkOptions, NodeEntry, form};
@@ -28,12 +29,12 @@ pub(super) fn plan(
         return Obstacle::stop(Blocker::NoVotes, "the spec names no node");
     };
     let links = links(desired)?;
-    // Nothing is begun that an address in the spec would stop halfway.
+    // Nothing is begun that an address in the spec, or a machine, would stop halfway.
     let mut owners = Owners::default();
-    for member in nodes {
-        has_nothing(member)?;
-        take_addresses(desired, *member, &links, &mut owners)?;
-    }
+    let mut faults = preflight::of_founders(nodes);
+    let taken = nodes.iter().map(|member| take_addresses(desired, *member, &links, &mut owners));
+    faults.extend(taken.filter_map(Result::err));
+    preflight::refuse(&faults)?;
     if !desired.nodes.iter().any(|node| node.votes != Some(0)) {
         return Obstacle::stop(Blocker::NoVotes, "the spec gives no node a vote");
     }

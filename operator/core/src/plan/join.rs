@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::ground::{InForce, Member, present};
 use super::keys;
 use super::links;
+use super::preflight;
 use super::report::{Blocker, Obstacle};
 use super::votes;
 use crate::change::{Action, Plan, Proposed};
@@ -27,8 +28,8 @@ pub(super) fn plan(
     (ground, node): (&InForce<'_>, &DesiredNode),
 ) -> Result<Plan<Proposed>, Obstacle> {
     let joiner = present(node, observed)?;
-    let recipient = ready(&joiner)?;
     let entry = entry(desired, (ground, observed), joiner)?;
+    let recipient = sealing_key(&joiner)?;
     links::refuse_faults(ground, &ground.config.links())?;
     votes::refuse_options(ground)?;
 
@@ -55,7 +56,8 @@ pub(super) fn resume(
     observed: &ObservedCluster,
     (ground, id, joiner): (&InForce<'_>, NodeId, Member<'_>),
 ) -> Result<Plan<Proposed>, Obstacle> {
-    let recipient = ready(&joiner)?;
+    preflight::refuse(&preflight::of_joiner(&joiner, ground.members.values()))?;
+    let recipient = sealing_key(&joiner)?;
     links::refuse_faults(ground, &ground.config.links())?;
     votes::refuse_options(ground)?;
     let mut draft = Draft::new(desired, observed, ground)?;
@@ -90,18 +92,6 @@ pub(super) fn node_id(
     lowest.ok_or_else(|| Obstacle::new(Blocker::NodeIdTaken, "there is no free node id"))
 }
 
-/// The machine is no part of any cluster.
-pub(super) fn has_nothing(joiner: &Member<'_>) -> Result<(), Obstacle> {
-    let Member { node, view } = joiner;
-    if view.is_empty() {
-        return Ok(());
-    }
-    let what =
-        if view.running_version.is_some() { "corosync runs" } else { "there is a corosync.conf" };
-    let sentence = format!("{} cannot join, {what} on it already", node.host);
-    Obstacle::stop(Blocker::HostNotEmpty, sentence)
-}
-
 /// The key to which secrets for a host are sealed.
 pub(super) fn sealing_key(member: &Member<'_>) -> Result<String, Obstacle> {
     let host = &member.node.host;
@@ -112,36 +102,27 @@ pub(super) fn sealing_key(member: &Member<'_>) -> Result<String, Obstacle> {
     })
 }
 
-/// The machine can join now. Returns the key that the authkey is to be sealed to.
-fn ready(joiner: &Member<'_>) -> Result<String, Obstacle> {
-    has_nothing(joiner)?;
-    let Member { node, view } = joiner;
-    let host = &node.host;
-    if !view.guests.is_empty() {
-        // A joiner's own configuration database is set aside: its guests would be gone.
-        let guests: Vec<_> = view.guests.iter().map(u32::to_string).collect();
-        let sentence = format!("{host} cannot join while it has guests: {}", guests.join(", "));
-        return Obstacle::stop(Blocker::GuestsOnJoiner, sentence);
-    }
-    sealing_key(joiner)
-}
-
-/// The joiner's place in the nodelist. Joins with one vote at most; more come one by one.
+/// The joiner's place in the nodelist, if nothing stands in its way. Joins with one vote at most; more come
+/// one by one.
 fn entry(
     desired: &DesiredCluster,
     (ground, observed): (&InForce<'_>, &ObservedCluster),
     joiner: Member<'_>,
 ) -> Result<NodeEntry, Obstacle> {
+    let mut faults = preflight::of_joiner(&joiner, ground.members.values());
     // A number that was buried is never given away: its old machine may come back with it.
     let buried = observed.tombstones().map(|tombstone| tombstone.node_id);
     let taken: Vec<_> = ground.members.keys().copied().chain(buried).collect();
     let mut owners = Owners::of(&ground.config);
     let mut addresses = BTreeMap::new();
     for link in ground.config.links() {
-        let address = addresses::wanted(desired, joiner, link)?;
-        owners.take(joiner, &address)?;
-        addresses.insert(link, address);
+        let taken = addresses::wanted(desired, joiner, link).and_then(|address| {
+            owners.take(joiner, &address)?;
+            Ok(addresses.insert(link, address))
+        });
+        faults.extend(taken.err());
     }
+    preflight::refuse(&faults)?;
     Ok(NodeEntry {
         name: joiner.node.name.clone(),
         id: node_id(desired, joiner.node, &taken)?,

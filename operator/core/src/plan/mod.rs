@@ -11,7 +11,7 @@
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
 //! `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `remove`,
 //! `form`, `due` (this order), `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`,
-//! `restarts`, `outage`, `draft` (how stages are numbered), `ha` (what stands around stages that may stall
+//! `restarts`, `outage`, `preflight` (what stands in a joiner's way), `draft` (how stages are numbered), `ha` (what stands around stages that may stall
 //! the cluster).
 
 mod addresses;
@@ -27,6 +27,7 @@ mod logging;
 mod moves;
 mod outage;
 mod pages;
+mod preflight;
 mod refresh;
 mod remove;
 mod report;

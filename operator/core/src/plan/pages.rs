@@ -49,6 +49,21 @@ pages! { Blocker:
         prevents: "Joining replaces /etc/pve by the cluster's: the configuration of those guests would vanish, or two guests would have one id and one disk.",
         act: "Back the guests up, remove them, let the host join and restore them, or move them elsewhere."
     }
+    NameNotResolved {
+        means: "On a host that shall join, its own name leads to a loopback address, or to none.",
+        prevents: "pmxcfs ends at its start on such a host: it would be listed, hold a vote that is missing, and never have an /etc/pve.",
+        act: "Give the name an address of the host in /etc/hosts there (not 127.0.1.1). The agent notices it by itself."
+    }
+    VersionsDiffer {
+        means: "A host that shall join has a corosync or a Proxmox VE that does not work with the members'.",
+        prevents: "corosync 2 and 3 do not understand each other: a vote would be listed that never comes. Files in /etc/pve of releases far apart are not read by both.",
+        act: "Upgrade the older side, host by host, before the join. Only a release and the next one may share a cluster, for the time of an upgrade."
+    }
+    ClocksDiffer {
+        means: "The clock of a host that shall join differs from a member's by more than 5 s.",
+        prevents: "pmxcfs settles by modification times which copy of a file is newer: with a wrong clock an old one wins. Tickets and certificates are refused.",
+        act: "Set the wrong clock, and have all hosts follow the same time servers (`chronyc sources`). It is looked at with each heartbeat."
+    }
     ForeignCluster {
         means: "A host of this spec belongs to a cluster of another name.",
         prevents: "Its corosync.conf would be replaced and the other cluster would lose a member.",

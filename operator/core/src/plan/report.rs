@@ -54,6 +54,12 @@ pub enum Blocker {
     HostNotEmpty,
     /// A host that shall join has guests.
     GuestsOnJoiner,
+    /// The own name of a host that shall join leads to no address by which others reach it.
+    NameNotResolved,
+    /// A host that shall join has versions that do not work with those of the members.
+    VersionsDiffer,
+    /// The clock of a host that shall join differs from a member's.
+    ClocksDiffer,
     /// A host belongs to a cluster of another name.
     ForeignCluster,
     /// Files or running versions differ between hosts or on one host.
@@ -143,6 +149,9 @@ impl Blocker {
             | Self::NameMismatch
             | Self::HostNotEmpty
             | Self::GuestsOnJoiner
+            | Self::NameNotResolved
+            | Self::VersionsDiffer
+            | Self::ClocksDiffer
             | Self::ForeignCluster
             | Self::HostsDisagree
             | Self::ConfigNotUnderstood

@@ -5,7 +5,7 @@
 mod files;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -238,6 +238,9 @@ impl Machine for Port {
     }
     fn hostname(&self) -> String {
         self.look(|world| world.hosts[self.at].name.clone())
+    }
+    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>> {
+        None
     }
     fn machine_id(&self) -> Option<String> {
         None

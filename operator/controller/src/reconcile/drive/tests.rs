@@ -1,4 +1,5 @@
 use pvecm_core::change::Action;
+use pvecm_core::fitness::Fitness;
 use pvecm_core::ids::{ConfigVersion, NodeId};
 use pvecm_core::observed::{AppliedStage, FileView};
 
@@ -78,6 +79,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         can_disarm: false,
         tombstones: BTreeSet::new(),
         applied,
+        fitness: Fitness::default(),
     }
 }
 

@@ -22,6 +22,8 @@ fn swapping() -> World {
     world
 }
 
+type Spoil = fn(&mut World);
+
 /// A first node with a lent vote that gets company: key, list, start, take back.
 fn joining() -> World {
     let mut world = World::new(2);
@@ -235,6 +237,28 @@ fn overwriting_what_a_joiner_or_founder_already_holds_is_refused() {
     world.host(2).guests.insert(100);
     let verdict = guard(plan, &world.desired, &world.observed);
     assert_eq!(verdict, Err(Refusal::ViewNotSound { host: host(2), why: "has guests" }));
+
+    // Listed, its vote would be missing: it could not start, or nobody would understand it.
+    let unfit: [(&str, Spoil); 3] = [
+        ("has a name that leads nowhere", |w| {
+            w.host(2).fitness.name_addresses = Some(["127.0.1.1".parse().unwrap()].into());
+        }),
+        ("has another release than a member", |w| {
+            w.host(1).fitness.corosync_version = Some("3.1.9".to_owned());
+            w.host(2).fitness.corosync_version = Some("2.4.4".to_owned());
+        }),
+        ("has another time than a member", |w| {
+            w.host(1).fitness.clock_ahead_secs = Some(0);
+            w.host(2).fitness.clock_ahead_secs = Some(60);
+        }),
+    ];
+    for (why, spoil) in unfit {
+        let mut world = joining();
+        let plan = proposed(&world);
+        spoil(&mut world);
+        let verdict = guard(plan, &world.desired, &world.observed);
+        assert_eq!(verdict, Err(Refusal::ViewNotSound { host: host(2), why }));
+    }
 
     let mut world = World::new(2);
     let plan = proposed(&world);

@@ -126,6 +126,28 @@ fn a_joiner_that_is_not_ready_blocks() {
                 w.host(3).guests.insert(100);
             }),
             (Blocker::HostNotEmpty, "n3", |w| w.host(3).running_version = Some(ConfigVersion(1))),
+            (Blocker::NameNotResolved, "the name n3 resolves only to 127.0.1.1 on n3", |w| {
+                w.host(3).fitness.name_addresses = Some(["127.0.1.1".parse().unwrap()].into());
+            }),
+            (Blocker::NameNotResolved, "the name n3 resolves to nothing on n3", |w| {
+                w.host(3).fitness.name_addresses = Some([].into());
+            }),
+            (
+                Blocker::VersionsDiffer,
+                "n3 has corosync 2.4.4-pve1 and n2 has corosync 3.1.9",
+                |w| {
+                    w.host(2).fitness.corosync_version = Some("3.1.9".to_owned());
+                    w.host(3).fitness.corosync_version = Some("2.4.4-pve1".to_owned());
+                },
+            ),
+            (Blocker::VersionsDiffer, "n3 has pve-cluster 9.0.6 and n1 has pve-cluster 7.3", |w| {
+                w.host(1).fitness.pmxcfs_version = Some("7.3".to_owned());
+                w.host(3).fitness.pmxcfs_version = Some("9.0.6".to_owned());
+            }),
+            (Blocker::ClocksDiffer, "the clocks of n3 and n1 differ by more than 5 s", |w| {
+                w.host(1).fitness.clock_ahead_secs = Some(0);
+                w.host(3).fitness.clock_ahead_secs = Some(-37);
+            }),
             (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
             (Blocker::AddressAmbiguous, "n3", |w| {
                 w.host(3).addresses.insert("10.0.0.99/24".parse().unwrap());
@@ -142,6 +164,21 @@ fn a_joiner_that_is_not_ready_blocks() {
             }),
         ],
     );
+}
+
+#[test]
+fn all_that_stands_in_a_joiners_way_is_said_at_once() {
+    let spoil = |world: &mut World| {
+        let joiner = world.host(3);
+        joiner.guests.insert(100);
+        joiner.fitness.name_addresses = Some(["127.0.1.1".parse().unwrap()].into());
+        joiner.addresses.clear();
+    };
+    let said = "n3 cannot join while it has guests: 100; the name n3 resolves only to 127.0.1.1 on n3, and \
+                pmxcfs does not start so: give it an address of the host in /etc/hosts there; n3 has no address \
+                in 10.0.0.0/24, the network of link 0";
+    table(joining, &[(Blocker::GuestsOnJoiner, said, spoil)]);
+    table(|| World::new(3), &[(Blocker::GuestsOnJoiner, said, spoil)]);
 }
 
 #[test]
@@ -261,6 +298,13 @@ fn nothing_is_formed_while_a_host_is_unknown_or_unfit() {
             (Blocker::AddressMissing, "n3", |w| w.host(3).addresses.clear()),
             (Blocker::NameMismatch, "n3", |w| w.host(3).hostname = "other".to_owned()),
             (Blocker::HostPaused, "n1", |w| w.host(1).paused = true),
+            (Blocker::NameNotResolved, "n1", |w| {
+                w.host(1).fitness.name_addresses = Some([].into());
+            }),
+            (Blocker::ClocksDiffer, "n3 and n1", |w| {
+                w.host(1).fitness.clock_ahead_secs = Some(6);
+                w.host(3).fitness.clock_ahead_secs = Some(0);
+            }),
             (Blocker::AddressMissing, "link", |w| w.desired.links.clear()),
             (Blocker::NoVotes, "vote", |w| {
                 w.desired.nodes.iter_mut().for_each(|n| n.votes = Some(0));

@@ -11,6 +11,7 @@ use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
 };
+use crate::fitness::Fitness;
 use crate::ha::HaState;
 use crate::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
 use crate::observed::{Claim, FileView, HostView, KeyView, ObservedCluster};
@@ -362,6 +363,7 @@ fn empty_host(number: u32) -> HostView {
         can_disarm: false,
         tombstones: BTreeSet::new(),
         applied: None,
+        fitness: Fitness::default(),
     }
 }
 

@@ -1,0 +1,127 @@
+//! What the machine's own name resolves to.
+//!
+//! A name server that does not answer is waited for for seconds, and the loop may not wait: whoever asks
+//! gets the last answer, and another one is fetched beside.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What decides about names on this machine; name servers may say something else without any of it moving.
+const FILES: [&str; 3] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf"];
+const ASK_AGAIN: Duration = Duration::from_secs(600);
+
+/// The last answer, and what it was an answer to.
+#[derive(Debug, Default)]
+pub(super) struct OwnName(Arc<Mutex<Told>>);
+
+#[derive(Debug, Default)]
+struct Told {
+    asked: Option<(Question, Instant)>,
+    addresses: Option<BTreeSet<IpAddr>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Question {
+    name: String,
+    files: [Option<SystemTime>; 3],
+}
+
+impl OwnName {
+    /// The addresses of this name as they were told last; `None`: nobody has answered yet.
+    pub fn addresses(&self, name: &str) -> Option<BTreeSet<IpAddr>> {
+        let changed = |path: &&str| fs::metadata(*path).and_then(|file| file.modified()).ok();
+        let files = FILES.each_ref().map(changed);
+        self.ask(Question { name: name.to_owned(), files }, resolve)
+    }
+
+    fn ask(
+        &self,
+        question: Question,
+        resolve: impl Fn(&str) -> BTreeSet<IpAddr> + Send + 'static,
+    ) -> Option<BTreeSet<IpAddr>> {
+        let mut told = lock(&self.0);
+        let is_told =
+            |(known, at): &(Question, Instant)| *known == question && at.elapsed() < ASK_AGAIN;
+        if !told.asked.as_ref().is_some_and(is_told) {
+            told.asked = Some((question.clone(), Instant::now()));
+            let told = Arc::clone(&self.0);
+            thread::spawn(move || {
+                let addresses = resolve(&question.name);
+                let mut told = lock(&told);
+                // What was asked since then has an answer of its own.
+                if told.asked.as_ref().is_some_and(|(last, _)| *last == question) {
+                    told.addresses = Some(addresses);
+                }
+            });
+        }
+        told.addresses.clone()
+    }
+}
+
+fn lock(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A name that nobody knows, and one of which no server answers, both lead nowhere.
+fn resolve(name: &str) -> BTreeSet<IpAddr> {
+    let found = (name, 0).to_socket_addrs().into_iter().flatten();
+    found.map(|address| address.ip()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(name: &str) -> Question {
+        Question { name: name.to_owned(), files: [None; 3] }
+    }
+
+    fn wait_for(own: &OwnName, name: &str, want: &str) {
+        let want = Some(BTreeSet::from([want.parse().unwrap()]));
+        let end = Instant::now() + Duration::from_secs(10);
+        while own.ask(question(name), |_| BTreeSet::new()) != want {
+            assert!(Instant::now() < end, "no answer");
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn whoever_asks_gets_the_last_answer_and_another_question_another_one() {
+        let own = OwnName::default();
+        let is = |address: &'static str| move |_: &str| BTreeSet::from([address.parse().unwrap()]);
+        assert_eq!(own.ask(question("n1"), is("10.0.0.1")), None);
+        wait_for(&own, "n1", "10.0.0.1");
+        // The old answer until there is a new one.
+        assert_eq!(own.ask(question("m1"), is("10.0.0.9")).unwrap().len(), 1);
+        wait_for(&own, "m1", "10.0.0.9");
+    }
+
+    #[test]
+    fn a_late_answer_to_an_old_question_is_not_taken() {
+        let own = OwnName::default();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let late = move |_: &str| {
+            let _gone = wait.recv();
+            BTreeSet::from(["10.0.0.1".parse().unwrap()])
+        };
+        assert_eq!(own.ask(question("old"), late), None);
+        let new = |_: &str| BTreeSet::from(["10.0.0.2".parse().unwrap()]);
+        own.ask(question("new"), new);
+        wait_for(&own, "new", "10.0.0.2");
+        drop(go);
+        let until = Instant::now() + Duration::from_millis(50);
+        while Instant::now() < until {
+            wait_for(&own, "new", "10.0.0.2");
+        }
+    }
+
+    #[test]
+    fn the_loopback_name_is_found_and_no_name_at_all_is_not() {
+        assert!(resolve("localhost").iter().all(IpAddr::is_loopback));
+        assert!(resolve("no such name").is_empty());
+    }
+}
