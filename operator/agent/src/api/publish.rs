@@ -53,29 +53,32 @@ async fn apply(api: &Api<PveHost>, host: &str, status: &PveHostStatus) -> bool {
 /// told last: who is heard is believed, and a status from before a power cut says that the host is quorate.
 pub(super) async fn heartbeat((client, bootstrap): Own, mut held: watch::Receiver<bool>) {
     let api: Api<Lease> = Api::namespaced(client, &bootstrap.namespace);
-    let params = PatchParams::apply(FIELD_MANAGER).force();
     let seconds = bootstrap.heartbeat_seconds.max(1);
     let mut ticks = tokio::time::interval(Duration::from_secs(u64::from(seconds)));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let host = bootstrap.host.as_str();
     loop {
         ticks.tick().await;
         if held.wait_for(|held| *held).await.is_err() {
             return;
         }
-        let now = jiff::Timestamp::now();
-        let object = json!({
-            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
-            "metadata": {"name": host},
-            "spec": {
-                "holderIdentity": host,
-                "leaseDurationSeconds": seconds.saturating_mul(4),
-                "renewTime": format!("{now:.6}"),
-            },
-        });
-        if let Err(error) = in_time(api.patch(host, &params, &Patch::Apply(object))).await {
-            tracing::warn!(error = format!("{error:#}"), "cannot renew the heartbeat");
-        }
+        renew(&api, bootstrap.host.as_str(), seconds).await;
+    }
+}
+
+async fn renew(api: &Api<Lease>, host: &str, seconds: u32) {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let now = jiff::Timestamp::now();
+    let object = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": host},
+        "spec": {
+            "holderIdentity": host,
+            "leaseDurationSeconds": seconds.saturating_mul(4),
+            "renewTime": format!("{now:.6}"),
+        },
+    });
+    if let Err(error) = in_time(api.patch(host, &params, &Patch::Apply(object))).await {
+        tracing::warn!(error = format!("{error:#}"), "cannot renew the heartbeat");
     }
 }
 
