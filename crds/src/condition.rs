@@ -107,6 +107,14 @@ pub mod reason {
             means: "The spec is in force, but a node is not well: its agent is not heard, corosync does not run there, it is not quorate or cannot write /etc/pve.",
             act: "Look at `systemctl status pvecm-agent corosync pve-cluster` on the node that is named."
         }
+        HELD = "Held" {
+            means: "Corosync is held on this host: while the host was off, the cluster went on to a corosync.conf that does not list it any more.",
+            act: "Nothing where the node was removed: once the operator is heard, the host puts its files away. If the cluster lists it again, run `pvecm-agent gate` on that host, which asks anew, and then `systemctl start corosync`."
+        }
+        OUTRUN = "Outrun" {
+            means: "Corosync ended by itself: it was started with a lower `config_version` than the other members run. Its exit code is 0, and one line in its journal tells.",
+            act: "Run `pvecm-agent gate` on that host, which takes the file of the others, and then `systemctl start corosync`."
+        }
         NOT_FORMED = "NotFormed" {
             means: "There is no cluster yet.",
             act: "Nothing unless the cluster is stalled as well: then that reason says what is missing."

@@ -25,6 +25,7 @@ pub mod record;
 pub mod relay;
 pub mod state;
 pub mod supervisor;
+pub mod trust;
 pub mod wait;
 
 pub use hosts::Host;

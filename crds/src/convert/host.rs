@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
 use pvecm_core::fitness::Fitness;
@@ -13,6 +14,7 @@ use pvecm_core::references::Reference;
 
 use super::plan::tombstone_to_core;
 use super::{ConvertError, id, id_number, number};
+use crate::condition::{kind, reason};
 use crate::host::{self, AbsenceKind, HostCluster, HostLinkFault, PveHost, Role};
 
 /// The checked form of what a host reports.
@@ -35,6 +37,7 @@ pub fn host_view(
         None => (None, Vec::new()),
     };
     let pmxcfs_version = status.pmxcfs.as_ref().and_then(|pmxcfs| pmxcfs.version.clone());
+    let idle = status.conditions.iter().find(|c| tells_why_idle(c)).map(|c| c.message.clone());
     let started = status.running.iter().flat_map(|running| &running.started_with);
     let started_with = started.map(|one| (one.key.clone(), one.value.clone())).collect();
     let running = status.running.map(|r| number("status.running.configVersion", r.config_version));
@@ -61,6 +64,7 @@ pub fn host_view(
         pmxcfs_file: file(files.pmxcfs)?,
         disk_file: file(files.disk)?,
         running_version: running.transpose()?.map(ConfigVersion),
+        idle,
         started_with,
         pmxcfs_writable: status.pmxcfs.is_some_and(|p| p.mounted && p.writable),
         quorate: status.quorum.is_some_and(|quorum| quorum.quorate),
@@ -100,6 +104,12 @@ fn name_addresses(told: Vec<String>) -> Result<BTreeSet<IpAddr>, ConvertError> {
     let parsed = |address: String| address.parse();
     let refused = |why| ConvertError::Ip("status.nameAddresses", why);
     told.into_iter().map(parsed).collect::<Result<_, _>>().map_err(refused)
+}
+
+/// Whether the agent says in this condition why corosync does not run.
+fn tells_why_idle(condition: &Condition) -> bool {
+    let reason = condition.reason.as_str();
+    condition.type_ == kind::QUORATE && [reason::HELD, reason::OUTRUN].contains(&reason)
 }
 
 /// The statement, as long as it may be acted upon.

@@ -59,9 +59,10 @@ pub fn observed<'a>(
     })
 }
 
-/// The text that the newest ended change of this very cluster left. What an undone stage went back to
-/// has another number than the text before, and says the same.
-fn left(changes: &[&PveChange], uid: &str) -> Option<ConfText> {
+/// The text that the newest ended change of this very cluster left; `changes` in the order of their numbers.
+/// What an undone stage went back to has another number than the text before, and says the same.
+#[must_use]
+pub fn left(changes: &[&PveChange], uid: &str) -> Option<ConfText> {
     let ours = changes.iter().rev().filter(|change| change.spec.cluster_ref.uid == uid);
     let text = ours.filter_map(|change| {
         let outcome = change.outcome()?;

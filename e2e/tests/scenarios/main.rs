@@ -8,6 +8,7 @@ mod cold_start;
 mod drift;
 mod foreign;
 mod formation;
+mod gate;
 mod ha;
 mod install;
 mod interruptions;

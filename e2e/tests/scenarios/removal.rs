@@ -9,8 +9,10 @@ use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
+use crate::gate::told;
 use crate::support::{
-    HOSTS, apply, changes, formed, get, now_ms, record, wait_ready, wait_stalled, with_links,
+    HOSTS, apply, changes, formed, get, kubectl, now_ms, record, wait_ready, wait_stalled,
+    with_links,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -41,7 +43,8 @@ fn two_of_three_members_leave_and_stay_out_when_they_boot() -> Result<()> {
     n3.boot()?;
     n3.exec(&["systemctl", "start", "corosync"])?;
     keeps_nothing(&lab, "n3")?;
-    old_disk_stays_out(&n3)?;
+    old_disk_is_held(&lab, &n3)?;
+    unknown_it_stays_alone(&lab, &n3)?;
     for host in ["n1", "n2"] {
         undisturbed_but_for(&lab, host, booted, &[])?;
     }
@@ -228,8 +231,8 @@ pub(crate) fn stands_alone(lab: &Lab, name: &str) -> Result<()> {
     })
 }
 
-/// As if it had never put anything away: with its old files it starts alone, and has no quorum.
-fn old_disk_stays_out(host: &Host<'_>) -> Result<()> {
+/// As if it had never put anything away: the API server still knows the change in which it left.
+fn old_disk_is_held(lab: &Lab, host: &Host<'_>) -> Result<()> {
     host.sh(&format!(
         "set -e; systemctl stop pve-cluster; cd {BACKUPS}; \
          cp $(ls -t *.corosync.conf | head -n 1) /etc/corosync/corosync.conf; \
@@ -239,7 +242,19 @@ fn old_disk_stays_out(host: &Host<'_>) -> Result<()> {
     ))?;
     host.crash()?;
     host.boot()?;
-    host.exec(&["systemctl", "start", "corosync"])?;
+    println!("{}", told(lab, host.name(), "Held")?);
+    host.run(&["systemctl", "start", "corosync"])?;
+    ensure!(votes(host).is_none(), "corosync runs with the old disk");
+    Ok(())
+}
+
+/// Nobody knows the machine any more, its own agent has forgotten as well, and no member has its key: with its
+/// old files it starts alone, and has no quorum.
+fn unknown_it_stays_alone(lab: &Lab, host: &Host<'_>) -> Result<()> {
+    kubectl(lab, &["delete", "pvehost", host.name()])?;
+    host.run(&["rm", "-r", "/var/lib/pvecm-agent/held"])?;
+    host.crash()?;
+    host.boot()?;
     wait_until(LONG, "the old disk to run alone", || match votes(host) {
         Some((3, 1)) => Ok(()),
         other => Err(format!("{other:?}")),

@@ -2,6 +2,7 @@
 //! stands in for what sends none (FUSE, links).
 
 mod armed;
+mod idle;
 mod laid;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::stage::run::{GroupRun, JobEvent, Jobs};
 use crate::stage::select::{Choice, Released, select};
 use crate::stage::{Undone, keys};
 use crate::watchdog::Beat;
+use idle::IdleWatch;
 
 /// How often the timer looks while a stage runs, and at rest.
 const BUSY: Duration = Duration::from_millis(200);
@@ -94,6 +96,7 @@ pub struct Agent {
     refusal: Option<String>,
     stamp: Option<String>,
     stale_since: Option<Instant>,
+    idle: IdleWatch,
     /// Something came that a stage may be found in.
     news: bool,
     /// Since when nobody has looked whether the API server holds what was told.
@@ -137,6 +140,7 @@ impl Agent {
             refusal: None,
             stamp: None,
             stale_since: None,
+            idle: IdleWatch::default(),
             news: true,
             unheld: None,
             drift: Drifting::default(),
@@ -217,7 +221,8 @@ impl Agent {
         } else if !(self.drift.is_level() && seen.has_places_of(&self.seen)) {
             self.drift.look(drift(&seen));
         }
-        self.seen = seen;
+        let before = std::mem::replace(&mut self.seen, seen);
+        self.seen.idle = self.why_idle(before);
         self.note_start()
     }
 

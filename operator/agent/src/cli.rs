@@ -19,7 +19,7 @@ use crate::ledger::Book;
 use crate::observe::{Identity, Observation, status};
 use crate::seal::SealingKey;
 use crate::watchdog::{Beat, watch_over};
-use crate::{STATE_FOLDER, api, systemd};
+use crate::{STATE_FOLDER, api, gate, systemd};
 
 /// The agent of one Proxmox VE host.
 #[derive(Debug, Parser)]
@@ -36,6 +36,13 @@ pub struct Cli {
 enum Command {
     /// Work until told to stop (the default).
     Run {
+        /// The file that enrolment made.
+        #[arg(long, default_value = BOOTSTRAP_PATH)]
+        bootstrap: PathBuf,
+    },
+    /// At boot, before corosync starts: ask whether the cluster has changed while this host was off, take its
+    /// newer file, or hold corosync where the host is no member any more.
+    Gate {
         /// The file that enrolment made.
         #[arg(long, default_value = BOOTSTRAP_PATH)]
         bootstrap: PathBuf,
@@ -60,8 +67,9 @@ impl Cli {
         }
         match self.command {
             Some(Command::Observe { once: _ }) => observe_once(),
-            Some(Command::Run { bootstrap }) => run(&bootstrap),
-            None => run(Path::new(BOOTSTRAP_PATH)),
+            Some(Command::Gate { bootstrap }) => block_on(gate::run(&bootstrap)),
+            Some(Command::Run { bootstrap }) => block_on(serve(&bootstrap)),
+            None => block_on(serve(Path::new(BOOTSTRAP_PATH))),
         }
     }
 }
@@ -90,12 +98,13 @@ fn identity(host: &Host, sealing_key: String) -> Identity {
     }
 }
 
-fn run(bootstrap_path: &Path) -> anyhow::Result<()> {
+/// Carries out what talks to the API server.
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("the TLS library was set up twice"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(bootstrap_path))
+    runtime.block_on(work)
 }
 
 async fn serve(bootstrap_path: &Path) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use pvecm_core::change::Tombstone;
 use pvecm_core::conf::{Document, flat};
+use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
 use pvecm_core::protocol::Attempt;
@@ -65,6 +66,9 @@ pub struct World {
     pub started: Option<u64>,
     pub corosync_starts: bool,
     pub corosync_ends: bool,
+    /// What the host tells of a corosync that does not run, and how often it was asked.
+    pub idle: Option<Idle>,
+    pub asked_why_idle: u32,
     /// The daemon does not start with this text.
     pub starts_not_with: Option<String>,
     /// No file of corosync is replaced.
@@ -363,6 +367,11 @@ impl Services for FakeHost {
     }
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         ready(Ok(())).boxed()
+    }
+    fn why_idle(&self) -> Option<Idle> {
+        let mut world = self.world();
+        world.asked_why_idle += 1;
+        world.idle.clone()
     }
 }
 

@@ -2,7 +2,7 @@
 //! together with the agents of the other hosts, and keeps the host as it is when nobody answers.
 //!
 //! Where to read next: [`agent`] (the loop), [`stage`] (one stage), [`ports`] (what it needs of its
-//! host), [`ledger`] (what it remembers). What is decided about a stage is decided in
+//! host), [`ledger`] (what it remembers), [`gate`] (what comes before corosync at boot). What is decided about a stage is decided in
 //! `pvecm_core::protocol`.
 
 pub mod agent;
@@ -12,6 +12,7 @@ mod conf_file;
 mod drifting;
 #[cfg(test)]
 mod fake;
+pub mod gate;
 pub mod host;
 pub mod host_ports;
 pub mod ledger;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
+use pvecm_core::gate::Idle;
 use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Fingerprint};
 use pvecm_core::references::{Reference, ReferenceKind, references};
@@ -47,6 +48,8 @@ pub struct Observation {
     pub hostname: String,
     /// What that name resolves to here.
     pub name_addresses: Option<BTreeSet<IpAddr>>,
+    /// Why corosync does not run, where that was told.
+    pub idle: Option<Idle>,
     /// What the running daemon was started with, as the ledger remembers it; see [`started_with`].
     pub started: BTreeMap<String, String>,
 }
@@ -73,6 +76,7 @@ impl Observation {
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
             name_addresses: host.machine.name_addresses(),
+            idle: None,
             started: BTreeMap::new(),
         }
     }
@@ -315,7 +319,7 @@ pub fn facts(seen: &Observation, drift: &[HostDrift]) -> Vec<Fact> {
     let links = format!("{} configured links to other members are not connected", faults.len());
     let drifted = !drift.is_empty();
     let drift: Vec<String> = drift.iter().map(HostDrift::to_string).collect();
-    vec![
+    let mut facts = vec![
         (kind::READY, ready, because(ready, "NotReady"), said(ready, why_not)),
         (kind::QUORATE, quorate, because(quorate, "NotQuorate"), said(quorate, no_quorum)),
         (
@@ -325,7 +329,25 @@ pub fn facts(seen: &Observation, drift: &[HostDrift]) -> Vec<Fact> {
             said(faults.is_empty(), &links),
         ),
         (kind::DRIFTED, drifted, because(!drifted, reason::EDITED_ELSEWHERE), drift.join("; ")),
-    ]
+    ];
+    if let Some(idle) = &seen.idle {
+        explain_idle(&mut facts, idle);
+    }
+    facts
+}
+
+/// What is missing is missing because corosync does not run, and why that is so was told.
+fn explain_idle(facts: &mut [Fact], idle: &Idle) {
+    let why = match idle {
+        Idle::Held(_) => reason::HELD,
+        Idle::Outrun { .. } => reason::OUTRUN,
+    };
+    for (kind, holds, reason, message) in facts {
+        if !*holds && [kind::READY, kind::QUORATE].contains(kind) {
+            *reason = why;
+            *message = idle.sentence();
+        }
+    }
 }
 
 /// Conditions whose transition times move only when their status does.

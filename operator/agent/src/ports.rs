@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 use pvecm_core::change::Tombstone;
+use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
 use pvecm_core::protocol::Attempt;
@@ -197,6 +198,8 @@ pub trait Services: Send + Sync {
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Ends what [`Services::start_local_pmxcfs`] began.
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Why corosync does not run although its file is there, as far as anything on this host tells.
+    fn why_idle(&self) -> Option<Idle>;
 }
 
 /// An address on a network card.

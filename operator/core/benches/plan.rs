@@ -171,6 +171,7 @@ fn machine(n: u32) -> HostView {
         references: BTreeSet::new(),
         pmxcfs_file: None,
         disk_file: None,
+        idle: None,
         running_version: None,
         pmxcfs_writable: true,
         quorate: false,

@@ -9,7 +9,7 @@
 //! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
 //! beside the operator), [`adopt`](mod@adopt) (a cluster that exists
 //! already), [`guard`](mod@guard) (how one is proven), [`approval`]
-//! (whether it may begin), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
+//! (whether it may begin), [`gate`](mod@gate) (whether a booted host may start), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
 
 pub mod adopt;
@@ -21,6 +21,7 @@ pub mod desired;
 pub mod drift;
 pub mod explain;
 pub mod fitness;
+pub mod gate;
 pub mod guard;
 pub mod ha;
 pub mod ids;

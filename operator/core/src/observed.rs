@@ -58,6 +58,8 @@ pub struct HostView {
     pub disk_file: Option<FileView>,
     /// `totem.config_version` of the running daemon; `None`: corosync does not run.
     pub running_version: Option<ConfigVersion>,
+    /// Why corosync does not run, in one sentence, where the host can tell.
+    pub idle: Option<String>,
     /// The values of [`values_at_start`](crate::conf::values_at_start) that the daemon was started with;
     /// a key that is missing is not known.
     pub started_with: BTreeMap<String, String>,

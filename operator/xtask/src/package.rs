@@ -48,8 +48,14 @@ fn stage(root: &Path, binary: &Path, staging: &Path) -> anyhow::Result<()> {
     folder_of(&installed)?;
     strip(&installed)?;
     fs::set_permissions(&installed, Permissions::from_mode(0o755))?;
-    let unit = fs::read(debian.join("pvecm-agent.service"))?;
-    put(&staging.join("usr/lib/systemd/system/pvecm-agent.service"), &unit, 0o644)?;
+    let units = staging.join("usr/lib/systemd/system");
+    for (from, to) in [
+        ("pvecm-agent.service", "pvecm-agent.service"),
+        ("pvecm-agent-gate.service", "pvecm-agent-gate.service"),
+        ("corosync-held.conf", "corosync.service.d/pvecm-agent.conf"),
+    ] {
+        put(&units.join(to), &fs::read(debian.join(from))?, 0o644)?;
+    }
     put(
         &staging.join("usr/share/doc/pvecm-agent/copyright"),
         &fs::read(root.join("LICENSE"))?,

@@ -2,6 +2,7 @@
 //! the host is kept safe without it.
 
 mod connect;
+mod past;
 mod publish;
 mod token;
 mod watch;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use connect::client;
 pub use connect::read_bootstrap;
+pub use past::left_by_changes;
 
 /// The most that one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use pvecm_core::gate::{Idle, outrun};
 
-use crate::ports::{Services, Unit};
+use super::disk::RealDisk;
+use crate::gate::Hold;
+use crate::ports::{Disk as _, DiskFile, Services, Unit};
 
 const AT_MOST: Duration = Duration::from_secs(45);
 
@@ -40,6 +43,26 @@ impl Services for Systemd {
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         async move { end_pmxcfs() }.boxed()
     }
+
+    fn why_idle(&self) -> Option<Idle> {
+        let disk = RealDisk.read(DiskFile::Conf).ok().flatten()?;
+        Hold::here().reason(&disk).map(Idle::Held).or_else(|| outrun(&journal()))
+    }
+}
+
+/// What corosync and systemd said of it since the machine was started. Nothing else tells why a daemon
+/// ended: because of its version it does so with exit code 0 (facts/corosync.md 9.2).
+fn journal() -> String {
+    // What was said last may not be in the files yet.
+    let _ = journalctl(&["--sync"]);
+    journalctl(&["--boot", "--unit=corosync.service", "--lines=100", "--output=cat", "--quiet"])
+        .unwrap_or_default()
+}
+
+/// One that hangs must not keep the loop.
+fn journalctl(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("timeout").args(["5", "journalctl"]).args(arguments).output().ok()?;
+    String::from_utf8(output.stdout).ok()
 }
 
 fn end_pmxcfs() -> Result<(), String> {

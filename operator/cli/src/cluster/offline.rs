@@ -170,6 +170,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         references: facts.map(|facts| facts.references.clone()).unwrap_or_default(),
         pmxcfs_file: file.clone(),
         disk_file: file,
+        idle: None,
         running_version: member.map(|in_force| in_force.conf.version),
         started_with: facts.map(|facts| facts.started_with.clone()).unwrap_or_default(),
         pmxcfs_writable: true,

@@ -345,6 +345,10 @@ fn gone<'a>(
 fn agrees(ground: &InForce<'_>, member: &Member<'_>) -> Result<(), Obstacle> {
     let Member { node, view } = member;
     let (host, version) = (&node.host, ground.conf.version);
+    // Its files are old as well, and that is not what a person has to mend.
+    if let Some(why) = &view.idle {
+        return Obstacle::stop(Blocker::NotQuorate, format!("{host}: {why}"));
+    }
     let places = [("/etc/pve", &view.pmxcfs_file), (DISK, &view.disk_file)];
     let is_stray = !view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none();
     for (place, file) in places {

@@ -19,6 +19,7 @@ use pvecm_agent::ports::{
     BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
     HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
 };
+use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
@@ -210,6 +211,10 @@ impl Services for Port {
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         self.effect(|world| world.end_pmxcfs(self.at));
         async { Ok(()) }.boxed()
+    }
+    /// The simulated hosts have neither a gate nor a journal.
+    fn why_idle(&self) -> Option<Idle> {
+        None
     }
 }
 

@@ -67,6 +67,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         references: BTreeSet::new(),
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
+        idle: None,
         running_version: Some(ConfigVersion(version)),
         started_with: BTreeMap::new(),
         pmxcfs_writable: true,

@@ -59,7 +59,8 @@ fn trouble(view: Option<&HostView>) -> Option<String> {
     if !view.connected {
         Some("the agent is not heard".to_owned())
     } else if view.running_version.is_none() {
-        Some("corosync does not run".to_owned())
+        let why = view.idle.as_deref().unwrap_or("corosync does not run");
+        Some(why.to_owned())
     } else if !view.quorate {
         Some("not quorate".to_owned())
     } else if !view.pmxcfs_writable {

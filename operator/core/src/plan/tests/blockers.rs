@@ -358,3 +358,20 @@ fn members_with_different_authkeys_are_not_reloaded() {
     world.desired.totem = TotemOptions { cipher, hash, ..TotemOptions::default() };
     blocks(&world, Blocker::AuthkeysDiffer, "n3");
 }
+
+/// The outage: somebody mends the file of a host whose corosync is down for another reason.
+#[test]
+fn a_member_that_tells_why_its_corosync_does_not_run_is_quoted_before_its_old_files_are() {
+    let mut world = World::running(3, &[0]);
+    spoil_disk_of(&mut world, 2);
+    blocks(&world, Blocker::HostsDisagree, "n2");
+    let host = world.host(2);
+    host.running_version = None;
+    host.idle = Some("corosync ended by itself".to_owned());
+    blocks(&world, Blocker::NotQuorate, "n2: corosync ended by itself");
+}
+
+fn spoil_disk_of(world: &mut World, number: u32) {
+    let file = world.host(number).disk_file.as_mut().unwrap();
+    file.digest = crate::ids::Digest::of(b"an old one");
+}

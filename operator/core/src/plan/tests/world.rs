@@ -351,6 +351,7 @@ fn empty_host(number: u32) -> HostView {
         references: BTreeSet::new(),
         pmxcfs_file: None,
         disk_file: None,
+        idle: None,
         running_version: None,
         started_with: BTreeMap::new(),
         pmxcfs_writable: true,
