@@ -9,7 +9,7 @@ mod plan;
 use pvecm_core::ids::IdError;
 
 pub use adopted::{LeftOut, adopted};
-pub use desired::{InvalidSpec, desired};
+pub use desired::{InvalidSpec, desired, dissolves};
 pub use host::host_view;
 pub use observed::{HostNotUnderstood, left, observed, texts};
 pub use plan::{plan_from_core, plan_stages, stage_from_core, stage_to_core};

@@ -84,6 +84,16 @@ pub struct PveHostSpec {
     /// A person's statement that this machine is powered off and stays so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absence: Option<Absence>,
+    /// What becomes of this machine once a cluster has removed it: it puts away what it has of it, or goes on alone
+    /// with its guests.
+    #[serde(default)]
+    pub after_removal: AfterRemoval,
+    /// With `LiveAlone`: the storages that this machine and the cluster may both go on using. No lock reaches over:
+    /// whoever names one here has seen to it that they do not meet there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub shared_storages: Vec<String>,
     /// Counts up; each step asks the agent for one measurement of its network.
     #[serde(default)]
     #[schemars(range(min = 0, max = crate::LARGEST))]
@@ -101,6 +111,16 @@ pub enum Role {
     Member,
     /// A voter outside the cluster.
     Witness,
+}
+
+/// What becomes of a machine that was removed from its cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AfterRemoval {
+    /// It puts away all that it has of the cluster, and is an empty host.
+    #[default]
+    PutAway,
+    /// It keeps its own configuration and its guests, without the cluster and the other nodes in it.
+    LiveAlone,
 }
 
 /// A statement that a machine is powered off and stays so.

@@ -5,9 +5,7 @@
 
 use std::fmt;
 
-use crate::cluster::{
-    DeletionPolicy, Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem,
-};
+use crate::cluster::{Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem};
 
 /// A field of a spec, as `kubectl explain` would be asked for it, with keys in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +29,7 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         quorum,
         migration,
         rollout,
-        deletion_policy,
+        deletion_policy: _,
     } = &cluster.spec;
     let mut used = Used(Vec::new());
     for node in nodes {
@@ -69,7 +67,6 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         removal: _,
         paused: _,
     } = rollout;
-    used.note("spec.deletionPolicy", *deletion_policy != DeletionPolicy::default());
     used.0
 }
 

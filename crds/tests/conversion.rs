@@ -1,6 +1,6 @@
 //! The way between the wire form and the checked types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage, Tombstone};
@@ -45,7 +45,12 @@ fn tombstone() -> Tombstone {
         node_id: node(4),
         machine_id: Some("0123".to_owned()),
         keeps_key: Some(2),
+        lives_alone: true,
     }
+}
+
+fn storages() -> BTreeSet<String> {
+    ["nfs".to_owned()].into()
 }
 
 fn stage() -> Stage {
@@ -90,6 +95,8 @@ fn stage() -> Stage {
                     Action::RestartCorosync {},
                     Action::StopCorosync {},
                     Action::LeaveCluster {},
+                    Action::StopToSeparate { shared_storages: storages() },
+                    Action::Separate { shared_storages: storages() },
                     Action::Bury(tombstone()),
                 ],
             ),

@@ -254,6 +254,14 @@ impl Lab {
         })
     }
 
+    /// Installs a host that is off from scratch and enrols it again, as another machine of its name.
+    pub fn reinstall(&self, name: &str) -> Result<()> {
+        let host = self.host(name)?;
+        host.wipe(&root::base()?, &self.state.join("layer"))?;
+        host.boot()?;
+        agents::install(&self.state, &self.supervisor, &self.control_plane()?, &host)
+    }
+
     /// Takes away what this lab made in somebody else's cluster.
     fn leave_cluster(&self) -> Result<()> {
         if self.options.foreign().is_none() {

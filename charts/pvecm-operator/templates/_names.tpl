@@ -11,13 +11,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{/*
-What the operator may do with the objects that it serves. It may not write a spec of a PveCluster or
-a PveHost, and it has no verb `approve`: approval belongs to people.
+What the operator may do with the objects that it serves. It may not write a spec of a PveHost; of a
+PveCluster it writes the finalizer of `deletionPolicy: Dissolve`, and an admission policy holds it to
+that. It has no verb `approve`: approval belongs to people.
 */}}
 {{- define "pvecm.rules" -}}
 - apiGroups: [pvecm.io]
   resources: [pveclusters, pvehosts]
   verbs: [get, list, watch]
+- apiGroups: [pvecm.io]
+  resources: [pveclusters]
+  verbs: [patch]
 - apiGroups: [pvecm.io]
   resources: [pveclusters/status, pvehosts/status]
   verbs: [get, patch]

@@ -221,6 +221,22 @@ pub enum Action {
     StopCorosync {},
     /// Move all that this host has of the cluster aside.
     LeaveCluster {},
+    /// Stop corosync and pmxcfs, since this host goes on alone with its guests, as long as every other member is
+    /// there.
+    StopToSeparate {
+        /// The storages that both sides may go on using, by a person's word.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+        shared_storages: Vec<String>,
+    },
+    /// Take the cluster out of this host's own database, with all that is of the other nodes, and go on alone
+    /// with it.
+    Separate {
+        /// The storages that both sides may go on using, by a person's word.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+        shared_storages: Vec<String>,
+    },
     /// Remember who has left, once the text without that node is in force.
     Bury(Tombstone),
     /// Put away what the cluster's own files keep of a node that has left: its folder, and its keys.
@@ -254,6 +270,9 @@ pub struct Tombstone {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub keeps_key: Option<i32>,
+    /// It went on alone with its guests: what is configured for them in the cluster is theirs no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lives_alone: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

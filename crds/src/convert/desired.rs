@@ -15,7 +15,7 @@ use pvecm_core::desired::{
 };
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
-use crate::cluster::{self, Link, LinkAddress, Node, PveCluster};
+use crate::cluster::{self, DeletionPolicy, Link, LinkAddress, Node, PveCluster};
 
 /// A spec that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,8 +57,16 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
         logging: spec.logging.map(logging::options).unwrap_or_default(),
         key_generation: optional("spec.totem.keyGeneration", key_generation)?.unwrap_or(0),
         rollout: rollout(&spec.rollout)?,
+        dissolves: dissolves(cluster),
         generation: cluster.metadata.generation.unwrap_or_default(),
     })
+}
+
+/// Whether the cluster is to end: its object is being deleted, and its policy says so.
+#[must_use]
+pub fn dissolves(cluster: &PveCluster) -> bool {
+    let is_deleted = cluster.metadata.deletion_timestamp.is_some();
+    is_deleted && cluster.spec.deletion_policy == DeletionPolicy::Dissolve
 }
 
 fn rollout(wanted: &cluster::Rollout) -> Result<Rollout, InvalidSpec> {

@@ -15,7 +15,9 @@ use pvecm_core::references::Reference;
 use super::plan::tombstone_to_core;
 use super::{ConvertError, id, id_number, number};
 use crate::condition::{kind, reason};
-use crate::host::{self, AbsenceKind, HostCluster, HostLinkFault, PveHost, Role};
+use crate::host::{
+    self, AbsenceKind, AfterRemoval, HostCluster, HostLinkFault, PveHost, PveHostStatus, Role,
+};
 
 /// The checked form of what a host reports.
 ///
@@ -30,13 +32,13 @@ pub fn host_view(
     known: Option<&ConfText>,
 ) -> Result<HostView, ConvertError> {
     let status = host.status.clone().unwrap_or_default();
+    let fitness = fitness(&status)?;
     let files = status.files.unwrap_or_default();
     let file = |view: Option<host::FileView>| view.map(|v| file_view(v, known)).transpose();
     let (ring, members) = match status.membership {
         Some(now) => (Some(now.ring_id), now.members),
         None => (None, Vec::new()),
     };
-    let pmxcfs_version = status.pmxcfs.as_ref().and_then(|pmxcfs| pmxcfs.version.clone());
     let idle = status.conditions.iter().find(|c| tells_why_idle(c)).map(|c| c.message.clone());
     let started = status.running.iter().flat_map(|running| &running.started_with);
     let started_with = started.map(|one| (one.key.clone(), one.value.clone())).collect();
@@ -90,26 +92,37 @@ pub fn host_view(
             .map(|one| tombstone_to_core("status.tombstones", one))
             .collect::<Result<_, _>>()?,
         applied: status.applied.map(applied).transpose()?,
-        fitness: Fitness {
-            corosync_version: status.corosync_version,
-            pmxcfs_version,
-            name_addresses: status.name_addresses.map(name_addresses).transpose()?,
-            clock_ahead_secs: None,
-        },
+        fitness,
+        shared_storages: status.shared_storages.into_iter().collect(),
+        lives_alone: lives_alone(&host.spec),
         absence: host.spec.absence.as_ref().and_then(|stated| absence(stated, now)),
     })
 }
 
-fn name_addresses(told: Vec<String>) -> Result<BTreeSet<IpAddr>, ConvertError> {
-    let parsed = |address: String| address.parse();
-    let refused = |why| ConvertError::Ip("status.nameAddresses", why);
-    told.into_iter().map(parsed).collect::<Result<_, _>>().map_err(refused)
+/// What the agent says of its machine; its clock is seen by who hears it.
+fn fitness(status: &PveHostStatus) -> Result<Fitness, ConvertError> {
+    let addresses = |told: &Vec<String>| {
+        told.iter().map(|address| address.parse()).collect::<Result<BTreeSet<IpAddr>, _>>()
+    };
+    let name_addresses = status.name_addresses.as_ref().map(addresses).transpose();
+    Ok(Fitness {
+        corosync_version: status.corosync_version.clone(),
+        pmxcfs_version: status.pmxcfs.as_ref().and_then(|pmxcfs| pmxcfs.version.clone()),
+        name_addresses: name_addresses
+            .map_err(|why| ConvertError::Ip("status.nameAddresses", why))?,
+        clock_ahead_secs: None,
+    })
 }
 
 /// Whether the agent says in this condition why corosync does not run.
 fn tells_why_idle(condition: &Condition) -> bool {
     let reason = condition.reason.as_str();
     condition.type_ == kind::QUORATE && [reason::HELD, reason::OUTRUN].contains(&reason)
+}
+
+fn lives_alone(spec: &host::PveHostSpec) -> Option<BTreeSet<String>> {
+    let accepted = || spec.shared_storages.iter().cloned().collect();
+    (spec.after_removal == AfterRemoval::LiveAlone).then(accepted)
 }
 
 /// The statement, as long as it may be acted upon.

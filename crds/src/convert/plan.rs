@@ -181,6 +181,12 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::RestartCorosync {} => core::Action::RestartCorosync {},
         Action::StopCorosync {} => core::Action::StopCorosync {},
         Action::LeaveCluster {} => core::Action::LeaveCluster {},
+        Action::StopToSeparate { shared_storages } => core::Action::StopToSeparate {
+            shared_storages: shared_storages.iter().cloned().collect(),
+        },
+        Action::Separate { shared_storages } => {
+            core::Action::Separate { shared_storages: shared_storages.iter().cloned().collect() }
+        }
         Action::Bury(gone) => core::Action::Bury(tombstone_to_core("bury", gone)?),
         Action::Sweep(gone) => core::Action::Sweep(tombstone_to_core("sweep", gone)?),
         Action::CleanReferences { node, references } => core::Action::CleanReferences {
@@ -195,23 +201,25 @@ pub(super) fn tombstone_to_core(
     field: &'static str,
     tombstone: &Tombstone,
 ) -> Result<core::Tombstone, ConvertError> {
-    let Tombstone { name, node_id, machine_id, keeps_key } = tombstone;
+    let Tombstone { name, node_id, machine_id, keeps_key, lives_alone } = tombstone;
     Ok(core::Tombstone {
         name: id(field, name)?,
         node_id: id_number(field, *node_id)?,
         machine_id: machine_id.clone(),
         keeps_key: keeps_key.map(|generation| number(field, generation)).transpose()?,
+        lives_alone: *lives_alone,
     })
 }
 
 impl From<&core::Tombstone> for Tombstone {
     fn from(tombstone: &core::Tombstone) -> Self {
-        let core::Tombstone { name, node_id, machine_id, keeps_key } = tombstone;
+        let core::Tombstone { name, node_id, machine_id, keeps_key, lives_alone } = tombstone;
         Self {
             name: name.to_string(),
             node_id: node_id.get().into(),
             machine_id: machine_id.clone(),
             keeps_key: keeps_key.map(|generation| i32::try_from(generation).unwrap_or(i32::MAX)),
+            lives_alone: *lives_alone,
         }
     }
 }
@@ -262,6 +270,12 @@ impl From<&core::Action> for Action {
             core::Action::RestartCorosync {} => Self::RestartCorosync {},
             core::Action::StopCorosync {} => Self::StopCorosync {},
             core::Action::LeaveCluster {} => Self::LeaveCluster {},
+            core::Action::StopToSeparate { shared_storages } => {
+                Self::StopToSeparate { shared_storages: shared_storages.iter().cloned().collect() }
+            }
+            core::Action::Separate { shared_storages } => {
+                Self::Separate { shared_storages: shared_storages.iter().cloned().collect() }
+            }
             core::Action::Bury(gone) => Self::Bury(gone.into()),
             core::Action::Sweep(gone) => Self::Sweep(gone.into()),
             core::Action::CleanReferences { node, references } => Self::CleanReferences {
@@ -331,7 +345,7 @@ same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolutio
 same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
 same_variants!(
     ReferenceKind, pvecm_core::references::ReferenceKind:
-    ReplicationJob, HaRule, HaGroup, Storage, BackupJob
+    ReplicationJob, HaRule, HaGroup, Storage, BackupJob, HaResource
 );
 same_variants!(Course, core::Course: Local, Write, Start, Restart, Outage);
 same_variants!(

@@ -90,6 +90,10 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub references: Vec<Reference>,
+    /// Storages of /etc/pve/storage.cfg that this machine and another node use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    pub shared_storages: Vec<String>,
     /// Proxmox VE's high availability on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ha: Option<HostHa>,
@@ -332,6 +336,8 @@ pub enum ReferenceKind {
     Storage,
     /// A backup job of one node.
     BackupJob,
+    /// A guest of the node under high availability.
+    HaResource,
 }
 
 /// What high availability does on a host.

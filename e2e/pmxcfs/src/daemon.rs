@@ -5,7 +5,7 @@
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, exit};
 use std::thread::{self, sleep};
@@ -59,11 +59,18 @@ pub fn report_ready() -> Result<()> {
     output.write_all(READY)?;
     output.flush()?;
     let null = fs::OpenOptions::new().write(true).open("/dev/null")?;
-    if env::var_os("JOURNAL_STREAM").is_none() {
+    if !is_journal("/proc/self/fd/2") {
         // Whoever started us by hand may wait for the end of a pipe that we would hold open for ever.
         dup2_stderr(&null).context("closing the standard error output")?;
     }
     dup2_stdout(null).context("closing the standard output")
+}
+
+/// Whether an output is the journal. The variable alone does not say so: a service's children inherit it, whatever
+/// their outputs are.
+fn is_journal(output: &str) -> bool {
+    let journal = env::var("JOURNAL_STREAM").unwrap_or_default();
+    fs::metadata(output).is_ok_and(|meta| format!("{}:{}", meta.dev(), meta.ino()) == journal)
 }
 
 /// Makes a usable mount point: a mount that a killed process left behind is forced away.

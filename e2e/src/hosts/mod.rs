@@ -88,6 +88,22 @@ impl<'lab> Host<'lab> {
 
     /// Makes the host's disk and NICs; it is off afterwards.
     pub fn create(&self, base: &Path, layer: &Path) -> Result<()> {
+        self.make_disk(base, layer)?;
+        network::create_nics(self.supervisor, self.name(), self.machine.number)
+    }
+
+    /// Gives the host, which is off, an empty disk, as an installation from scratch does.
+    pub fn wipe(&self, base: &Path, layer: &Path) -> Result<()> {
+        ensure!(!self.is_on()?, "{} is on", self.name());
+        let mut unmount = self.supervisor.enter("umount");
+        command::run(unmount.arg(self.disk("root")))?;
+        for part in ["upper", "work"] {
+            fs::remove_dir_all(self.disk(part))?;
+        }
+        self.make_disk(base, layer)
+    }
+
+    fn make_disk(&self, base: &Path, layer: &Path) -> Result<()> {
         let [upper, work, merged] = ["upper", "work", "root"].map(|dir| self.disk(dir));
         for dir in [&upper, &work, &merged] {
             fs::create_dir_all(dir)?;
@@ -106,8 +122,7 @@ impl<'lab> Host<'lab> {
         );
         let mut mount = self.supervisor.enter("mount");
         mount.args(["-t", "overlay", "overlay", "-o", &options]).arg(&merged);
-        command::run(&mut mount)?;
-        network::create_nics(self.supervisor, self.name(), self.machine.number)
+        command::run(&mut mount).map(|_| ())
     }
 
     /// Powers the host on and waits until its systemd has started everything.

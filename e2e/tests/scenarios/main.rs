@@ -24,6 +24,7 @@ mod removal;
 mod rest;
 mod restarts;
 mod rules;
+mod separation;
 mod support;
 mod totem;
 mod undo;

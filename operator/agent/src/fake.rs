@@ -43,6 +43,14 @@ pub struct World {
     pub pmxcfs_conf: Option<Vec<u8>>,
     pub pmxcfs_runs: bool,
     pub database_aside: Option<Attempt>,
+    /// A copy of the database, as far as it is looked at here.
+    pub database_copy: Option<(Attempt, Option<Vec<u8>>)>,
+    /// Outside of any cluster pmxcfs does not start.
+    pub local_fails: bool,
+    /// corosync.conf is in /etc/pve again when pmxcfs was started.
+    pub conf_comes_back: bool,
+    /// Whose folders and keys were put away.
+    pub put_away: Option<BTreeSet<NodeName>>,
     pub set_aside: BTreeMap<DiskFile, Vec<u8>>,
     /// Who else is in the membership.
     pub others: BTreeSet<NodeId>,
@@ -255,6 +263,14 @@ impl ClusterFiles for FakeHost {
         self.world().swept.push(gone.clone());
         Ok(())
     }
+    fn put_others_away(&self, peers: &BTreeSet<NodeName>) -> io::Result<()> {
+        let mut world = self.world();
+        if !world.pmxcfs_runs || world.corosync_runs {
+            return Err(io::Error::other("not writable"));
+        }
+        world.put_away.get_or_insert_default().extend(peers.iter().cloned());
+        Ok(())
+    }
 }
 
 impl FakeHost {
@@ -308,6 +324,14 @@ impl Disk for FakeHost {
         self.world().database_aside = Some(attempt);
         Ok(())
     }
+    fn copy_database_aside(&self, attempt: Attempt) -> io::Result<()> {
+        let mut world = self.world();
+        assert!(!world.pmxcfs_runs, "a database in use is no copy");
+        if world.database_copy.as_ref().is_none_or(|(known, _)| *known != attempt) {
+            world.database_copy = Some((attempt, world.pmxcfs_conf.clone()));
+        }
+        Ok(())
+    }
     fn set_corosync_aside(&self, _: Attempt) -> io::Result<()> {
         let mut world = self.world();
         let files = std::mem::take(&mut world.disk);
@@ -319,6 +343,9 @@ impl Disk for FakeHost {
         if world.database_aside == Some(attempt) {
             world.database_aside = None;
             world.pmxcfs_conf = None;
+        }
+        if let Some((_, conf)) = world.database_copy.take_if(|(known, _)| *known == attempt) {
+            world.pmxcfs_conf = conf;
         }
         Ok(())
     }
@@ -345,6 +372,9 @@ impl Services for FakeHost {
             }
             Unit::PveCluster => {
                 world.pmxcfs_runs = true;
+                if world.conf_comes_back && world.pmxcfs_conf.is_none() {
+                    world.pmxcfs_conf = world.set_aside.get(&DiskFile::Conf).cloned();
+                }
                 if world.database_aside.is_some() && world.pmxcfs_conf.is_none() {
                     world.pmxcfs_conf = disk;
                 }
@@ -363,9 +393,15 @@ impl Services for FakeHost {
         ready(Ok(())).boxed()
     }
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        let mut world = self.world();
+        if world.local_fails {
+            return ready(Err("pmxcfs: failed".to_owned())).boxed();
+        }
+        world.pmxcfs_runs = true;
         ready(Ok(())).boxed()
     }
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
+        self.world().pmxcfs_runs = false;
         ready(Ok(())).boxed()
     }
     fn why_idle(&self) -> Option<Idle> {

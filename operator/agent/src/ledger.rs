@@ -196,15 +196,18 @@ impl Ledger {
     /// itself has nothing to do with the dead of that cluster any more, nor an answer for whoever of it is
     /// late.
     pub fn note_departures(&mut self, me: &HostName, result: StageResult) {
-        let own = self.pending.as_ref().and_then(|pending| pending.stage.actions.get(me));
-        if result != StageResult::Confirmed {
-            return;
-        }
-        for action in own.into_iter().flatten() {
+        let pending = self.pending.as_ref().filter(|_| result == StageResult::Confirmed);
+        let Some(Pending { stage, .. }) = pending else { return };
+        for action in stage.actions.get(me).into_iter().flatten() {
             match action {
-                Action::Bury(tombstone) => _ = self.tombstones.insert(tombstone.clone()),
+                Action::Bury(tombstone) => {
+                    self.tombstones.insert(tombstone.clone());
+                    // Whoever comes under its name may be another machine, with a key of its own.
+                    let staying: BTreeSet<_> = stage.group.values().collect();
+                    self.pinned.retain(|host, _| staying.contains(host));
+                }
                 Action::Join { tombstones } => self.tombstones.clone_from(tombstones),
-                Action::LeaveCluster {} => {
+                Action::LeaveCluster {} | Action::Separate { .. } => {
                     self.tombstones.clear();
                     self.ended = None;
                 }

@@ -10,6 +10,7 @@ use pvecm_core::gate::Idle;
 use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Fingerprint};
 use pvecm_core::references::{Reference, ReferenceKind, references};
+use pvecm_core::separation::{ha_resources, shared_storages};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
@@ -42,6 +43,8 @@ pub struct Observation {
     pub guests: BTreeSet<u32>,
     /// What names this node in the cluster's own files.
     pub references: BTreeSet<Reference>,
+    /// Storages that this node and another one use.
+    pub shared_storages: BTreeSet<String>,
     /// Addresses on the network cards.
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
@@ -70,6 +73,11 @@ impl Observation {
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
             references: if mounted {
                 referring(host, &host.machine.hostname())
+            } else {
+                BTreeSet::new()
+            },
+            shared_storages: if mounted {
+                shared(host, &host.machine.hostname())
             } else {
                 BTreeSet::new()
             },
@@ -140,13 +148,33 @@ fn found(read: std::io::Result<Option<Vec<u8>>>) -> Option<ConfFile> {
 pub fn referring(host: &Host, node: &str) -> BTreeSet<Reference> {
     let of = |kind: ReferenceKind| match host.cluster_files.read_naming(kind) {
         Ok(None) => BTreeSet::new(),
-        Ok(Some(bytes)) => references(kind, &String::from_utf8_lossy(&bytes), node),
+        Ok(Some(bytes)) if kind != ReferenceKind::HaResource => {
+            references(kind, &String::from_utf8_lossy(&bytes), node)
+        }
+        Ok(Some(bytes)) => ha_resources(&String::from_utf8_lossy(&bytes), &guests_of(host, node)),
         Err(_) => {
             let name = format!("({} is not readable)", kind.file());
             [Reference { kind, name, names_others: false }].into()
         }
     };
     ReferenceKind::ALL.into_iter().flat_map(of).collect()
+}
+
+/// The guests in a node's folder. What is no number is no guest that high availability could name.
+fn guests_of(host: &Host, node: &str) -> BTreeSet<u32> {
+    let files = node.parse().ok().and_then(|name| host.cluster_files.guests_left(&name).ok());
+    let id = |file: String| file.rsplit_once('/')?.1.strip_suffix(".conf")?.parse().ok();
+    files.unwrap_or_default().into_iter().filter_map(id).collect()
+}
+
+/// The storages that a node and another one use. A file that cannot be read may name some.
+#[must_use]
+pub fn shared(host: &Host, node: &str) -> BTreeSet<String> {
+    match host.cluster_files.read_naming(ReferenceKind::Storage) {
+        Ok(None) => BTreeSet::new(),
+        Ok(Some(bytes)) => shared_storages(&String::from_utf8_lossy(&bytes), node),
+        Err(_) => ["(storage.cfg is not readable)".to_owned()].into(),
+    }
 }
 
 /// What does not change while the agent runs.
@@ -200,6 +228,7 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         link_faults: corosync.map(link_faults).unwrap_or_default(),
         guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
         references: seen.references.iter().take(64).cloned().map(Into::into).collect(),
+        shared_storages: seen.shared_storages.iter().take(64).map(|name| limited(name)).collect(),
         ha: Some(HostHa {
             state: seen.ha.state.into(),
             can_disarm: identity.ha_manager_version.as_deref().is_some_and(knows_disarm),
@@ -207,6 +236,11 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         ledger: Some(LedgerStatus::default()),
         ..PveHostStatus::default()
     }
+}
+
+/// As far as the schema has room for a name.
+fn limited(name: &str) -> String {
+    name.chars().take(128).collect()
 }
 
 fn started((key, value): (&String, &String)) -> StartedWith {

@@ -124,8 +124,11 @@ pub trait ClusterFiles: Send + Sync {
     /// The guests that are configured in a node's folder.
     fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>>;
     /// Moves the folder of a node that has left, and its lines in the common files of keys, to where nobody
-    /// looks. Never moves a guest.
+    /// looks. Moves its guests only where they went along with it.
     fn sweep(&self, gone: &Tombstone) -> io::Result<()>;
+    /// Moves all that is of other nodes there as well: their folders with the guests in them, the keys of these
+    /// and of whoever has a folder, and what high availability was to do for the cluster.
+    fn put_others_away(&self, peers: &BTreeSet<NodeName>) -> io::Result<()>;
 }
 
 /// The locks under which corosync.conf may be written.
@@ -173,7 +176,10 @@ pub trait Disk: Send + Sync {
     fn set_database_aside(&self, attempt: Attempt) -> io::Result<()>;
     /// Moves the database that this attempt set aside back; fine when it set none aside.
     fn bring_database_back(&self, attempt: Attempt) -> io::Result<()>;
-    /// Moves corosync's file and every authkey into the same backup folder. Does nothing when they are not
+    /// Copies the database of pmxcfs (which must not run) into the same backup folder, unless this attempt has: a
+    /// second time it may be changed already.
+    fn copy_database_aside(&self, attempt: Attempt) -> io::Result<()>;
+    /// Moves corosync's file, every authkey, and what corosync remembers of its rings, into the same backup folder. Does nothing when they are not
     /// there.
     fn set_corosync_aside(&self, attempt: Attempt) -> io::Result<()>;
 }

@@ -13,7 +13,7 @@ use pvecm_crds::host::AbsenceKind;
 use crate::cluster::Verb;
 use crate::conf::Conf;
 use crate::exit::{Verdict, code};
-use crate::host::{absence, enrol};
+use crate::host::{absence, enrol, replace};
 
 /// Proxmox VE clusters described by custom resources.
 #[derive(Debug, Parser)]
@@ -61,6 +61,20 @@ enum Host {
     Dead(Absent),
     /// State that a machine is powered off and comes back.
     Away(Absent),
+    /// Put another machine in the place of one that is gone, under the same name.
+    ///
+    /// Declares the old one dead and waits until the others have taken it off their list. Typed again when the
+    /// new machine is installed and enrolled, it takes that back, and the new one joins.
+    Replace {
+        /// The host's name.
+        name: String,
+        /// How you know that the old machine is powered off, in words: "disk died, unplugged".
+        #[arg(long, value_name = "TEXT")]
+        because: Option<String>,
+        /// How long to wait until it is off the list.
+        #[arg(long, default_value = "5m", value_name = "DURATION")]
+        timeout: SignedDuration,
+    },
     /// Take such a statement back.
     Back {
         /// The host's name.
@@ -125,6 +139,10 @@ impl Args {
             }
             Command::Host(Host::Away(absent)) => {
                 Ok(code(absent.state(AbsenceKind::Away, &self.connection)))
+            }
+            Command::Host(Host::Replace { name, because, timeout }) => {
+                let asked = (because, timeout.unsigned_abs());
+                Ok(code(online(replace::run(&name, asked, &self.connection))))
             }
             Command::Host(Host::Back { name }) => {
                 Ok(code(online(absence::run(&name, None, &self.connection))))

@@ -116,6 +116,7 @@ impl World {
             totem: TotemOptions::default(),
             logging: LoggingOptions::default(),
             key_generation: 0,
+            dissolves: false,
             rollout,
             generation: 1,
         };
@@ -169,6 +170,8 @@ fn machine(n: u32) -> HostView {
         guests: BTreeSet::new(),
         absence: None,
         references: BTreeSet::new(),
+        shared_storages: BTreeSet::new(),
+        lives_alone: None,
         pmxcfs_file: None,
         disk_file: None,
         idle: None,

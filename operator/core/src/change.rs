@@ -144,6 +144,20 @@ pub enum Action {
     StopCorosync {},
     /// Move all that this host has of the cluster aside, so that nothing there can start as a member of it.
     LeaveCluster {},
+    /// Stop corosync and pmxcfs, since this host goes on alone with its guests, as long as every other member is
+    /// there.
+    StopToSeparate {
+        /// The storages that both sides may go on using, by a person's word.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        shared_storages: BTreeSet<String>,
+    },
+    /// Take the cluster out of this host's own database, with all that is of the other nodes, and go on alone
+    /// with it.
+    Separate {
+        /// The storages that both sides may go on using, by a person's word.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        shared_storages: BTreeSet<String>,
+    },
     /// Remember who has left, once the text without that node is in force.
     Bury(Tombstone),
     /// Put away what the cluster's own files keep of a node that has left: its folder, and its keys.
@@ -173,9 +187,24 @@ pub struct Tombstone {
     /// owe themselves another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_key: Option<u32>,
+    /// It went on alone with its guests: what is configured for them here is theirs no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lives_alone: bool,
 }
 
 impl Action {
+    /// Whether the host stops with it for good: as a member it does not come back.
+    #[must_use]
+    pub const fn stops_for_good(&self) -> bool {
+        matches!(self, Self::StopCorosync {} | Self::StopToSeparate { .. })
+    }
+
+    /// Whether the host has nothing of the cluster any more after it.
+    #[must_use]
+    pub const fn leaves_for_good(&self) -> bool {
+        matches!(self, Self::LeaveCluster {} | Self::Separate { .. })
+    }
+
     /// The hosts that a secret is encrypted for in this action, with the keys to which it is.
     pub fn receivers(&self) -> impl Iterator<Item = (&HostName, &String)> {
         let (one, several) = match self {
@@ -193,6 +222,8 @@ impl Action {
             | Self::RestartCorosync {}
             | Self::StopCorosync {}
             | Self::LeaveCluster {}
+            | Self::StopToSeparate { .. }
+            | Self::Separate { .. }
             | Self::Bury(_)
             | Self::Sweep(_)
             | Self::CleanReferences { .. } => (None, None),

@@ -14,7 +14,7 @@ use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
 pub struct DesiredCluster {
     /// The effective cluster name.
     pub name: ClusterName,
-    /// Every wanted member, in the order of the spec. Never empty.
+    /// Every wanted member, in the order of the spec. Never empty as it is written.
     pub nodes: Vec<DesiredNode>,
     /// The wanted links. Empty: links follow from the nodes' addresses and are not managed further.
     pub links: Vec<DesiredLink>,
@@ -27,6 +27,8 @@ pub struct DesiredCluster {
     pub key_generation: u32,
     /// How changes are rolled out.
     pub rollout: Rollout,
+    /// The object is being deleted, and its policy says that its hosts are separated.
+    pub dissolves: bool,
     /// `metadata.generation` that all this was read from.
     pub generation: i64,
 }

@@ -17,8 +17,7 @@ use crate::observed::{Claim, HostView, ObservedCluster};
 
 /// What is wanted without the nodes whose machines a person has declared dead: that statement alone is a wish to
 /// have them removed.
-#[must_use]
-pub fn without_the_dead<'a>(
+fn without_the_dead<'a>(
     desired: &'a DesiredCluster,
     observed: &ObservedCluster,
 ) -> Cow<'a, DesiredCluster> {
@@ -31,6 +30,18 @@ pub fn without_the_dead<'a>(
     let mut living = desired.clone();
     living.nodes.retain(lives);
     Cow::Owned(living)
+}
+
+/// What is wanted as far as members go: nobody, where the cluster is to be dissolved, and else all but the dead.
+#[must_use]
+pub fn in_effect<'a>(
+    desired: &'a DesiredCluster,
+    observed: &ObservedCluster,
+) -> Cow<'a, DesiredCluster> {
+    if desired.dissolves {
+        return Cow::Owned(DesiredCluster { nodes: Vec::new(), ..desired.clone() });
+    }
+    without_the_dead(desired, observed)
 }
 
 /// The hosts that leave, as nodes: those that the list in force still has, and those that still have

@@ -5,7 +5,9 @@
 //! plugin read the world, hand it in as plain values, and carry out what comes back.
 //!
 //! Where to read next: [`desired`] (what the user wants), [`observed`] (what the hosts report),
-//! [`fitness`] (what makes a machine a member), [`leaving`] (who is to go), [`references`] (what still names it), [`conf`] (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
+//! [`fitness`] (what makes a machine a member), [`leaving`] (who is to go), [`separation`] (who goes on alone),
+//! [`references`] (what still names it), [`gate`] (may a host that was off start corosync), [`conf`]
+//! (corosync.conf), [`datacenter`] (datacenter.cfg), [`ha`] (high availability), [`change`]
 //! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
 //! beside the operator), [`adopt`](mod@adopt) (a cluster that exists
 //! already), [`guard`](mod@guard) (how one is proven), [`approval`]
@@ -31,4 +33,5 @@ pub mod plan;
 pub mod protocol;
 pub mod quorum;
 pub mod references;
+pub mod separation;
 mod text;

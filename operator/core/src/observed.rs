@@ -87,6 +87,11 @@ pub struct HostView {
     pub absence: Option<Absence>,
     /// What matters of the machine when it is to become a member.
     pub fitness: Fitness,
+    /// The storages that this machine uses together with another node, as its own storage.cfg says.
+    pub shared_storages: BTreeSet<String>,
+    /// `PveHost.spec.afterRemoval` is `LiveAlone`: the storages that it may go on sharing once it has left, by a
+    /// person's word. `None`: it puts away what it has.
+    pub lives_alone: Option<BTreeSet<String>>,
 }
 
 /// A person's statement that a machine is powered off and stays so.

@@ -22,6 +22,8 @@ pub enum ReferenceKind {
     Storage,
     /// A backup job of one node.
     BackupJob,
+    /// A guest of the node under high availability.
+    HaResource,
 }
 
 /// A part of a file that names a node.
@@ -37,8 +39,14 @@ pub struct Reference {
 
 impl ReferenceKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::ReplicationJob, Self::HaRule, Self::HaGroup, Self::Storage, Self::BackupJob];
+    pub const ALL: [Self; 6] = [
+        Self::ReplicationJob,
+        Self::HaRule,
+        Self::HaGroup,
+        Self::Storage,
+        Self::BackupJob,
+        Self::HaResource,
+    ];
 
     /// Its file, below /etc/pve.
     #[must_use]
@@ -49,6 +57,7 @@ impl ReferenceKind {
             Self::HaGroup => "ha/groups.cfg",
             Self::Storage => "storage.cfg",
             Self::BackupJob => "jobs.cfg",
+            Self::HaResource => "ha/resources.cfg",
         }
     }
 
@@ -58,6 +67,8 @@ impl ReferenceKind {
             Self::ReplicationJob => &["target", "source"],
             Self::HaRule | Self::HaGroup | Self::Storage => &["nodes"],
             Self::BackupJob => &["node"],
+            // It names the guest alone: see `crate::separation`.
+            Self::HaResource => &[],
         }
     }
 
@@ -65,7 +76,7 @@ impl ReferenceKind {
     const fn is_list(self) -> bool {
         match self {
             Self::HaRule | Self::HaGroup | Self::Storage => true,
-            Self::ReplicationJob | Self::BackupJob => false,
+            Self::ReplicationJob | Self::BackupJob | Self::HaResource => false,
         }
     }
 
@@ -78,6 +89,7 @@ impl ReferenceKind {
             Self::HaGroup => "HA groups",
             Self::Storage => "storages",
             Self::BackupJob => "backup jobs",
+            Self::HaResource => "HA resources",
         }
     }
 }
@@ -297,6 +309,6 @@ mod tests {
     fn every_kind_has_a_file_and_a_name_of_its_own() {
         let files: BTreeSet<_> = ReferenceKind::ALL.map(ReferenceKind::file).into();
         let plurals: BTreeSet<_> = ReferenceKind::ALL.map(ReferenceKind::plural).into();
-        assert_eq!((files.len(), plurals.len()), (5, 5));
+        assert_eq!((files.len(), plurals.len()), (6, 6));
     }
 }

@@ -11,6 +11,8 @@ use crate::ports::{Disk, DiskFile, LedgerStore};
 
 const DATABASE: &str = "/var/lib/pve-cluster/config.db";
 const BACKUPS: &str = "/var/lib/pve-cluster/backup";
+/// Where corosync keeps the number of the last ring that it was in.
+const RINGS: &str = "/var/lib/corosync";
 
 /// A name of its own for every attempt: undoing one must never bring back what another set aside.
 fn aside(attempt: Attempt) -> String {
@@ -129,6 +131,15 @@ impl Disk for RealDisk {
         move_database(&aside, DATABASE)
     }
 
+    fn copy_database_aside(&self, attempt: Attempt) -> io::Result<()> {
+        if !Path::new(DATABASE).exists() {
+            return Ok(());
+        }
+        make_backups()?;
+        copy_database(DATABASE, &aside(attempt))?;
+        File::open(BACKUPS)?.sync_all()
+    }
+
     fn set_corosync_aside(&self, attempt: Attempt) -> io::Result<()> {
         make_backups()?;
         let files = [
@@ -143,8 +154,45 @@ impl Disk for RealDisk {
             replace_file(Path::new(&format!("{}.{name}", prefix(attempt))), &bytes, 0o400)?;
             self.remove(file)?;
         }
-        File::open("/etc/corosync")?.sync_all()
+        File::open("/etc/corosync")?.sync_all()?;
+        set_rings_aside(Path::new(RINGS), &prefix(attempt))
     }
+}
+
+/// Moves the numbers of corosync's rings: with them a host that joins another cluster claims to have seen newer
+/// ones (facts/pve.md G34).
+fn set_rings_aside(from: &Path, to: &str) -> io::Result<()> {
+    let entries = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let name = entry.file_name();
+            let kept = format!("{to}.{}", name.to_string_lossy());
+            replace_file(Path::new(&kept), &fs::read(entry.path())?, 0o400)?;
+            fs::remove_file(entry.path())?;
+        }
+    }
+    File::open(from)?.sync_all()
+}
+
+/// Copies a database with its write-ahead log. The database comes last and at once: where it lies, all of it does.
+fn copy_database(from: &str, to: &str) -> io::Result<()> {
+    if Path::new(to).exists() {
+        return Ok(());
+    }
+    for suffix in ["-wal", "-shm", ""] {
+        let from = format!("{from}{suffix}");
+        if Path::new(&from).exists() {
+            let part = format!("{to}{suffix}.part");
+            fs::copy(from, &part)?;
+            File::open(&part)?.sync_all()?;
+            fs::rename(&part, format!("{to}{suffix}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Moves a database with its write-ahead log, which holds what is not in the database yet.
@@ -175,6 +223,35 @@ impl LedgerStore for FileStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_is_copied_once_and_the_first_copy_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        for (suffix, text) in [("", "first"), ("-wal", "log")] {
+            fs::write(path(&format!("config.db{suffix}")), text).unwrap();
+        }
+        let copy = || copy_database(&path("config.db"), &path("before.db")).unwrap();
+        copy();
+        fs::write(path("config.db"), "changed").unwrap();
+        copy();
+        let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+        assert_eq!((read("before.db"), read("before.db-wal")), ("first".into(), "log".into()));
+        assert_eq!(read("config.db"), "changed");
+    }
+
+    #[test]
+    fn the_numbers_of_rings_are_moved_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let (rings, kept) = (folder.path().join("rings"), folder.path().join("kept"));
+        fs::create_dir_all(rings.join("folder")).unwrap();
+        fs::write(rings.join("ringid_3"), "8").unwrap();
+        let to = kept.display().to_string();
+        set_rings_aside(&rings, &to).unwrap();
+        assert_eq!(fs::read_to_string(format!("{to}.ringid_3")).unwrap(), "8");
+        assert!(!rings.join("ringid_3").exists() && rings.join("folder").exists());
+        set_rings_aside(&folder.path().join("not there"), &to).unwrap();
+    }
 
     #[test]
     fn what_a_killed_life_was_writing_is_removed_and_nothing_else() {

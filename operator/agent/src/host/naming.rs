@@ -24,7 +24,7 @@ const GUESTS: [&str; 3] = ["qemu-server", "lxc", "openvz"];
 const fn lock_name(kind: ReferenceKind) -> &'static str {
     match kind {
         ReferenceKind::ReplicationJob => "file-replication_cfg",
-        ReferenceKind::HaRule | ReferenceKind::HaGroup => "domain-ha",
+        ReferenceKind::HaRule | ReferenceKind::HaGroup | ReferenceKind::HaResource => "domain-ha",
         ReferenceKind::Storage => "file-storage_cfg",
         ReferenceKind::BackupJob => "file-jobs_cfg",
     }
@@ -89,17 +89,61 @@ fn node_folder(root: &Path, node: &NodeName) -> PathBuf {
 
 /// The keys go first and the folder last: as long as it is there, something may be left to do.
 pub(super) fn sweep(files: &RealPmxcfs, gone: &Tombstone) -> io::Result<()> {
-    let Tombstone { name, node_id, .. } = gone;
+    let Tombstone { name, node_id, lives_alone, .. } = gone;
     let archive = files.root().join(ARCHIVE).join(format!("{name}-{node_id}"));
+    let guests = if *lives_alone { Guests::Go } else { Guests::Stay };
+    put_node_away(files, name, &archive, guests)
+}
+
+/// What becomes of the guests in a folder that is put away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guests {
+    /// They are nobody else's: the folder stays, too.
+    Stay,
+    /// They live on elsewhere.
+    Go,
+}
+
+fn put_node_away(
+    files: &RealPmxcfs,
+    name: &NodeName,
+    archive: &Path,
+    guests: Guests,
+) -> io::Result<()> {
     let comment = format!("root@{name}");
     let is_key = |line: &str| line.split_whitespace().next_back() == Some(comment.as_str());
     let is_host = |line: &str| {
         let mut names = line.split_whitespace().next().unwrap_or_default().split(',');
         names.any(|named| named == name.as_str())
     };
-    take_lines(files, "authorized_keys", &archive, is_key)?;
-    take_lines(files, "known_hosts", &archive, is_host)?;
-    put_away(&node_folder(files.root(), name), &archive.join("node"))
+    take_lines(files, "authorized_keys", archive, is_key)?;
+    take_lines(files, "known_hosts", archive, is_host)?;
+    put_away(&node_folder(files.root(), name), &archive.join("node"), guests)
+}
+
+/// What high availability was to do for a cluster. A host that is alone would take itself for its master, the
+/// other nodes for dead and their guests for its own to start (facts/pve.md 7).
+const HA: [&str; 6] =
+    ["resources.cfg", "rules.cfg", "groups.cfg", "manager_status", "crm_commands", "fence.cfg"];
+
+/// On a host that goes on alone. Its own folder is never touched.
+pub(super) fn put_others_away(files: &RealPmxcfs, peers: &BTreeSet<NodeName>) -> io::Result<()> {
+    let archive = files.root().join(ARCHIVE);
+    for name in HA {
+        let path = files.root().join("ha").join(name);
+        if path.exists() {
+            fs::create_dir_all(archive.join("ha"))?;
+            fs::rename(&path, free_name(&archive.join("ha").join(name)))?;
+        }
+    }
+    let folders = entries(&files.root().join("nodes"))?.into_iter();
+    let names = folders.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut all: BTreeSet<NodeName> = names.collect();
+    all.extend(peers.iter().cloned());
+    for name in all.iter().filter(|name| name.as_str() != files.hostname()) {
+        put_node_away(files, name, &archive.join(name.as_str()), Guests::Go)?;
+    }
+    Ok(())
 }
 
 /// Moves lines of a file below `priv` to the end of the file of that name in the archive.
@@ -126,8 +170,8 @@ fn take_lines(
 }
 
 /// Moves the files of a folder one by one, since pmxcfs renames no folder that has something in it
-/// (facts/pmxcfs.md 3). A folder of guests is only removed, which fails where one is in it.
-fn put_away(from: &Path, to: &Path) -> io::Result<()> {
+/// (facts/pmxcfs.md 3). A folder of guests that stay is only removed, which fails where one is in it.
+fn put_away(from: &Path, to: &Path, guests: Guests) -> io::Result<()> {
     if !from.exists() {
         return Ok(());
     }
@@ -136,10 +180,10 @@ fn put_away(from: &Path, to: &Path) -> io::Result<()> {
         if !entry.file_type()?.is_dir() {
             fs::create_dir_all(to)?;
             fs::rename(&path, free_name(&to.join(&name)))?;
-        } else if GUESTS.iter().any(|guests| name == *guests) {
+        } else if guests == Guests::Stay && GUESTS.iter().any(|folder| name == *folder) {
             fs::remove_dir(&path)?;
         } else {
-            put_away(&path, &to.join(&name))?;
+            put_away(&path, &to.join(&name), guests)?;
         }
     }
     fs::remove_dir(from)
@@ -199,7 +243,8 @@ mod tests {
 
     fn tombstone() -> Tombstone {
         let node_id = 4.try_into().unwrap();
-        Tombstone { name: "n4".parse().unwrap(), node_id, machine_id: None, keeps_key: None }
+        let (name, machine_id, keeps_key) = ("n4".parse().unwrap(), None, None);
+        Tombstone { name, node_id, machine_id, keeps_key, lives_alone: false }
     }
 
     #[test]
@@ -210,9 +255,10 @@ mod tests {
             ("ha/groups.cfg", "c"),
             ("storage.cfg", "d"),
             ("jobs.cfg", "e"),
+            ("ha/resources.cfg", "f"),
         ];
         let (_folder, real) = files(&texts);
-        for (kind, text) in ReferenceKind::ALL.into_iter().zip(["a", "b", "c", "d", "e"]) {
+        for (kind, text) in ReferenceKind::ALL.into_iter().zip(["a", "b", "c", "d", "e", "f"]) {
             assert_eq!(real.read_naming(kind).unwrap().unwrap(), text.as_bytes(), "{kind:?}");
         }
         let (folder, real) = files(&[]);
@@ -303,5 +349,49 @@ mod tests {
         assert!(real.sweep(&tombstone()).is_err());
         assert_eq!(all(folder.path()), guests.map(|(path, text)| (path.into(), text.into())));
         assert_eq!(real.guests_left(&"n5".parse().unwrap()).unwrap(), BTreeSet::new());
+    }
+
+    /// They went along with their host: left here they would keep their ids from everybody.
+    #[test]
+    fn the_guests_of_one_that_lives_on_alone_are_put_away_with_its_folder() {
+        let (folder, real) = files(&[("nodes/n4/qemu-server/100.conf", "vm")]);
+        real.sweep(&Tombstone { lives_alone: true, ..tombstone() }).unwrap();
+        let moved = [("priv/pvecm-removed/n4-4/node/qemu-server/100.conf", "vm")];
+        assert_eq!(all(folder.path()), moved.map(|(path, text)| (path.into(), text.into())));
+        assert!(!folder.path().join("nodes/n4").exists());
+    }
+
+    #[test]
+    fn a_host_that_goes_on_alone_keeps_what_is_its_own_and_nothing_of_the_others() {
+        let (folder, real) = files(&[
+            ("ha/manager_status", "{}"),
+            ("ha/resources.cfg", "vm: 200"),
+            ("nodes/n1/qemu-server/100.conf", "own"),
+            ("nodes/n2/qemu-server/200.conf", "theirs"),
+            ("nodes/old/host.fw", "stale"),
+            ("priv/authorized_keys", "A root@n1\nB root@n2\nC root@n3\nD root@old\nE me\n"),
+            ("priv/known_hosts", "n1 A\nn2,10.0.0.2 B\n"),
+            ("storage.cfg", "dir: local"),
+        ]);
+        let peers = ["n1", "n2", "n3"].map(|name| name.parse().unwrap()).into();
+        real.put_others_away(&peers).unwrap();
+        let after = [
+            ("nodes/n1/qemu-server/100.conf", "own"),
+            ("priv/authorized_keys", "A root@n1\nE me\n"),
+            ("priv/known_hosts", "n1 A\n"),
+            ("priv/pvecm-removed/ha/manager_status", "{}"),
+            ("priv/pvecm-removed/ha/resources.cfg", "vm: 200"),
+            ("priv/pvecm-removed/n2/authorized_keys", "B root@n2\n"),
+            ("priv/pvecm-removed/n2/known_hosts", "n2,10.0.0.2 B\n"),
+            ("priv/pvecm-removed/n2/node/qemu-server/200.conf", "theirs"),
+            ("priv/pvecm-removed/n3/authorized_keys", "C root@n3\n"),
+            ("priv/pvecm-removed/old/authorized_keys", "D root@old\n"),
+            ("priv/pvecm-removed/old/node/host.fw", "stale"),
+            ("storage.cfg", "dir: local"),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned()));
+        assert_eq!(all(folder.path()), after);
+        real.put_others_away(&peers).unwrap();
+        assert_eq!(all(folder.path()), after, "a second time there is nothing to do");
     }
 }

@@ -72,6 +72,10 @@ impl RealPmxcfs {
         &self.root
     }
 
+    pub(super) fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
     fn take_lock(&self, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {
         let end = Instant::now() + Duration::from_millis(at_most_ms);
         let local = local_lock(end)?;
@@ -175,6 +179,10 @@ impl ClusterFiles for RealPmxcfs {
 
     fn sweep(&self, gone: &Tombstone) -> io::Result<()> {
         naming::sweep(self, gone)
+    }
+
+    fn put_others_away(&self, peers: &BTreeSet<NodeName>) -> io::Result<()> {
+        naming::put_others_away(self, peers)
     }
 }
 

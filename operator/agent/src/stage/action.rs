@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::probe::{in_force, parent_in_force, which};
 use super::refresh::{refresh_stale_config, reload};
-use super::{Undone, ha, keys, leave, leftovers};
+use super::{Undone, ha, keys, leave, leftovers, separate};
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
@@ -40,6 +40,7 @@ pub struct Task<'a> {
 pub type Sealed = BTreeMap<HostName, String>;
 
 /// Carries out this host's actions in order.
+#[expect(clippy::cognitive_complexity, reason = "a flat list: one line for each action")]
 pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sealed, Undone> {
     let mut sealed = Sealed::new();
     for action in actions {
@@ -62,8 +63,14 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::DisarmHa {} => ha::disarm(host, task.deadline_ms).await?,
             Action::ArmHa {} => ha::arm(host, task.deadline_ms).await?,
             Action::RestartCorosync {} => restart(host, task).await.map_err(Undone::Stuck)?,
-            Action::StopCorosync {} => leave::stop(host, task).await?,
+            Action::StopCorosync {} => leave::stop(host, task, None).await?,
             Action::LeaveCluster {} => leave::put_away(host, task).await?,
+            Action::StopToSeparate { shared_storages } => {
+                leave::stop(host, task, Some(shared_storages)).await?;
+            }
+            Action::Separate { shared_storages } => {
+                separate::separate(host, task, shared_storages).await?;
+            }
             Action::Sweep(gone) => leftovers::sweep(host, task, gone).await?,
             Action::CleanReferences { node, references } => {
                 leftovers::clean(host, task, (node, references)).await?;

@@ -10,10 +10,12 @@ use pvecm_core::change::{Action, Stage, Tombstone};
 use pvecm_core::conf::{Config, Document};
 use pvecm_core::ids::NodeId;
 use pvecm_core::references::Reference;
+use pvecm_core::separation::goes_along;
 
 use super::Undone;
 use super::action::{Task, not_begun};
 use super::probe::parent_in_force;
+use super::separate::refuse_shared;
 use crate::host_ports::Host;
 use crate::observe::{Observation, referring};
 use crate::ports::Unit;
@@ -21,17 +23,26 @@ use crate::ports::Unit;
 /// Stops corosync and pmxcfs, as long as every other node that the file lists is there: the votes of this
 /// one are missing from then on. Guests stay nobody's when their host has left, so it has none, and a job
 /// that names it would be irremovable. When it cannot stop, it goes on as a member.
-pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
+/// One that goes on alone takes its guests along, and may share some storages (`alone`).
+pub async fn stop(
+    host: &Host,
+    task: &Task<'_>,
+    alone: Option<&BTreeSet<String>>,
+) -> Result<(), Undone> {
     let seen = Observation::take(host);
     if seen.corosync.is_some() {
         parent_in_force(task.pending.expects.as_ref(), &seen).map_err(Undone::NotBegun)?;
         all_are_here(task, &seen).map_err(Undone::NotBegun)?;
     }
-    if let Some(guest) = seen.guests.first() {
+    if let Some(guest) = seen.guests.first().filter(|_| alone.is_none()) {
         return Err(not_begun(format!("the guest {guest} is configured on this host")));
     }
-    if let Some(Reference { kind, name, names_others: _ }) = seen.references.first() {
+    let mut binding = seen.references.iter().filter(|one| alone.is_none() || !goes_along(one));
+    if let Some(Reference { kind, name, names_others: _ }) = binding.next() {
         return Err(not_begun(format!("{} name this host, among them {name}", kind.plural())));
+    }
+    if let Some(accepted) = alone.filter(|_| seen.mounted) {
+        refuse_shared(host, accepted).map_err(Undone::NotBegun)?;
     }
     let Err(why) = stop_units(host).await else { return Ok(()) };
     let mut started = Ok(());
@@ -45,7 +56,7 @@ pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
 }
 
 /// What a command returned is no evidence: it is looked whether anything still runs.
-async fn stop_units(host: &Host) -> Result<(), String> {
+pub(super) async fn stop_units(host: &Host) -> Result<(), String> {
     host.services.stop(Unit::Corosync).await?;
     host.services.stop(Unit::PveCluster).await?;
     let seen = Observation::take(host);
@@ -119,15 +130,16 @@ pub fn the_gone_have_stopped(stage: &Stage, seen: &Observation) -> Result<(), St
 /// it, and what it told before may be old.
 pub fn the_gone_are_not_needed(host: &Host, stage: &Stage) -> Result<(), String> {
     let files = &host.cluster_files;
-    for Tombstone { name, .. } in the_gone(stage).collect::<BTreeSet<_>>() {
+    for Tombstone { name, lives_alone, .. } in the_gone(stage).collect::<BTreeSet<_>>() {
         let guests = files.guests_left(name).map_err(|error| {
             format!("cannot see whether guests are configured on {name}, which goes: {error}")
         })?;
-        if let Some(guest) = guests.first() {
+        if let Some(guest) = guests.first().filter(|_| !lives_alone) {
             return Err(format!("the guest {guest} is configured on {name}, which goes"));
         }
         let all = referring(host, name.as_str());
-        if let Some(Reference { kind, name: what, .. }) = all.first() {
+        let mut binding = all.iter().filter(|one| !(*lives_alone && goes_along(one)));
+        if let Some(Reference { kind, name: what, .. }) = binding.next() {
             return Err(format!("{} name {name}, which goes, among them {what}", kind.plural()));
         }
     }

@@ -73,7 +73,8 @@ pub async fn sweep(host: &Host, task: &Task<'_>, gone: &Tombstone) -> Result<(),
     if is_listed || name == host.machine.hostname() {
         return Err(not_begun(format!("{name} is a member of the cluster")));
     }
-    if let Some(guest) = files.guests_left(&gone.name).map_err(not_begun)?.first() {
+    let left = files.guests_left(&gone.name).map_err(not_begun)?;
+    if let Some(guest) = left.first().filter(|_| !gone.lives_alone) {
         return Err(not_begun(format!(
             "the guest {guest} is configured on {name}, which has left"
         )));

@@ -1,5 +1,5 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
-//! ([`action`], [`leave`], [`leftovers`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`leave`], [`separate`], [`leftovers`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod ha;
@@ -11,6 +11,7 @@ pub mod reach;
 pub mod refresh;
 pub mod run;
 pub mod select;
+pub mod separate;
 pub mod write;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::seal::{SealingKey, seal};
 mod exchange;
 mod leaving;
 mod leftovers;
+mod separating;
 
 fn text(version: u64) -> String {
     format!("totem {{\n  config_version: {version}\n  version: 2\n}}\n")

@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
 
 /// What is asked for as a whole.
-const LISTS: [(&str, &str); 2] = [("/pvechanges", "PveChangeList"), ("/pvehosts", "PveHostList")];
+const LISTS: [(&str, &str); 3] = [
+    ("/pvechanges", "PveChangeList"),
+    ("/pvehosts", "PveHostList"),
+    ("/pveclusters", "PveClusterList"),
+];
 
 /// What the server holds and what it was sent.
 #[derive(Debug, Default)]

@@ -168,6 +168,8 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         guests: facts.map(|facts| facts.guests.clone()).unwrap_or_default(),
         absence: None,
         references: facts.map(|facts| facts.references.clone()).unwrap_or_default(),
+        shared_storages: facts.map(|facts| facts.shared_storages.clone()).unwrap_or_default(),
+        lives_alone: facts.and_then(|facts| facts.lives_alone.clone()),
         pmxcfs_file: file.clone(),
         disk_file: file,
         idle: None,

@@ -35,7 +35,7 @@ pub async fn run(
     set(&client, &namespace, (name, statement), Timestamp::now()).await
 }
 
-async fn set(
+pub(super) async fn set(
     client: &Client,
     namespace: &str,
     (name, statement): (&str, Option<Statement>),
@@ -67,7 +67,7 @@ async fn set(
     Ok(Verdict::Fine)
 }
 
-fn is_heard(host: &PveHost) -> bool {
+pub(super) fn is_heard(host: &PveHost) -> bool {
     let conditions = host.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|c| c.type_ == kind::CONNECTED && c.status == "True")
 }

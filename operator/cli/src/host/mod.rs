@@ -2,3 +2,4 @@
 
 pub mod absence;
 pub mod enrol;
+pub mod replace;

@@ -20,7 +20,7 @@ use pvecm_crds::{PveChange, validate};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
-use super::{IN_FLIGHT, sealed};
+use super::{IN_FLIGHT, dissolution, sealed};
 
 /// Changes that are kept per cluster.
 const KEPT: usize = 20;
@@ -44,6 +44,8 @@ pub enum Effect {
     Release(u32),
     /// Write the open change's outcome.
     Finish(Ending, String),
+    /// Hold the cluster's object until its hosts are separated, or let it go.
+    HoldCluster(bool),
     /// Take the finalizer from this change, which has its outcome.
     Unhold(String),
     /// Delete this change: more than enough newer ones are kept.
@@ -98,6 +100,9 @@ impl Verdict {
 #[must_use]
 pub fn decide(seen: &Observation) -> Verdict {
     let mut verdict = standing(seen);
+    if let Some(held) = dissolution::hold(seen) {
+        verdict.effect = Some(Effect::HoldCluster(held));
+    }
     if verdict.effect.is_none() {
         verdict.effect = tidy(seen);
     }
@@ -222,10 +227,12 @@ fn begin(
     }
 }
 
-/// Hosts that nobody has claimed, and our own ones that should leave another text out.
+/// Hosts that nobody has claimed, and our own ones that should leave another text out. A cluster that ends
+/// claims nobody.
 fn unclaimed(seen: &Observation) -> Vec<HostName> {
+    let ends = dissolution::ends(seen);
     let due = seen.view.hosts.iter().filter(|(name, view)| match view.claim {
-        Claim::Free => true,
+        Claim::Free => !ends,
         Claim::Other(_) => false,
         Claim::Ours => {
             let status = seen.hosts.get(*name).and_then(|host| host.status.as_ref());
@@ -280,7 +287,9 @@ fn no_longer_ours(seen: &Observation) -> Vec<HostName> {
     let Some(cluster) = seen.cluster.as_ref().filter(|_| seen.open.is_none()) else {
         return Vec::new();
     };
-    let named = |name: &HostName| cluster.spec.nodes.iter().any(|n| n.host() == name.as_str());
+    let named = |name: &HostName| {
+        !dissolution::ends(seen) && cluster.spec.nodes.iter().any(|n| n.host() == name.as_str())
+    };
     let free = seen.view.hosts.iter().filter(|(name, view)| {
         view.claim == Claim::Ours && view.connected && view.is_empty() && !named(name)
     });

@@ -15,10 +15,10 @@ use pvecm_crds::reference::ClusterRef;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveChangeSpec, PveCluster, PveHost, convert};
 use serde_json::json;
 
-use super::IN_FLIGHT;
 use super::decide::Effect;
 use super::drive::Ending;
 use super::observe::Observation;
+use super::{DISSOLVES, IN_FLIGHT};
 use crate::access::{Access, AccessError, MANAGER, Target};
 
 /// Why an effect could not be carried out.
@@ -49,6 +49,8 @@ pub enum Sent {
     Finished(String, Ending, String),
     /// Something that is no news to a user.
     Quietly,
+    /// A cluster's object that is being deleted may go.
+    LetEnd,
     /// Somebody else was faster, or the object is no longer there.
     Nothing,
 }
@@ -87,6 +89,7 @@ async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Resul
         }
         Effect::Release(stage) => return Ok(release(stage, seen, access).await?),
         Effect::Finish(ending, why) => return Ok(finish(ending, why, seen, access).await?),
+        Effect::HoldCluster(held) => return Ok(hold_cluster(held, seen, access).await?),
         Effect::Unhold(name) => {
             hold(&name, &[], seen, access).await?;
         }
@@ -252,6 +255,25 @@ fn progress(seen: &Observation) -> Vec<HostProgress> {
     seen.view.hosts.iter().filter_map(of).collect()
 }
 
+/// Holds the cluster's object, or lets it go; as it was read, since a policy may have changed.
+async fn hold_cluster(
+    held: bool,
+    seen: &Observation,
+    access: &Access,
+) -> Result<Sent, AccessError> {
+    let Some(cluster) = &seen.cluster else { return Ok(Sent::Nothing) };
+    let target = Target {
+        namespace: &seen.key.namespace,
+        name: &seen.key.name,
+        version: cluster.metadata.resource_version.as_deref(),
+        manager: MANAGER,
+    };
+    let finalizers: &[&str] = if held { &[DISSOLVES] } else { &[] };
+    access.apply_finalizers::<PveCluster>(target, finalizers).await?;
+    let ends = !held && cluster.metadata.deletion_timestamp.is_some();
+    Ok(if ends { Sent::LetEnd } else { Sent::Quietly })
+}
+
 /// Sets the finalizers on a change; the version that it then has.
 async fn hold(
     name: &str,
@@ -273,6 +295,7 @@ impl Effect {
             Self::Seal(_) => "pass on a sealed secret",
             Self::Release(_) => "release a stage",
             Self::Finish(..) => "write a change's outcome",
+            Self::HoldCluster(_) => "hold the cluster, or let it go",
             Self::Unhold(_) => "take the finalizer from a change",
             Self::Forget(_) => "delete an old change",
         }

@@ -59,7 +59,7 @@ fn wording(seen: &Observation, sent: &Sent) -> Option<Words> {
             let (type_, reason, _) = words(*ending);
             (type_, reason, format!("{name}: {why}"), name)
         }
-        Sent::Released(..) | Sent::Quietly | Sent::Nothing => return None,
+        Sent::Released(..) | Sent::Quietly | Sent::LetEnd | Sent::Nothing => return None,
     };
     tracing::info!(cluster = %seen.key, change = name, reason, note, "change moved");
     Some(Words { type_, reason, note, change: Some(name.clone()) })

@@ -6,6 +6,7 @@
 
 mod decide;
 mod dispatch;
+mod dissolution;
 mod drive;
 mod events;
 mod observe;
@@ -31,6 +32,9 @@ use report::report;
 
 /// On a change from its first released stage to its outcome.
 pub const IN_FLIGHT: &str = "pvecm.io/in-flight";
+
+/// On a cluster whose deletion separates its hosts.
+pub const DISSOLVES: &str = "pvecm.io/dissolve";
 
 /// A cluster at rest is looked at so often without being asked: watches do the work.
 const AT_REST: Duration = Duration::from_mins(10);
@@ -66,7 +70,11 @@ pub async fn reconcile(key: ClusterKey, context: Arc<Context>) -> Option<Duratio
     let (verdict, failed) = match outcome {
         Ok(Done { seen, verdict, sent }) => {
             events::tell(&seen, &sent, &context).await;
-            let reported = report(&seen, &verdict, &context).await.map_err(Error::Report);
+            // Let go, the object is no longer there to report in.
+            let reported = match sent {
+                Sent::LetEnd => Ok(()),
+                _ => report(&seen, &verdict, &context).await.map_err(Error::Report),
+            };
             (Some((verdict, sent)), reported.err())
         }
         Err(error) => (None, Some(error)),
@@ -112,9 +120,14 @@ fn next_look(verdict: &Verdict, sent: &Sent, context: &Context) -> Duration {
         (Sent::Nothing, Stand::Settled | Stand::Paused) => (Pass::Idle, AT_REST),
         (Sent::Nothing, Stand::Working | Stand::Waiting) => (Pass::Waiting, WAITING),
         (Sent::Nothing, Stand::Stalled) => (Pass::Stalled, WAITING * 4),
-        (Sent::Created(_) | Sent::Released(..) | Sent::Finished(..) | Sent::Quietly, _) => {
-            (Pass::Acted, WAITING)
-        }
+        (
+            Sent::Created(_)
+            | Sent::Released(..)
+            | Sent::Finished(..)
+            | Sent::Quietly
+            | Sent::LetEnd,
+            _,
+        ) => (Pass::Acted, WAITING),
     };
     context.metrics.passed(outcome);
     verdict.again.map_or_else(|| spread(period), |again| again.min(period))

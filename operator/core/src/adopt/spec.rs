@@ -35,6 +35,7 @@ pub(super) fn describe(
         totem: totem(config, members, found),
         logging: config.logging,
         key_generation: 0,
+        dissolves: false,
         rollout: rollout(),
         generation: 0,
     })

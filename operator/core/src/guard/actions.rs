@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::case::{Case, Step};
 use super::refusal::Refusal;
+use super::separation::{is_as_said, is_the_last};
 use crate::change::{Action, Course, MOST_RESTARTS, Probe, Risk, Tombstone};
 use crate::conf::{IP_VERSION, changed_values, values_at_start};
 use crate::desired::HighAvailability;
@@ -52,11 +53,13 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             let is_own = case.node(name).is_some_and(|node| node.host == *host);
             is_member(case, host) && lists(case, step, host) && !is_own
         }
-        (Action::StopCorosync {}, Course::Local) => case.leaves(host) && lists(case, step, host),
-        // Only once nobody expects it any more.
-        (Action::LeaveCluster {}, Course::Local) => {
-            (case.leaves(host) || case.has_left(host)) && !lists(case, step, host)
-        }
+        (
+            Action::StopCorosync {}
+            | Action::LeaveCluster {}
+            | Action::StopToSeparate { .. }
+            | Action::Separate { .. },
+            Course::Local,
+        ) => leaves_in_order(case, step, (host, action)),
         (Action::Join { .. }, Course::Start) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }
@@ -82,12 +85,34 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::RestartCorosync {}
             | Action::StopCorosync {}
             | Action::LeaveCluster {}
+            | Action::StopToSeparate { .. }
+            | Action::Separate { .. }
             | Action::Bury(_)
             | Action::Sweep(_)
             | Action::CleanReferences { .. },
             Course::Local | Course::Write | Course::Start | Course::Restart | Course::Outage,
         ) => false,
     }
+}
+
+/// One that leaves stops while it is listed, and has nothing of the cluster any more only once nobody expects it;
+/// with its guests or without, as its person said.
+fn leaves_in_order(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Action)) -> bool {
+    let said = match action {
+        Action::StopToSeparate { shared_storages } | Action::Separate { shared_storages } => {
+            Some(shared_storages)
+        }
+        _other => None,
+    };
+    if said.is_some() && action.leaves_for_good() && is_the_last(case, step, host) {
+        return true;
+    }
+    let goes = if action.stops_for_good() {
+        case.leaves(host) && lists(case, step, host)
+    } else {
+        (case.leaves(host) || case.has_left(host)) && !lists(case, step, host)
+    };
+    goes && is_as_said(case, host, said)
 }
 
 /// Whether the text of a stage has a host's node.
@@ -246,7 +271,14 @@ const VERSION: &str = "totem.config_version";
 /// people who were to be asked, and so would a new cipher or authkey, which a daemon that is late does
 /// not follow.
 pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
+    let ends = |step: &Step<'_>| {
+        let mut actions = step.stage.actions.values().flatten();
+        case.desired.dissolves
+            && (!step.dropped().is_empty()
+                || actions.any(|action| action.stops_for_good() || action.leaves_for_good()))
+    };
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
+        _ if ends(step) => Risk::Dissolution,
         (Course::Restart, _) => Risk::NodeRestart,
         (Course::Outage, _) => Risk::Outage,
         (Course::Local, _) if !step.stops.is_empty() => Risk::NodeRestart,

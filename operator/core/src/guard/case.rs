@@ -13,6 +13,7 @@ use crate::ids::{HostName, NodeId, NodeName};
 use crate::leaving::has_left;
 use crate::observed::{HostView, ObservedCluster};
 use crate::quorum::Votes;
+use crate::separation::separates;
 
 /// Everything that a guard may look at.
 #[derive(Debug)]
@@ -142,7 +143,7 @@ impl<'a> Case<'a> {
     fn stopping(&self, stage: &Stage, config: &Text) -> BTreeSet<NodeId> {
         let stops = |node: &&DesiredNode| {
             let actions = stage.actions.get(&node.host);
-            actions.is_some_and(|actions| actions.contains(&Action::StopCorosync {}))
+            actions.is_some_and(|actions| actions.iter().any(Action::stops_for_good))
         };
         let nodes = config.config.nodes.iter();
         let stopping = nodes.filter(|node| self.node(&node.name).is_some_and(|node| stops(&node)));
@@ -171,9 +172,16 @@ impl<'a> Case<'a> {
         named.any(|node| has_left(node, self.observed))
     }
 
+    /// The storages that a host may go on sharing, where it goes on alone once it has left.
+    pub fn separates(&self, host: &HostName) -> Option<BTreeSet<String>> {
+        let node = self.nodes().find(|node| node.host == *host)?;
+        separates(self.desired, node, self.observed)
+    }
+
     /// Whether a host puts away in this plan what it has of the cluster, or is one that leaves.
     pub fn goes(&self, host: &HostName) -> bool {
-        let puts_away = self.stage_of(host, &Action::LeaveCluster {}).is_some();
+        let own = self.steps.iter().filter_map(|step| step.stage.actions.get(host));
+        let puts_away = own.flatten().any(Action::leaves_for_good);
         let joins = self.joining().values().any(|joiner| *joiner == host);
         self.leaves(host) || puts_away && !joins
     }

@@ -4,7 +4,7 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `hosts`, `removal`, `actions`, `keys`.
+//! `totem`, `hosts`, `removal`, `separation`, `actions`, `keys`.
 
 mod actions;
 mod case;
@@ -15,6 +15,7 @@ mod links;
 mod pages;
 mod refusal;
 mod removal;
+mod separation;
 mod texts;
 mod totem;
 mod votes;
@@ -26,7 +27,7 @@ pub use refusal::Refusal;
 
 use crate::change::{Plan, Proposed, Proven};
 use crate::desired::DesiredCluster;
-use crate::leaving::{leaving, without_the_dead};
+use crate::leaving::{in_effect, leaving};
 use crate::observed::ObservedCluster;
 use case::Case;
 
@@ -36,7 +37,7 @@ pub fn guard(
     desired: &DesiredCluster,
     observed: &ObservedCluster,
 ) -> Result<Plan<Proven>, Refusal> {
-    let desired = &*without_the_dead(desired, observed);
+    let desired = &*in_effect(desired, observed);
     let leaving = leaving(desired, observed);
     prove(&Case::read(&plan, (desired, &leaving), observed)?)?;
     Ok(plan.proven())
@@ -59,6 +60,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         removal::buried_numbers_stay_buried,
         removal::who_joins_remembers,
         removal::only_the_gone_are_swept,
+        separation::who_goes_on_alone_shares_only_what_is_said,
         hosts::groups_are_the_members,
         hosts::addresses_are_on_hosts,
         hosts::addresses_are_unique,

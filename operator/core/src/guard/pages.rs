@@ -209,6 +209,11 @@ pages! { Refusal:
         prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",
         act: "Power it off, or take the statement back (`kubectl pvecm host back NAME`); a plan for what is then so follows."
     }
+    StorageShared {
+        means: "A host that is to go on alone uses a storage that the others reach as well, and `spec.sharedStorages` does not name it: it came after the plan was made.",
+        prevents: "Two clusters on one storage start the same disk twice and give two guests one id, since no lock of Proxmox VE reaches over.",
+        act: "Take the node out of that storage's `nodes`, or name the storage in `spec.sharedStorages` of its PveHost."
+    }
     NotBuried {
         means: "A plan takes a node off the list, and some member does not remember its name, number and machine.",
         prevents: "A removed machine that is switched on again with its old files is taken for a new one; with one member on an old file too, all lose quorum.",

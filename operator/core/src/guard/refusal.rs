@@ -268,6 +268,18 @@ pub enum Refusal {
         /// The host.
         host: HostName,
     },
+    /// A host that goes on alone would share a storage, and nobody has said that it may.
+    #[error(
+        "{host} goes on alone at stage {stage}, and shares the storage {storage}, of which nobody has said so"
+    )]
+    StorageShared {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+        /// The storage.
+        storage: String,
+    },
     /// Some member would not remember who has left.
     #[error("stage {stage} takes a node off the list, and not every member remembers that one")]
     NotBuried {

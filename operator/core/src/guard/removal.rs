@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use super::case::{Case, Step, Text};
 use super::keys;
 use super::refusal::Refusal;
+use super::separation::is_the_last;
 use crate::change::{Action, Course, Tombstone};
 use crate::desired::Removal;
 use crate::ids::{HostName, NodeId};
 use crate::observed::HostView;
 use crate::references::Reference;
+use crate::separation::goes_along;
 
 /// A node that the spec names, or that it never named, would be thrown out with its guests. Who leaves is
 /// what the spec named once and names no more (see [`crate::leaving`]).
@@ -64,21 +66,27 @@ pub(super) fn the_dead_are_not_seen(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// A guest's configuration lies in the database that its host puts away, and in a directory of the cluster
-/// that belongs to nobody then: the guest is lost to both. A replication job to it is irremovable.
+/// that belongs to nobody then: the guest is lost to both. A replication job to it is irremovable. A host that
+/// goes on alone keeps its guests, and a storage that is its own.
 pub(super) fn nobody_leaves_who_is_referred_to(case: &Case<'_>) -> Result<(), Refusal> {
     for step in &case.steps {
-        let acts =
-            |action: &Action| matches!(action, Action::StopCorosync {} | Action::LeaveCluster {});
-        let leaves = |host: &HostName| step.stage.actions[host].iter().any(acts);
+        let acts = |action: &Action| action.stops_for_good() || action.leaves_for_good();
+        let leaves = |host: &HostName| {
+            step.stage.actions[host].iter().any(acts) && !is_the_last(case, step, host)
+        };
         let dropped = step.before.iter().flat_map(|before| &before.config.nodes);
         let dropped = dropped.filter(|node| step.config.config.node(node.id).is_none());
         let dropped = dropped.filter_map(|node| Some(&case.node(&node.name)?.host));
         let cleaned = cleaned_before(case, step.number);
-        let is_named = |view: &HostView| {
+        let is_named = |view: &HostView, goes_on: bool| {
             let is_cleaned = |reference| cleaned.contains(&(view.hostname.as_str(), reference));
-            !view.guests.is_empty() || !view.references.iter().all(is_cleaned)
+            let is_settled = |reference| is_cleaned(reference) || goes_on && goes_along(reference);
+            !goes_on && !view.guests.is_empty() || !view.references.iter().all(is_settled)
         };
-        let is_needed = |host: &HostName| case.observed.hosts.get(host).is_some_and(is_named);
+        let is_needed = |host: &HostName| {
+            let view = case.observed.hosts.get(host);
+            view.is_some_and(|view| is_named(view, case.separates(host).is_some()))
+        };
         let mut hosts = step.stage.actions.keys().filter(|host| leaves(host)).chain(dropped);
         if let Some(host) = hosts.find(|host| is_needed(host)) {
             return Err(Refusal::LeavesReferenced { stage: step.number, host: host.clone() });
@@ -142,10 +150,12 @@ pub(super) fn who_goes_is_buried(case: &Case<'_>) -> Result<(), Refusal> {
 
 fn tombstone(case: &Case<'_>, step: &Step<'_>, id: NodeId) -> Option<Tombstone> {
     let listed = step.before.as_ref()?.config.node(id)?;
-    let view = case.view(case.node(&listed.name)?)?;
+    let node = case.node(&listed.name)?;
+    let (view, lives_alone) = (case.view(node)?, case.separates(&node.host).is_some());
     let machine_id = view.machine_id.clone();
     let keeps_key = view.declared_dead().map(|_because| keys::known(case).unwrap_or(0));
-    Some(Tombstone { name: listed.name.clone(), node_id: id, machine_id, keeps_key })
+    let name = listed.name.clone();
+    Some(Tombstone { name, node_id: id, machine_id, keeps_key, lives_alone })
 }
 
 /// The old machine has that number in the file on its disk: two nodes under one number, and whoever comes

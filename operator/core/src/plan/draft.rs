@@ -267,13 +267,32 @@ impl<'a> Draft<'a> {
     }
 
     /// A stage in which a member stops for good. It is no longer of the group, and its votes still count.
-    pub fn stop(&mut self, id: NodeId, host: &HostName) {
+    /// One that goes on alone comes with the storages that it may go on sharing.
+    pub fn stop(&mut self, id: NodeId, host: &HostName, alone: Option<BTreeSet<String>>) {
         self.group.remove(&id);
         let summary = format!("Stop corosync and pmxcfs on {host}");
-        self.local(summary, BTreeMap::from([(host.clone(), vec![Action::StopCorosync {}])]));
+        let action = match alone {
+            None => Action::StopCorosync {},
+            Some(shared_storages) => Action::StopToSeparate { shared_storages },
+        };
+        self.local(summary, BTreeMap::from([(host.clone(), vec![action])]));
+        let risk = self.leaving_risk();
         if let Some(stage) = self.stages.last_mut() {
-            stage.risk = Risk::NodeRestart;
+            stage.risk = risk;
         }
+    }
+
+    /// A stage in which a host that is off the list, or the last one of it, has nothing of the cluster any more
+    /// afterwards.
+    pub fn leave(&mut self, summary: String, host: &HostName, action: Action) {
+        self.local(summary, BTreeMap::from([(host.clone(), vec![action])]));
+        if let Some(stage) = self.stages.last_mut().filter(|_| self.desired.dissolves) {
+            stage.risk = Risk::Dissolution;
+        }
+    }
+
+    const fn leaving_risk(&self) -> Risk {
+        if self.desired.dissolves { Risk::Dissolution } else { Risk::NodeRestart }
     }
 
     /// A stage in which the others take a stopped node off the list, and remember it.
@@ -283,8 +302,9 @@ impl<'a> Draft<'a> {
         let summary = format!("Take {name}, node {node_id}, off the list");
         self.write(summary, &links, |text| edit::remove_node(text, *node_id))?;
         let bury = |host: &HostName| (host.clone(), vec![Action::Bury(gone.clone())]);
+        let risk = self.leaving_risk();
         if let Some(stage) = self.stages.last_mut() {
-            stage.risk = stage.risk.max(Risk::NodeRestart);
+            stage.risk = stage.risk.max(risk);
             stage.actions = stage.group.values().map(bury).collect();
         }
         Ok(())

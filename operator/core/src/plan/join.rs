@@ -35,6 +35,7 @@ pub(super) fn plan(
 
     let mut draft = Draft::new(desired, observed, ground)?;
     let (name, host, id) = (entry.name.clone(), node.host.clone(), entry.id);
+    sweep(&mut draft, ground, node);
     seal(&mut draft, ground, (joiner, recipient));
     let lent = lend(&mut draft, &entry)?;
     let connected = ground.config.links();
@@ -129,6 +130,16 @@ fn entry(
         votes: joiner.node.votes.unwrap_or(1).min(1),
         addresses,
     })
+}
+
+/// What the cluster keeps of an earlier node of this name is put away first, in case that failed when it left: its
+/// keys would be those of a machine that is not this one, and its guests would have their ids twice.
+fn sweep(draft: &mut Draft<'_>, ground: &InForce<'_>, node: &DesiredNode) {
+    let known = ground.up().flat_map(|(_, member)| &member.view.tombstones);
+    let earlier = known.filter(|gone| gone.name == node.name);
+    if let Some(last) = earlier.max_by_key(|gone| gone.node_id) {
+        draft.sweep(last);
+    }
 }
 
 fn seal(draft: &mut Draft<'_>, ground: &InForce<'_>, (joiner, recipient): (Member<'_>, String)) {

@@ -45,7 +45,7 @@ pub use wishes::{Wishes, is_managed, wishes};
 use crate::change::{Plan, Proposed};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
 use crate::drift::only_edited;
-use crate::leaving::{leaving, without_the_dead};
+use crate::leaving::{in_effect, leaving};
 use crate::observed::ObservedCluster;
 use ground::{Ground, InForce};
 use report::Obstacle;
@@ -62,15 +62,16 @@ pub struct Planned {
 /// Plans the next change of a cluster.
 #[must_use]
 pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
-    let desired = &*without_the_dead(desired, observed);
+    let desired = &*in_effect(desired, observed);
     match decide(desired, observed) {
         Err(obstacle) => Planned { report: obstacle.into(), plan: None },
         Ok(None) => {
-            let sentence = format!(
-                "{} is as the spec wants it on {}",
-                desired.name,
-                hosts(desired.nodes.iter())
-            );
+            let (name, wanted) = (&desired.name, hosts(desired.nodes.iter()));
+            let sentence = if desired.dissolves {
+                format!("no host has anything of {name} any more")
+            } else {
+                format!("{name} is as the spec wants it on {wanted}")
+            };
             Planned {
                 report: Report { sentence, state: State::Settled, waiting_for: vec![] },
                 plan: None,
@@ -113,6 +114,7 @@ struct Next {
 fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option<Next>, Obstacle> {
     let leaving = leaving(desired, observed);
     let next = match ground::look(desired, &leaving, observed)? {
+        Ground::Empty(_) if desired.dissolves => None,
         Ground::Empty(nodes) => {
             let plan = form::plan(desired, observed, &nodes)?;
             let later = desired.nodes.iter().skip(1).map(join::summary).collect();
@@ -138,6 +140,10 @@ fn of_cluster(
     if !ground.strays.is_empty() && ground.unstarted.is_none() {
         let plan = refresh::plan(desired, observed, ground)?;
         return Ok(Some(Next { plan, later: Vec::new(), puts_back: true }));
+    }
+    if let Some(gone) = ground.gone.first().filter(|_| desired.dissolves) {
+        let plan = remove::put_away(desired, observed, (ground, *gone))?;
+        return Ok(Some(Next { plan, later: remove::later(ground, None), puts_back: false }));
     }
     if remove::is_due(ground) {
         let later = remove::later(ground, remove::next(ground));

@@ -154,6 +154,11 @@ pages! { Blocker:
         prevents: "Its guests would stop being the cluster's: nobody starts, backs up or migrates them, their ids stay taken in the directory of a node that is gone, and the machine itself knows them no more. A replication job to a node that is gone can neither run nor be removed.",
         act: "Migrate the guests to members that stay, or remove them. Remove the replication jobs that are named, and take the node out of the rules, groups, storages and backup jobs. With `rollout.removal: CleanReferences` the operator takes it out of every list that names other nodes as well; what names it alone stays yours to decide about."
     }
+    StorageShared {
+        means: "A host is to leave and go on alone with its guests (`afterRemoval: LiveAlone`), and it would go on using storages that the others reach as well.",
+        prevents: "Proxmox VE's locks end at the cluster: two clusters on one storage start the same disk twice, give two guests one id, and prune each other's backups.",
+        act: "Move its disks to a storage of its own and take the node out of `nodes` of the others in storage.cfg. Where both sides may use a storage, name it in `spec.sharedStorages` of its PveHost."
+    }
     DeadIsSeen {
         means: "A person declared a machine dead, and its agent is heard, or a member has it in the membership or a connected link to it.",
         prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",

@@ -4,8 +4,11 @@
 //! (corosync.md 5.1), and one that puts its files away first could not go on if the others keep it. From
 //! the stop on its votes count and are missing, so votes are lent before where the others would be left
 //! with half.
+//!
+//! One that goes on alone ([`crate::separation`]) takes the cluster out of its own database instead, and
+//! keeps its guests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::draft::Draft;
 use super::ground::{InForce, Member};
@@ -17,6 +20,7 @@ use crate::desired::{DesiredCluster, Removal};
 use crate::ids::{HostName, NodeId};
 use crate::observed::{HostView, ObservedCluster};
 use crate::references::{Reference, ReferenceKind};
+use crate::separation::{goes_along, separates};
 
 /// Whether a removal is what comes next. A join that ended between list and start goes on before: its vote
 /// is missing already. Unless a second one is missing: then [`refuse`] says so.
@@ -45,9 +49,14 @@ pub(super) fn plan(
 ) -> Result<Option<Plan<Proposed>>, Obstacle> {
     let leaver = next(ground).and_then(|id| Some((id, *ground.members.get(&id)?)));
     let Some((id, Member { node, view })) = leaver else { return Ok(None) };
-    refuse(ground)?;
+    refuse(desired, ground)?;
+    if ground.members.len() == 1 {
+        return dissolve(desired, observed, (ground, Member { node, view })).map(Some);
+    }
+    let alone = separates(desired, node, observed);
     let cleaned = cleaned(desired, view);
-    refuse_references(&node.host, view, &cleaned)?;
+    refuse_references(&node.host, view, &cleaned, alone.is_some())?;
+    refuse_shared(&node.host, view, alone.as_ref())?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
     let host = &node.host;
@@ -60,14 +69,15 @@ pub(super) fn plan(
     }
     let acts = !view.is_empty() && view.declared_dead().is_none();
     if acts {
-        draft.stop(id, host);
+        draft.stop(id, host, alone.clone());
     }
     let machine_id = view.machine_id.clone();
     let keeps_key = view.declared_dead().map(|_because| keys::generation(ground));
-    let tombstone = Tombstone { name: node.name.clone(), node_id: id, machine_id, keeps_key };
+    let (name, lives_alone) = (node.name.clone(), alone.is_some());
+    let tombstone = Tombstone { name, node_id: id, machine_id, keeps_key, lives_alone };
     draft.remove(&tombstone)?;
     if acts {
-        leave(&mut draft, host);
+        leave(&mut draft, host, alone.as_ref());
     }
     // One that is left alone keeps the vote: taking it back costs it quorum for an instant (see `votes`), two
     // votes of two are as good as one of one, and the next node that joins needs it lent again.
@@ -75,7 +85,33 @@ pub(super) fn plan(
         votes::take_back(&mut draft, lent)?;
     }
     draft.sweep(&tombstone);
-    Ok(Some(draft.finish(format!("{host} leaves the cluster {}", desired.name))))
+    let how = alone.as_ref().map(how).unwrap_or_default();
+    Ok(Some(draft.finish(format!("{host} leaves the cluster {}{how}", desired.name))))
+}
+
+/// How it goes on. What both sides go on using is never left unsaid.
+fn how(shared_storages: &BTreeSet<String>) -> String {
+    let names: Vec<_> = shared_storages.iter().cloned().collect();
+    match names.as_slice() {
+        [] => " and goes on alone".to_owned(),
+        some => format!(" and goes on alone; both may use the storages {}", some_of(some)),
+    }
+}
+
+/// Plans the end of a cluster that has one member left. Nobody stays who could lose anything by it.
+fn dissolve(
+    desired: &DesiredCluster,
+    observed: &ObservedCluster,
+    (ground, Member { node, view }): (&InForce<'_>, Member<'_>),
+) -> Result<Plan<Proposed>, Obstacle> {
+    if view.running_version.is_none() {
+        let sentence = format!("corosync does not run on {}, the last member", node.host);
+        return Obstacle::stop(Blocker::NotQuorate, sentence);
+    }
+    let mut draft = Draft::new(desired, observed, ground)?;
+    leave(&mut draft, &node.host, Some(&view.shared_storages));
+    let sentence = format!("{} goes on alone, and the cluster {} ends", node.host, desired.name);
+    Ok(draft.finish(sentence))
 }
 
 /// Plans what a removal left undone that ended with the list: an edit by hand, or an error on the host.
@@ -84,9 +120,11 @@ pub(super) fn put_away(
     observed: &ObservedCluster,
     (ground, Member { node, view }): (&InForce<'_>, Member<'_>),
 ) -> Result<Plan<Proposed>, Obstacle> {
-    refuse_references(&node.host, view, &BTreeSet::new())?;
+    let alone = separates(desired, node, observed);
+    refuse_references(&node.host, view, &BTreeSet::new(), alone.is_some())?;
+    refuse_shared(&node.host, view, alone.as_ref())?;
     let mut draft = Draft::new(desired, observed, ground)?;
-    leave(&mut draft, &node.host);
+    leave(&mut draft, &node.host, alone.as_ref());
     Ok(draft.finish(put_away_summary(Member { node, view })))
 }
 
@@ -95,9 +133,35 @@ pub(super) fn put_away_summary(gone: Member<'_>) -> String {
     format!("{}, off the list, leaves the cluster for good", gone.node.host)
 }
 
-fn leave(draft: &mut Draft<'_>, host: &HostName) {
-    let away = BTreeMap::from([(host.clone(), vec![Action::LeaveCluster {}])]);
-    draft.local(format!("{host} puts away what it has of the cluster"), away);
+fn leave(draft: &mut Draft<'_>, host: &HostName, alone: Option<&BTreeSet<String>>) {
+    let (summary, action) = match alone {
+        None => (format!("{host} puts away what it has of the cluster"), Action::LeaveCluster {}),
+        Some(shared_storages) => (
+            format!("{host} takes the cluster and the other nodes out of its own database"),
+            Action::Separate { shared_storages: shared_storages.clone() },
+        ),
+    };
+    draft.leave(summary, host, action);
+}
+
+/// Two clusters that write to one storage lose the disks of guests: no lock reaches over, and both give out
+/// the same ids (pve.md G31). A person who has looked at it says so.
+fn refuse_shared(
+    host: &HostName,
+    view: &HostView,
+    accepted: Option<&BTreeSet<String>>,
+) -> Result<(), Obstacle> {
+    let Some(accepted) = accepted else { return Ok(()) };
+    let unsaid: Vec<_> = view.shared_storages.difference(accepted).cloned().collect();
+    if unsaid.is_empty() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{host} is to go on alone, and the others reach these storages as well: {}; give it storages of its own \
+         (`nodes` in storage.cfg), or name them in `spec.sharedStorages` of the PveHost if both may use them",
+        some_of(&unsaid)
+    );
+    Obstacle::stop(Blocker::StorageShared, sentence)
 }
 
 /// The database that knows a guest's configuration goes with the cluster, and its directory stays behind
@@ -106,10 +170,11 @@ fn refuse_references(
     host: &HostName,
     view: &HostView,
     cleaned: &BTreeSet<Reference>,
+    goes_on: bool,
 ) -> Result<(), Obstacle> {
-    let guests = view.guests.iter().map(u32::to_string).collect();
+    let guests = view.guests.iter().filter(|_| !goes_on).map(u32::to_string).collect();
     let of = |kind: ReferenceKind| {
-        let left = view.references.difference(cleaned);
+        let left = view.references.difference(cleaned).filter(|one| !(goes_on && goes_along(one)));
         let those = left.filter(|reference| reference.kind == kind);
         (kind.plural(), those.map(|reference| reference.name.clone()).collect())
     };
@@ -146,9 +211,9 @@ fn some_of(names: &[String]) -> String {
     some.join(", ")
 }
 
-fn refuse(ground: &InForce<'_>) -> Result<(), Obstacle> {
+fn refuse(desired: &DesiredCluster, ground: &InForce<'_>) -> Result<(), Obstacle> {
     votes::refuse_options(ground)?;
-    if ground.leaving.len() == ground.members.len() {
+    if ground.leaving.len() == ground.members.len() && !desired.dissolves {
         let sentence =
             "the spec names no member of the cluster, so that nobody would be left of it";
         return Obstacle::stop(Blocker::NobodyStays, sentence);

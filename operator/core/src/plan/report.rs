@@ -96,6 +96,8 @@ pub enum Blocker {
     NobodyStays,
     /// Something in the cluster still refers to a member that is to leave.
     StillReferenced,
+    /// A host that is to go on alone would share storages with the cluster, and nobody has said that it may.
+    StorageShared,
     /// A machine that was declared dead is heard.
     DeadIsSeen,
     /// High availability runs its watchdog on a member, and one is to leave.
@@ -167,6 +169,7 @@ impl Blocker {
             | Self::HaCannotDisarm
             | Self::HaNotIdle
             | Self::StillReferenced
+            | Self::StorageShared
             | Self::DeadIsSeen
             | Self::MemberNotManaged
             | Self::QuorumOptionsNotSupported

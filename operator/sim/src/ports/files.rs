@@ -58,6 +58,9 @@ impl ClusterFiles for Port {
     fn sweep(&self, _: &Tombstone) -> io::Result<()> {
         Ok(())
     }
+    fn put_others_away(&self, _: &BTreeSet<NodeName>) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A rename in the kernel: it lands when the ring turns, and in cluster mode the reload is inside.

@@ -162,6 +162,15 @@ impl Disk for Port {
         });
         Ok(())
     }
+    fn copy_database_aside(&self, attempt: Attempt) -> io::Result<()> {
+        self.effect(|world| {
+            let host = &mut world.hosts[self.at];
+            if host.aside.as_ref().is_none_or(|(known, _)| *known != attempt) {
+                host.aside = Some((attempt, host.db.clone()));
+            }
+        });
+        Ok(())
+    }
     fn set_corosync_aside(&self, _: Attempt) -> io::Result<()> {
         self.effect(|world| world.hosts[self.at].disk.clear());
         Ok(())

@@ -135,6 +135,7 @@ fn bury() -> Stage {
         node_id: node(2),
         machine_id: None,
         keeps_key: None,
+        lives_alone: false,
     };
     let mut stage = Stage { config: listing(2, &[1]), ..stage(Course::Write) };
     stage.actions.insert("n1".parse().unwrap(), vec![Action::Bury(tombstone)]);
@@ -203,6 +204,7 @@ fn a_host_that_joined_remembers_who_had_left_before_and_of_no_other_cluster() {
         node_id: node(id),
         machine_id: None,
         keeps_key: None,
+        lives_alone: false,
     };
     let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
     book.change(|ledger| _ = ledger.tombstones.insert(stone(9))).unwrap();

@@ -98,7 +98,9 @@ fn nothing_is_cleaned_or_swept_in_another_state_than_the_plan_s() {
 }
 
 fn gone(name: &str) -> Tombstone {
-    Tombstone { name: name.parse().unwrap(), node_id: node(2), machine_id: None, keeps_key: None }
+    let name = name.parse().unwrap();
+    let (machine_id, keeps_key) = (None, None);
+    Tombstone { name, node_id: node(2), machine_id, keeps_key, lives_alone: false }
 }
 
 #[test]

@@ -65,6 +65,8 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         guests: BTreeSet::new(),
         absence: None,
         references: BTreeSet::new(),
+        shared_storages: BTreeSet::new(),
+        lives_alone: None,
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
         idle: None,

@@ -72,6 +72,7 @@ macro_rules! refuses {
 mod ha;
 mod keys;
 mod removal;
+mod separation;
 // Below the macro that it uses.
 mod reloads;
 

@@ -157,6 +157,7 @@ fn every_member_buries_exactly_the_one_that_goes() {
             node_id: id(4),
             machine_id: Some("another".to_owned()),
             keeps_key: None,
+            lives_alone: false,
         };
         stages[1].actions.insert(host(2), vec![Action::Bury(other)]);
     });
@@ -178,6 +179,7 @@ fn nobody_who_stays_is_buried() {
             node_id: id(3),
             machine_id: None,
             keeps_key: None,
+            lives_alone: false,
         };
         stages[0].actions.insert(host(1), vec![Action::Bury(stone)]);
     });
@@ -193,6 +195,7 @@ fn the_number_of_one_that_has_left_is_given_to_nobody() {
         node_id: id(2),
         machine_id: None,
         keeps_key: None,
+        lives_alone: false,
     };
     world.host(1).tombstones.insert(stone);
     let verdict = guard(plan, &world.desired, &world.observed);
@@ -337,6 +340,7 @@ fn who_joins_is_told_of_exactly_those_who_have_left() {
         node_id: id(number),
         machine_id: None,
         keeps_key: None,
+        lives_alone: false,
     };
     let mut world = joining();
     world.host(1).tombstones.insert(stone(8));
@@ -375,6 +379,7 @@ fn only_one_that_has_left_and_is_remembered_is_swept() {
                 node_id: id(4),
                 machine_id: None,
                 keeps_key: None,
+                lives_alone: false,
             };
             stages[3].actions.insert(host(1), vec![Action::Sweep(other)]);
         }),
@@ -387,6 +392,7 @@ fn only_one_that_has_left_and_is_remembered_is_swept() {
         node_id: id(9),
         machine_id: None,
         keeps_key: None,
+        lives_alone: false,
     };
     world.host(1).tombstones.insert(old.clone());
     let refused = verdict(&world, |stages| {

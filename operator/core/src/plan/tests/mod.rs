@@ -6,4 +6,5 @@ mod goldens;
 mod ha;
 mod properties;
 mod removal;
+mod separation;
 pub(crate) mod world;

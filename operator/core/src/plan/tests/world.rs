@@ -57,6 +57,7 @@ impl World {
             totem: TotemOptions::default(),
             logging: LoggingOptions::default(),
             key_generation: 0,
+            dissolves: false,
             rollout: Rollout {
                 approval: Approval::Automatic,
                 max_risk: MaxRisk::Live,
@@ -170,7 +171,7 @@ impl World {
     fn act_alone(&mut self, stage: &Stage) {
         for (host, actions) in &stage.actions {
             let view = self.observed.hosts.get_mut(host).unwrap();
-            if actions.contains(&Action::StopCorosync {}) {
+            if actions.iter().any(Action::stops_for_good) {
                 view.stop();
                 let running = self.observed.hosts.values().filter(|v| v.running_version.is_some());
                 let names: BTreeSet<_> = running.map(|view| view.hostname.clone()).collect();
@@ -182,6 +183,11 @@ impl World {
             } else if actions.contains(&Action::LeaveCluster {}) {
                 assert_eq!(view.running_version, None, "it runs");
                 view.disk_file = None;
+                view.tombstones.clear();
+            } else if actions.iter().any(Action::leaves_for_good) {
+                view.stop();
+                view.disk_file = None;
+                view.pmxcfs_writable = true;
                 view.tombstones.clear();
             }
             for action in actions {
@@ -349,6 +355,8 @@ fn empty_host(number: u32) -> HostView {
         guests: BTreeSet::new(),
         absence: None,
         references: BTreeSet::new(),
+        shared_storages: BTreeSet::new(),
+        lives_alone: None,
         pmxcfs_file: None,
         disk_file: None,
         idle: None,
