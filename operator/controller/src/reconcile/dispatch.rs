@@ -255,7 +255,7 @@ fn progress(seen: &Observation) -> Vec<HostProgress> {
     seen.view.hosts.iter().filter_map(of).collect()
 }
 
-/// Holds the cluster's object, or lets it go; as it was read, since a policy may have changed.
+/// Holds the cluster's object, or lets it go. That only as it was read, since its policy may have changed.
 async fn hold_cluster(
     held: bool,
     seen: &Observation,
@@ -265,7 +265,7 @@ async fn hold_cluster(
     let target = Target {
         namespace: &seen.key.namespace,
         name: &seen.key.name,
-        version: cluster.metadata.resource_version.as_deref(),
+        version: cluster.metadata.resource_version.as_deref().filter(|_| !held),
         manager: MANAGER,
     };
     let finalizers: &[&str] = if held { &[DISSOLVES] } else { &[] };

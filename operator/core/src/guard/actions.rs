@@ -272,10 +272,12 @@ const VERSION: &str = "totem.config_version";
 /// not follow.
 pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
     let ends = |step: &Step<'_>| {
-        let mut actions = step.stage.actions.values().flatten();
-        case.desired.dissolves
-            && (!step.dropped().is_empty()
-                || actions.any(|action| action.stops_for_good() || action.leaves_for_good()))
+        let stops = |host: &HostName, action: &Action| {
+            action.stops_for_good() || action.leaves_for_good() && is_the_last(case, step, host)
+        };
+        let mut acting = step.stage.actions.iter();
+        let stops = acting.any(|(host, actions)| actions.iter().any(|action| stops(host, action)));
+        case.desired.dissolves && (stops || !step.dropped().is_empty())
     };
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
         _ if ends(step) => Risk::Dissolution,

@@ -283,11 +283,13 @@ impl<'a> Draft<'a> {
     }
 
     /// A stage in which a host that is off the list, or the last one of it, has nothing of the cluster any more
-    /// afterwards.
+    /// afterwards. The last one stops in it; any other has stopped before.
     pub fn leave(&mut self, summary: String, host: &HostName, action: Action) {
         self.local(summary, BTreeMap::from([(host.clone(), vec![action])]));
-        if let Some(stage) = self.stages.last_mut().filter(|_| self.desired.dissolves) {
-            stage.risk = Risk::Dissolution;
+        let is_last = self.group.values().any(|member| member == host);
+        let risk = self.leaving_risk();
+        if let Some(stage) = self.stages.last_mut().filter(|_| is_last) {
+            stage.risk = risk;
         }
     }
 
