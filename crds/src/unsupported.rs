@@ -49,10 +49,20 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
             port: _,
         } = link;
     }
-    if let Some(totem) = totem {
-        used.totem(totem);
-    }
-    // All of it is built, too.
+    // And all of these.
+    if let Some(Totem {
+        transport: _,
+        token_millis: _,
+        token_coefficient_millis: _,
+        consensus_millis: _,
+        link_mode: _,
+        ip_version: _,
+        mtu_bytes: _,
+        crypto: _,
+        compression: _,
+        key_generation: _,
+    }) = totem
+    {}
     if let Some(Logging { debug: _, to_syslog: _, syslog_priority: _ }) = logging {}
     if let Some(Quorum { device }) = quorum {
         used.note("spec.quorum.device", device.is_some());
@@ -77,21 +87,5 @@ impl Used {
         if used {
             self.0.push(FieldPath(field.to_owned()));
         }
-    }
-
-    fn totem(&mut self, totem: &Totem) {
-        let Totem {
-            transport,
-            token_millis: _,
-            token_coefficient_millis: _,
-            consensus_millis: _,
-            link_mode: _,
-            ip_version: _,
-            mtu_bytes: _,
-            crypto: _,
-            compression: _,
-            key_generation: _,
-        } = totem;
-        self.note("spec.totem.transport", transport.is_some());
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use pvecm_core::change::{Action, ConfText, Course, Parent, Plan, Probe, Risk, Stage, Tombstone};
 use pvecm_core::conf::{
     Cipher, Compression, Hash, IpVersion, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
+    Transport,
 };
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
@@ -164,7 +165,7 @@ fn options_of_links_and_totem_are_read() {
         "nodes": [{ "name": "n1" }],
         "links": [{ "number": 0, "network": "10.0.0.0/24", "port": 65535, "pongCount": 3,
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 512 }],
-        "totem": { "tokenMillis": 2000, "tokenCoefficientMillis": 0, "consensusMillis": 4000,
+        "totem": { "transport": "Udpu", "tokenMillis": 2000, "tokenCoefficientMillis": 0, "consensusMillis": 4000,
             "mtuBytes": 1400, "linkMode": "RoundRobin", "ipVersion": "IPv6-4", "crypto": { "cipher": "AES128", "hash": "SHA384" },
             "compression": { "model": "Lz4hc", "thresholdBytes": 300, "level": -5 } },
     })))
@@ -190,6 +191,7 @@ fn options_of_links_and_totem_are_read() {
         compression: Some(Compression::Lz4hc),
         compression_threshold_bytes: Some(300),
         compression_level: Some(-5),
+        transport: Some(Transport::Udpu),
     };
     assert_eq!(wanted.totem, totem);
 }
@@ -208,6 +210,10 @@ fn every_word_of_the_spec_is_the_same_word_in_the_file() {
     for version in ["IPv4", "IPv6", "IPv4-6", "IPv6-4"] {
         let word = words("ipVersion", json!(version)).ip_version.expect("a version").to_string();
         assert_eq!(word, version.to_ascii_lowercase());
+    }
+    for transport in ["Knet", "Udp", "Udpu"] {
+        let word = words("transport", json!(transport)).transport.expect("a transport");
+        assert_eq!(word.to_string(), transport.to_ascii_lowercase());
     }
     for hash in ["None", "MD5", "SHA1", "SHA256", "SHA384", "SHA512"] {
         let word = words("crypto", json!({ "cipher": "None", "hash": hash })).hash;
@@ -394,7 +400,7 @@ fn full_spec() -> Value {
              "pingTimeoutMillis": 900, "pingPrecision": 2048, "pongCount": 3, "port": 5500},
             {"number": 1},
         ],
-        "totem": {"tokenMillis": 4000, "tokenCoefficientMillis": 0, "consensusMillis": 4800,
+        "totem": {"transport": "Knet", "tokenMillis": 4000, "tokenCoefficientMillis": 0, "consensusMillis": 4800,
                   "linkMode": "RoundRobin", "ipVersion": "IPv6-4", "mtuBytes": 1400,
                   "crypto": {"cipher": "AES128", "hash": "SHA512"},
                   "compression": {"model": "Zstd", "thresholdBytes": 200, "level": -3}},

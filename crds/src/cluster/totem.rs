@@ -11,7 +11,9 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::crypto_needs_knet())]
 pub struct Totem {
-    /// How corosync carries its messages. Only `Knet` has more than one link and encryption.
+    /// How corosync carries its messages. Only `Knet` has more than one link and encryption. A daemon takes
+    /// another one only when it starts, and all have to be stopped before: the change is of risk Outage and
+    /// waits for approval under less. On a cluster with another one than `Knet` nothing else is changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
     /// Milliseconds without the token until a member counts as lost, 126 to 600000. Of less corosync
@@ -53,7 +55,8 @@ pub struct Totem {
     pub key_generation: Option<i32>,
 }
 
-/// corosync's transports.
+/// corosync's transports. For a change all hosts stop at once, risk Outage; on `Udp` and `Udpu` nothing else is
+/// changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Transport {
     /// kronosnet: up to eight links, encryption.

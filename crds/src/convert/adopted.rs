@@ -14,7 +14,7 @@ use super::ConvertError;
 use crate::cluster::{
     Cipher, Compression, CompressionModel, Crypto, DebugMessages, DeletionPolicy, Hash, IpVersion,
     Link, LinkAddress, LinkMode, Logging, Node, PveCluster, PveClusterSpec, Rollout,
-    SyslogPriority, Totem,
+    SyslogPriority, Totem, Transport,
 };
 use crate::reference::HostRef;
 
@@ -129,7 +129,7 @@ fn totem(options: &TotemOptions) -> Totem {
     let crypto = crypto
         .map(|(cipher, hash)| Crypto { cipher: self::cipher(cipher), hash: self::hash(hash) });
     Totem {
-        transport: None,
+        transport: options.transport.map(transport),
         token_millis: options.token_millis.map(number),
         token_coefficient_millis: options.token_coefficient_millis.map(number),
         consensus_millis: options.consensus_millis.map(number),
@@ -143,6 +143,14 @@ fn totem(options: &TotemOptions) -> Totem {
             level: options.compression_level,
         }),
         key_generation: None,
+    }
+}
+
+const fn transport(transport: conf::Transport) -> Transport {
+    match transport {
+        conf::Transport::Knet => Transport::Knet,
+        conf::Transport::Udp => Transport::Udp,
+        conf::Transport::Udpu => Transport::Udpu,
     }
 }
 

@@ -27,4 +27,5 @@ mod rules;
 mod separation;
 mod support;
 mod totem;
+mod transport;
 mod undo;

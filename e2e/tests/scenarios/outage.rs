@@ -96,20 +96,20 @@ fn want_ipv4(lab: &Lab) -> Result<()> {
     apply(lab, &spec)
 }
 
-fn ask(lab: &Lab, words: &[&str]) -> Result<String> {
+pub fn ask(lab: &Lab, words: &[&str]) -> Result<String> {
     let admin = lab.control_plane()?.kubeconfig();
     let said = plugin(lab, &admin, &[words, &["--namespace", "pve"]].concat())?;
     ensure!(said.success() || words[0] == "plan" || words[0] == "explain", "{said:?}");
     Ok(said.stdout)
 }
 
-fn on_disk(lab: &Lab, host: &'static str) -> Result<String> {
+pub fn on_disk(lab: &Lab, host: &'static str) -> Result<String> {
     lab.host(host)?.run(&["cat", "/etc/corosync/corosync.conf"])
 }
 
 /// Every host was without quorum once, all at the same time, and never again. Stopping, starting and finding
 /// each other takes three hosts 7 s (facts/corosync.md 6.1).
-fn one_outage(lab: &Lab, from: u64) -> Result<()> {
+pub fn one_outage(lab: &Lab, from: u64) -> Result<()> {
     let until = now_ms();
     let gaps = HOSTS.map(|host| away(lab, host, (from, until)));
     let gaps: Vec<_> = gaps.into_iter().collect::<Result<_>>()?;

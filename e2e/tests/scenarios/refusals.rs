@@ -85,7 +85,11 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
 
     let mut transport = with_links(&json!([link0]));
     transport["spec"]["totem"] = json!({"transport": "Udpu"});
-    expect(&lab, &transport, "NotSupported", "transport")?;
+    expect(&lab, &transport, "OldTransport", "state `crypto`")?;
+
+    let mut migration = with_links(&json!([link0]));
+    migration["spec"]["migration"] = json!({"type": "Secure"});
+    expect(&lab, &migration, "NotSupported", "migration")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(changes(&lab)?.len() == count, "a change was made");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use pvecm_core::conf::{Config, Document, values_at_start};
+use pvecm_core::conf::{Config, Document, TRANSPORT, values_at_start};
 use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::{Ha, knows_disarm};
@@ -19,7 +19,7 @@ use pvecm_crds::host::{
 
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
-use crate::ports::{CardAddress, CorosyncView, DiskFile};
+use crate::ports::{CardAddress, CorosyncView, DiskFile, runs_on};
 use crate::stage::keys::fingerprint;
 
 /// What was seen.
@@ -255,7 +255,13 @@ pub fn started_with(seen: &Observation) -> BTreeMap<String, String> {
     let document = seen.disk_conf.as_deref().map(Document::parse);
     let config = document.and_then(|document| Config::read(&document).ok());
     let holds = config.filter(|config| Some(config.version) == seen.running_version());
-    holds.as_ref().map(values_at_start).unwrap_or_default()
+    let mut started = holds.as_ref().map(values_at_start).unwrap_or_default();
+    // Of this one the daemon itself tells.
+    let runs = seen.corosync.as_ref().map(|corosync| runs_on(&corosync.values));
+    if let Some((transport, runs)) = started.get_mut(TRANSPORT).zip(runs) {
+        *transport = runs;
+    }
+    started
 }
 
 /// A number for the wire, which has no unsigned ones. What does not fit is as good as the largest.
@@ -420,5 +426,31 @@ impl Conditions {
             conditions.push(condition);
         }
         conditions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A transport that somebody wrote into the file is not the daemon's, whatever it read since: to believe
+    /// the file would be to leave out the stop that is due.
+    #[test]
+    fn the_transport_of_a_daemon_is_the_one_that_it_tells_itself() {
+        let text =
+            b"totem {\n version: 2\n cluster_name: a\n config_version: 5\n transport: udpu\n}\n\
+            nodelist {\n node {\n name: n1\n nodeid: 1\n ring0_addr: 10.0.0.1\n }\n}\n\
+            quorum {\n provider: corosync_votequorum\n}\n";
+        let started = |keys: &[(&str, &str)]| {
+            let values = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let corosync = CorosyncView { values: values.collect(), ..CorosyncView::default() };
+            let disk_conf = Some(ConfFile::from(text.to_vec()));
+            let corosync = Some(corosync);
+            started_with(&Observation { corosync, disk_conf, ..Observation::default() })
+        };
+        let version = ("totem.config_version", "5");
+        assert_eq!(started(&[version, (TRANSPORT, "udpu")])[TRANSPORT], "udpu");
+        assert_eq!(started(&[version])[TRANSPORT], "knet", "without the key it is knet");
+        assert!(started(&[("totem.config_version", "4")]).is_empty(), "it holds another file");
     }
 }

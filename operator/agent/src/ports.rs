@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 use pvecm_core::change::Tombstone;
+use pvecm_core::conf::{TRANSPORT, Transport};
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
@@ -49,6 +50,13 @@ pub struct CorosyncView {
     /// When the daemon was started, in clock ticks since the machine was: another number is another
     /// daemon. `None`: not known.
     pub started: Option<u64>,
+}
+
+/// The transport of a daemon by its cmap, which shows the one that it was started with, whatever it was asked
+/// to take at a reload (facts/corosync.md 5.6).
+#[must_use]
+pub fn runs_on(values: &BTreeMap<String, String>) -> String {
+    values.get(TRANSPORT).cloned().unwrap_or_else(|| Transport::Knet.to_string())
 }
 
 /// Votes as votequorum counts them.

@@ -86,6 +86,7 @@ mod tests {
             include_str!("guard/tests/keys.rs"),
             include_str!("guard/tests/removal.rs"),
             include_str!("guard/tests/separation.rs"),
+            include_str!("guard/tests/transport.rs"),
         ]
         .concat();
         let blockers = [
@@ -93,6 +94,7 @@ mod tests {
             include_str!("plan/tests/ha.rs"),
             include_str!("plan/tests/removal.rs"),
             include_str!("plan/tests/separation.rs"),
+            include_str!("plan/tests/transport.rs"),
         ]
         .concat();
         let tests = [

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use pvecm_core::conf::edit::{
     add_link, add_node, append_section, hold_token, remove_link, remove_node, set_addresses,
-    set_logging, set_priority, set_totem, set_version, set_votes,
+    set_logging, set_priority, set_totem, set_transport, set_version, set_votes,
 };
 use pvecm_core::conf::{
     Cipher, Compression, Debugging, Document, Formation, Hash, IpVersion, LinkMode, LinkOptions,
-    LoggingOptions, NodeEntry, Priority, SectionPath, Switch, TotemOptions, form,
+    LoggingOptions, NodeEntry, Priority, SectionPath, Switch, TotemOptions, Transport, form,
 };
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
 
@@ -90,11 +90,17 @@ fn corosync_takes_what_is_formed_and_what_every_edit_makes_of_it() {
         compression: Some(Compression::Zlib),
         compression_threshold_bytes: Some(200),
         compression_level: Some(-1),
+        transport: Some(Transport::Knet),
     };
     let whole = set_totem(&document, &totem).unwrap();
     desk.accepts(&whole);
     let none = TotemOptions { compression: Some(Compression::None), ..totem };
     desk.accepts(&set_totem(&whole, &none).unwrap());
+    for transport in [Transport::Udpu, Transport::Udp] {
+        let there = set_transport(&whole, transport).unwrap();
+        desk.accepts(&there);
+        desk.accepts(&set_transport(&there, Transport::Knet).unwrap());
+    }
     let logging = LoggingOptions {
         debug: Some(Debugging::Trace),
         syslog_priority: Some(Priority::Err),

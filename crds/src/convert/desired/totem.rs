@@ -4,13 +4,13 @@ use pvecm_core::conf::{self, TotemOptions};
 
 use super::{InvalidSpec, optional};
 use crate::cluster::{
-    Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem,
+    Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem, Transport,
 };
 
 /// The keys that the operator sets.
 pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
     let Totem {
-        transport: _,
+        transport,
         token_millis,
         token_coefficient_millis,
         consensus_millis,
@@ -45,7 +45,16 @@ pub(super) fn options(totem: &Totem) -> Result<TotemOptions, InvalidSpec> {
             threshold_bytes,
         )?,
         compression_level: level,
+        transport: transport.map(transport_word),
     })
+}
+
+const fn transport_word(transport: Transport) -> conf::Transport {
+    match transport {
+        Transport::Knet => conf::Transport::Knet,
+        Transport::Udp => conf::Transport::Udp,
+        Transport::Udpu => conf::Transport::Udpu,
+    }
 }
 
 const fn ip_version_word(version: IpVersion) -> conf::IpVersion {

@@ -12,12 +12,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pvecm_core::conf::{TRANSPORT, Transport};
 use pvecm_core::ids::{LinkNumber, NodeId};
 use rust_corosync::{self as cs, DispatchFlags, TrackFlags, cfg, cmap, cpg, quorum, votequorum};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::services::run;
-use crate::ports::{Corosync, CorosyncError, CorosyncEvent, CorosyncView, Votes};
+use crate::ports::{Corosync, CorosyncError, CorosyncEvent, CorosyncView, Votes, runs_on};
 
 const GROUP: &str = "pvecm";
 /// Where cmap has the sections of corosync.conf.
@@ -244,16 +245,18 @@ impl Reader {
         values.contains_key("totem.version").then_some(values)
     }
 
+    /// Without knet there is no table of links: who is in the membership is heard on the one link.
     fn links(&self, values: &BTreeMap<String, String>) -> BTreeMap<(NodeId, LinkNumber), bool> {
         let Some(stats) = self.stats.as_ref() else { return BTreeMap::new() };
-        let local = self.local();
-        let mut links = BTreeMap::new();
-        for (node, link) in configured_links(values).filter(|(node, _)| Some(*node) != local) {
+        let (local, is_knet) = (self.local(), runs_on(values) == Transport::Knet.to_string());
+        let (_, members) = lock(&MEMBERSHIP).clone();
+        let connected = |(node, link): (NodeId, LinkNumber)| {
             let key = format!("stats.knet.node{node}.link{link}.connected");
-            let connected = matches!(cmap::get(stats, &key), Ok(cmap::Data::UInt8(1)));
-            links.insert((node, link), connected);
-        }
-        links
+            let connected = || matches!(cmap::get(stats, &key), Ok(cmap::Data::UInt8(1)));
+            ((node, link), if is_knet { connected() } else { members.contains(&node) })
+        };
+        let others = configured_links(values).filter(|(node, _)| Some(*node) != local);
+        others.map(connected).collect()
     }
 
     /// Asked of the daemon itself: its key `nodelist.local_node_pos` can be gone after a reload, until
@@ -347,10 +350,13 @@ impl Corosync for RealCorosync {
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
         self.read(|reader| {
             let icmap = reader.icmap.as_ref()?;
-            let nodes = cmap::CmapIterStart::new(icmap, "nodelist.").ok()?;
-            let values: BTreeMap<_, _> =
-                nodes.into_iter().map(|e| (e.key_name().to_owned(), text(e.data()))).collect();
-            (!values.is_empty()).then(|| reader.links(&values))
+            let mut values = BTreeMap::new();
+            for prefix in [TRANSPORT, "nodelist."] {
+                let entries = cmap::CmapIterStart::new(icmap, prefix).ok()?.into_iter();
+                values.extend(entries.map(|e| (e.key_name().to_owned(), text(e.data()))));
+            }
+            let is_listed = values.keys().any(|key| key != TRANSPORT);
+            is_listed.then(|| reader.links(&values))
         })
     }
 

@@ -8,15 +8,30 @@ use super::{Findings, Kind};
 use crate::conf::Config;
 
 pub(super) fn look(config: &Config, members: &[Member<'_>], found: &mut Findings) {
+    transport(config, found);
     links(config, found);
     votes(config, found);
     addresses(members, found);
+}
+
+/// What goes wrong there goes wrong in the clear, on the one link that there can be.
+fn transport(config: &Config, found: &mut Findings) {
+    let transport = config.transport();
+    if !transport.is_knet() {
+        let sentence = format!(
+            "`transport: {transport}`: one link and no encryption, and corosync is about to drop it; it is \
+             adopted as it is, and moved to knet by `totem.transport: Knet`, for which all stop at once \
+             (it waits for your approval)"
+        );
+        found.add(Kind::Risk, sentence);
+    }
 }
 
 fn links(config: &Config, found: &mut Findings) {
     let links = config.links();
     if let (Some(only), 1) = (links.first(), links.len())
         && config.nodes.len() > 1
+        && config.transport().is_knet()
     {
         let sentence = format!(
             "link {only} is the only one: when its network fails, every node is alone; add a second \

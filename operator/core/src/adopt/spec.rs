@@ -7,7 +7,10 @@ use ipnet::IpNet;
 
 use super::hosts::Member;
 use super::{Findings, Kind};
-use crate::conf::{Cipher, Config, Hash, IP_VERSION, LINK_MODE, TotemOptions, token_growth_millis};
+use crate::conf::{
+    Cipher, Config, Hash, IP_VERSION, LINK_MODE, LinkOptions, TRANSPORT, TotemOptions,
+    token_growth_millis,
+};
 use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
@@ -25,7 +28,7 @@ pub(super) fn describe(
     let link = |number: LinkNumber| DesiredLink {
         number,
         network: networks.get(&number).copied(),
-        options: config.link_options(number),
+        options: options(config, number),
     };
     let links = config.links().into_iter().map(link).collect();
     (!nodes.is_empty()).then(|| DesiredCluster {
@@ -39,6 +42,13 @@ pub(super) fn describe(
         rollout: rollout(),
         generation: 0,
     })
+}
+
+/// A spec has no priority beside a transport that has one link.
+fn options(config: &Config, link: LinkNumber) -> LinkOptions {
+    let options = config.link_options(link);
+    let priority = options.priority.filter(|_| config.transport().is_knet());
+    LinkOptions { priority, ..options }
 }
 
 fn node(member: &Member<'_>, networks: &BTreeMap<LinkNumber, IpNet>) -> DesiredNode {
@@ -91,6 +101,10 @@ fn totem(config: &Config, members: &[Member<'_>], found: &mut Findings) -> Totem
     let version = totem.ip_version.map(|version| version.to_string());
     if starts_otherwise(IP_VERSION, version.as_deref(), members, found) {
         totem.ip_version = None;
+    }
+    let transport = totem.transport.map(|transport| transport.to_string());
+    if starts_otherwise(TRANSPORT, transport.as_deref(), members, found) {
+        totem.transport = None;
     }
     totem
 }

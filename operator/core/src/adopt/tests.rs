@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::{Adoption, Kind, adopt, read_alone};
-use crate::conf::{Cipher, Hash};
+use crate::conf::{Cipher, Hash, Transport};
 use crate::desired::DesiredCluster;
 use crate::ids::{ConfigVersion, Digest, Fingerprint};
 use crate::observed::{Claim, KeyView};
+use crate::plan::tests::transport::on_udpu;
 use crate::plan::tests::world::{World, host, id, link};
 use crate::plan::{State, plan};
 
@@ -195,6 +196,21 @@ fn a_key_that_the_daemons_were_not_started_with_is_not_asked_for() {
         assert_eq!(left, (key == "totem.link_mode", key == "totem.ip_version"), "{key}");
         assert!(told(&adoption).contains(&format!("Unmanaged: `{key}` is")), "{}", told(&adoption));
     }
+}
+
+#[test]
+fn a_cluster_on_udpu_is_described_as_it_runs_with_the_way_out() {
+    let (desired, adoption) = adopted(&on_udpu(3));
+    assert_eq!(desired.totem.transport, Some(Transport::Udpu));
+    assert_eq!((desired.totem.cipher, desired.links[0].options.port), (None, Some(5405)));
+    let told = told(&adoption);
+    assert!(told.contains("Risk: `transport: udpu`: one link and no encryption"), "{told}");
+    assert!(!told.contains("add a second one"), "{told}");
+    let mut world = on_udpu(3);
+    world.rewrite(|text| {
+        text.replace("    ringnumber", "    knet_link_priority: 1\n    ringnumber")
+    });
+    assert_eq!(adopted(&world).0.links[0].options.priority, None, "a spec has no word for it");
 }
 
 #[test]

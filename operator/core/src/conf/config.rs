@@ -1,4 +1,4 @@
-//! The typed view of a corosync 3 / knet file.
+//! The typed view of a file that corosync 3 runs.
 //!
 //! Owns the meaning of the keys that the operator manages. Never guesses: what it does not
 //! understand is an error that names the line.
@@ -8,13 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::document::{Document, SectionView, Value};
 use super::effective::{PONG_COUNT, TOKEN_MILLIS, default_port, pings_millis, token_growth_millis};
 use super::logging::LoggingOptions;
-use super::options::{Crypto, IpVersion, LinkMode, LinkOptions, TotemOptions};
+use super::old_transports::{is_knet, refuse_other_transports, refuse_what_knet_has};
+use super::options::{Crypto, IpVersion, LinkMode, LinkOptions, TotemOptions, Transport};
 use super::values::{
     ConfError, bad_value, first_version_for_pmxcfs, from_text, plain, plain_number, text,
 };
 use crate::ids::{ClusterName, ConfigVersion, LinkNumber, NodeId, NodeName};
 
-/// What a corosync.conf says, as far as the operator manages it. The transport is knet.
+/// What a corosync.conf says, as far as the operator manages it.
 ///
 /// `A` is what addresses are kept in: an edit, which is done with them before the document goes away,
 /// borrows them.
@@ -101,9 +102,12 @@ impl Config {
 }
 
 impl<'d> Config<&'d str> {
-    /// The same, with what the document has.
+    /// The same, with what the document has, for an edit of nodes or links: on the transports that have one
+    /// link and no table of links nobody could prove it.
     pub(super) fn borrow(document: &'d Document) -> Result<Self, ConfError> {
-        Self::read_as(document)
+        let config = Self::read_as(document)?;
+        refuse_other_transports(&single(document, "totem")?)?;
+        Ok(config)
     }
 }
 
@@ -113,9 +117,9 @@ impl<'d, A: From<&'d str>> Config<A> {
             return Err(problem.clone().into());
         }
         let totem = single(document, "totem")?;
-        refuse_other_transports(&totem)?;
+        check_format(&totem)?;
         let version = read_version(document, &totem)?;
-        Ok(Self {
+        let config = Self {
             cluster_name: cluster_name(&totem)?,
             version,
             totem: TotemOptions::read(&totem)?,
@@ -125,7 +129,9 @@ impl<'d, A: From<&'d str>> Config<A> {
             nodes: read_nodes(&single(document, "nodelist")?)?,
             quorum: read_quorum(&single(document, "quorum")?)?,
             logging: LoggingOptions::read(document),
-        })
+        };
+        refuse_what_knet_has(&config, &totem)?;
+        Ok(config)
     }
 }
 
@@ -181,10 +187,20 @@ impl<A> Config<A> {
         token_growth_millis(self.totem.token_coefficient_millis, counted.count())
     }
 
+    /// How the messages go, once the daemon is started with this text.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.totem.transport.unwrap_or(Transport::Knet)
+    }
+
     /// Which addresses a host name is resolved to, once the daemon is started with this text.
     #[must_use]
     pub fn ip_version(&self) -> IpVersion {
-        self.totem.ip_version.unwrap_or(IpVersion::Ipv6Then4)
+        let default = match self.transport() {
+            Transport::Knet | Transport::Udpu => IpVersion::Ipv6Then4,
+            Transport::Udp => IpVersion::Ipv4,
+        };
+        self.totem.ip_version.unwrap_or(default)
     }
 
     /// How knet shares the traffic among links, once the daemon is started with this text.
@@ -236,17 +252,9 @@ fn has_key_elsewhere(totem: &SectionView<'_>) -> bool {
     file.is_some_and(|file| file != b"/etc/corosync/authkey") || totem.value("key").is_some()
 }
 
-pub(super) fn refuse_other_transports(totem: &SectionView<'_>) -> Result<(), ConfError> {
+pub(super) fn check_format(totem: &SectionView<'_>) -> Result<(), ConfError> {
     let is_two = |bytes: &[u8]| (bytes == b"2").then_some(());
-    totem.required("version", totem.parsed("version", "2, the only one that exists", is_two))?;
-    match totem.value("transport") {
-        Some(value) if value.bytes != b"knet" => Err(ConfError::NotUnderstood {
-            line: value.line,
-            what: format!("transport: {}", text(value.bytes)),
-            why: "only knet is",
-        }),
-        _ => Ok(()),
-    }
+    totem.required("version", totem.parsed("version", "2, the only one that exists", is_two))
 }
 
 pub(super) fn read_version(
@@ -265,8 +273,9 @@ pub(super) fn read_version(
 
 fn read_interfaces(totem: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, Interface>, ConfError> {
     let mut interfaces = BTreeMap::new();
+    let is_knet = is_knet(totem);
     for section in totem.sections("interface") {
-        let (link, interface) = read_interface(&section)?;
+        let (link, interface) = read_interface(&section, is_knet)?;
         if interfaces.insert(link, interface).is_some() {
             let what = format!("linknumber {link}");
             return Err(ConfError::Twice { line: section.line(), what });
@@ -275,13 +284,18 @@ fn read_interfaces(totem: &SectionView<'_>) -> Result<BTreeMap<LinkNumber, Inter
     Ok(interfaces)
 }
 
+/// With udp and udpu there is one link, so that a section as corosync 2 has it means the same.
 pub(super) fn read_interface(
     section: &SectionView<'_>,
+    is_knet: bool,
 ) -> Result<(LinkNumber, Interface), ConfError> {
-    refuse_key(section, "ringnumber", "corosync 3 puts every such section on link 0")?;
+    if is_knet {
+        refuse_key(section, "ringnumber", "corosync 3 puts every such section on link 0")?;
+    }
     refuse_key(section, "knet_transport", "knet is only managed over its default, udp")?;
     let number = |bytes: &[u8]| link_number(plain_number(bytes)?);
     let number = section.parsed("linknumber", "a link, 0 to 7", number);
+    let number = number.map(|link| link.or_else(|| (!is_knet).then_some(LinkNumber::ZERO)));
     let link = section.required("linknumber", number)?;
     Ok((link, Interface { line: section.line(), options: LinkOptions::read(section)? }))
 }

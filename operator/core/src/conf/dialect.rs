@@ -45,16 +45,21 @@ impl Dialect {
         let totem: Vec<SectionView<'_>> = root.sections("totem").collect();
         let interfaces = || totem.iter().flat_map(|totem| totem.sections("interface"));
         let transport = totem.iter().filter_map(|totem| totem.value("transport")).next_back();
-        let transport = transport.map(|value| value.bytes);
 
-        let is_3 = transport == Some(b"knet")
+        let is_3 = transport.is_some_and(|value| value.bytes == b"knet")
             || totem.iter().any(|totem| has(totem, &TOTEM_3))
             || interfaces()
                 .any(|section| has(&section, &["linknumber"]) || has_knet_keys(&section));
         let is_2 = totem.iter().any(|totem| has(totem, &TOTEM_2))
             || interfaces().any(|section| has(&section, &INTERFACE_2));
-        match transport {
-            _ if is_2 && !is_3 => Self::Corosync2,
+        if is_2 && !is_3 { Self::Corosync2 } else { Self::of_corosync3(document) }
+    }
+
+    /// What corosync 3 takes a file for.
+    pub(super) fn of_corosync3(document: &Document) -> Self {
+        let root = document.root();
+        let mut transport = root.sections("totem").filter_map(|totem| totem.value("transport"));
+        match transport.next_back().map(|value| value.bytes) {
             Some(b"udp") => Self::Udp,
             Some(b"udpu") => Self::Udpu,
             _ => Self::Knet,

@@ -6,10 +6,13 @@
 //! version; that is [`bump`] or [`set_version`], once per text.
 
 mod links;
+mod transport;
 
 pub use links::{add_link, remove_link, set_addresses, set_link_options, set_priority};
+pub use transport::set_transport;
 
 use super::config::{Config, Node};
+use super::convert::ConvertError;
 use super::document::{Document, SectionPath, SectionView};
 use super::form::{NodeEntry, address_key};
 use super::logging::{self, LoggingOptions};
@@ -48,6 +51,9 @@ pub enum EditError {
     /// A nodelist without nodes is taken by a reload and loses the cluster (corosync.md 5.1).
     #[error("node {0} is the only one")]
     LastNode(NodeId),
+    /// Not a text that knet could take.
+    #[error(transparent)]
+    Convert(#[from] ConvertError),
     /// No node has an address on this link.
     #[error("there is no link {0}")]
     NoLink(LinkNumber),

@@ -3,11 +3,12 @@
 //! For a person who has to mend the file by hand: one look, not one look per line.
 
 use super::config::{
-    Config, cluster_name, read_interface, read_node, read_quorum, read_version,
-    refuse_other_transports, single,
+    Config, check_format, cluster_name, read_interface, read_node, read_quorum, read_version,
+    single,
 };
 use super::document::{Document, SectionView};
-use super::options::TotemOptions;
+use super::old_transports::is_knet;
+use super::options::{TotemOptions, Transport};
 use super::values::ConfError;
 
 /// The reasons for which [`Config::read`] refuses a document, each once, in the order of the file's
@@ -37,12 +38,15 @@ pub fn objections(document: &Document) -> Vec<ConfError> {
 }
 
 fn of_totem(document: &Document, totem: &SectionView<'_>, found: &mut Vec<ConfError>) {
-    found.extend(refuse_other_transports(totem).err());
+    found.extend(check_format(totem).err());
     found.extend(read_version(document, totem).err());
     found.extend(cluster_name(totem).err());
-    found.extend(TotemOptions::read(totem).err());
-    let interfaces = totem.sections("interface");
-    found.extend(interfaces.filter_map(|section| read_interface(&section).err()));
+    // With an unknown transport the other keys may be wrong as well.
+    let transport = Transport::read(totem).err();
+    let other = TotemOptions::read(totem).err().filter(|why| Some(why) != transport.as_ref());
+    found.extend(transport.into_iter().chain(other));
+    let (interfaces, is_knet) = (totem.sections("interface"), is_knet(totem));
+    found.extend(interfaces.filter_map(|section| read_interface(&section, is_knet).err()));
 }
 
 #[cfg(test)]
@@ -54,7 +58,7 @@ totem {
   version: 2
   cluster_name: old
   config_version: 3
-  transport: udpu
+  transport: iba
   token: 10_000
   interface {
     ringnumber: 0

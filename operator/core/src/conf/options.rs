@@ -74,8 +74,8 @@ pub(super) fn news<T: Copy + PartialEq>(wanted: Option<T>, written: Option<T>) -
 }
 
 /// What can be set for totem as a whole. A running cluster takes it at a reload (corosync.md 5.4, 5.5), all
-/// but two: of the link mode cmap shows another value at once, and the daemon takes it when it starts (5.3);
-/// that of the IP version is refused with a line in the log (5.6).
+/// but three: of the link mode cmap shows another value at once, and the daemon takes it when it starts (5.3);
+/// those of the IP version and of the transport are refused with a line in the log (5.6).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TotemOptions {
     /// `token` in milliseconds: corosync's default is 3000 since 3.1.0.
@@ -101,6 +101,8 @@ pub struct TotemOptions {
     pub compression_threshold_bytes: Option<u32>,
     /// `knet_compression_level`, as the method counts it.
     pub compression_level: Option<i32>,
+    /// `transport`: knet by default.
+    pub transport: Option<Transport>,
 }
 
 impl TotemOptions {
@@ -121,6 +123,7 @@ impl TotemOptions {
             compression: word(totem, "knet_compression_model", Compression::WORDS)?,
             compression_threshold_bytes: totem.number("knet_compression_threshold")?,
             compression_level: totem.parsed("knet_compression_level", "a plain number", level)?,
+            transport: Transport::read(totem)?,
         })
     }
 
@@ -146,13 +149,14 @@ impl TotemOptions {
                 old.compression_threshold_bytes,
             ),
             compression_level: news(own.compression_level, old.compression_level),
+            transport: news(own.transport, Some(old.transport.unwrap_or(Transport::Knet))),
         }
     }
 
     /// The keys to write, in Proxmox VE's order (bytewise). Without a value: the key to take out.
     pub(crate) fn pairs(&self) -> Vec<(&'static str, Option<String>)> {
         let Self { token_millis, token_coefficient_millis, consensus_millis, mtu_bytes, .. } = self;
-        let Self { ip_version, link_mode, cipher, hash, .. } = self;
+        let Self { ip_version, link_mode, cipher, hash, transport, .. } = self;
         let Self { compression, compression_threshold_bytes, compression_level, .. } = self;
         let model = |model: &Compression| (*model != Compression::None).then(|| model.to_string());
         let keys = [
@@ -170,6 +174,7 @@ impl TotemOptions {
             ("link_mode", link_mode.map(|v| Some(v.to_string()))),
             ("token", token_millis.map(|v| Some(v.to_string()))),
             ("token_coefficient", token_coefficient_millis.map(|v| Some(v.to_string()))),
+            ("transport", transport.map(|v| Some(v.to_string()))),
         ];
         keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }
@@ -185,6 +190,18 @@ impl fmt::Display for TotemOptions {
         };
         let words: Vec<_> = pairs.into_iter().map(word).collect();
         f.write_str(&words.join(", "))
+    }
+}
+
+impl Transport {
+    pub(super) fn read(totem: &SectionView<'_>) -> Result<Option<Self>, ConfError> {
+        word(totem, "transport", &Self::ALL)
+    }
+
+    /// Only knet has several links, encryption, and a table of which links are connected.
+    #[must_use]
+    pub const fn is_knet(self) -> bool {
+        matches!(self, Self::Knet)
     }
 }
 
@@ -294,6 +311,18 @@ words! {
         Ipv4Then6 = "ipv4-6",
         /// IPv6, else IPv4.
         Ipv6Then4 = "ipv6-4",
+    }
+}
+
+words! {
+    /// `totem.transport`.
+    Transport {
+        /// kronosnet.
+        Knet = "knet",
+        /// Unicast, one link, in the clear.
+        Udpu = "udpu",
+        /// Multicast, one link, in the clear.
+        Udp = "udp",
     }
 }
 

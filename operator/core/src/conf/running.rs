@@ -118,6 +118,7 @@ pub fn values_at_start(config: &Config) -> BTreeMap<String, String> {
     BTreeMap::from([
         (LINK_MODE.to_owned(), config.link_mode().to_string()),
         (IP_VERSION.to_owned(), config.ip_version().to_string()),
+        (TRANSPORT.to_owned(), config.transport().to_string()),
     ])
 }
 
@@ -125,6 +126,9 @@ pub fn values_at_start(config: &Config) -> BTreeMap<String, String> {
 pub const LINK_MODE: &str = "totem.link_mode";
 /// The same for the IP version.
 pub const IP_VERSION: &str = "totem.ip_version";
+/// The same for the transport, of which cmap goes on to show the one that the daemon was started with; none
+/// where its file had none.
+pub const TRANSPORT: &str = "totem.transport";
 
 /// Where cmap shows what the daemon works with, not what it has read.
 const EFFECTIVE: &str = "runtime.config.";

@@ -130,6 +130,28 @@ fn a_key_that_waits_for_a_restart_is_no_drift_of_the_daemon() {
     assert_eq!(found(TEXT, old), []);
 }
 
+/// As corosync 3.1.7 shows a file that corosync 2 could read, on udpu: it makes keys of its own of the interface.
+#[test]
+fn what_a_daemon_makes_of_an_interface_on_udpu_is_no_drift() {
+    let old = "    ringnumber: 0\n    bindnetaddr: 10.0.0.0\n";
+    let text = TEXT
+        .replace("    linknumber: 0\n    knet_link_priority: 10\n", old)
+        .replace("  token: 5000", "  token: 5000\n  transport: udpu");
+    let mut cmap = cmap();
+    cmap.remove("totem.interface.0.knet_link_priority");
+    for (key, value) in [
+        ("totem.transport", "udpu"),
+        ("totem.interface.0.bindnetaddr", "10.0.0.1"),
+        ("totem.interface.0.mcastport", "5405"),
+        ("totem.interface.0.ttl", "1"),
+        ("totem.interface.ringnumber", "0"),
+    ] {
+        cmap.insert(key.to_owned(), value.to_owned());
+    }
+    let text = text.as_bytes();
+    assert_eq!(of_host(&Places { pmxcfs: text, disk: Some(text), cmap: Some(&cmap) }), []);
+}
+
 #[test]
 fn a_number_that_is_spelled_differently_is_the_same_number() {
     let spelled = TEXT.replace("token: 5000", "token: 05000");

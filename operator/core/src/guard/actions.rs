@@ -6,7 +6,7 @@ use super::case::{Case, Step};
 use super::refusal::Refusal;
 use super::separation::{is_as_said, is_the_last};
 use crate::change::{Action, Course, MOST_RESTARTS, Probe, Risk, Tombstone};
-use crate::conf::{IP_VERSION, changed_values, values_at_start};
+use crate::conf::{changed_values, values_at_start};
 use crate::desired::HighAvailability;
 use crate::ids::{HostName, NodeId};
 
@@ -234,38 +234,6 @@ pub(super) fn restarts_follow(case: &Case<'_>) -> Result<(), Refusal> {
     }
     Ok(())
 }
-
-/// A reload keeps the old IP version and says so in the log alone (corosync.md 5.6); a host that is restarted
-/// with the new one may look for its peers at other addresses than theirs and be alone. So everybody stops for
-/// it. Everybody stops for nothing else: each outage is one more during which a second fault is not survived.
-pub(super) fn stops_are_right(case: &Case<'_>) -> Result<(), Refusal> {
-    for step in &case.steps {
-        let Some(before) = step.before.as_ref().filter(|_| step.writes()) else { continue };
-        let (stage, config) = (step.number, &step.config.config);
-        let wanted = config.ip_version();
-        let moves = before.config.ip_version() != wanted;
-        if step.stage.course != Course::Outage {
-            if moves {
-                return Err(Refusal::StopMissing { stage });
-            }
-            continue;
-        }
-        let runs_other = |id: &NodeId| {
-            let node = config.node(*id).and_then(|node| case.node(&node.name));
-            let started = node.and_then(|node| case.view(node)?.started_with.get(IP_VERSION));
-            started.is_some_and(|started| *started != wanted.to_string())
-        };
-        let changed = changed_values(&before.config, config);
-        let keys = changed.set.into_keys().chain(changed.gone);
-        let mut others = keys.filter(|key| ![IP_VERSION, VERSION].contains(&key.as_str()));
-        if others.next().is_some() || !(moves || step.running.iter().any(runs_other)) {
-            return Err(Refusal::OutageNotNeeded { stage });
-        }
-    }
-    Ok(())
-}
-
-const VERSION: &str = "totem.config_version";
 
 /// Who reads "Live" lets a change begin by itself. A restart that is called so would come over
 /// people who were to be asked, and so would a new cipher or authkey, which a daemon that is late does

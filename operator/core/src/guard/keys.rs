@@ -62,17 +62,24 @@ pub(super) fn keys_are_the_same(case: &Case<'_>) -> Result<(), Refusal> {
     if !case.steps.iter().any(|step| reads(&step)) {
         return Ok(());
     }
-    let exchanges = case.steps.iter().any(|step| step.stage.exchanges_authkey());
+    let needs = |step: &Step<'_>| step.stage.exchanges_authkey() || begins_to_encrypt(step);
+    let needed = case.steps.iter().any(needs);
     let mut first: Option<KeyView> = None;
     for (host, view) in members(case) {
         let differs = || Err(Refusal::AuthkeysDiffer { host: host.clone() });
         match (view.authkey, first) {
-            (None, _) if exchanges => return differs(),
+            (None, _) if needed => return differs(),
             (Some(key), Some(first)) if key.fingerprint != first.fingerprint => return differs(),
             (key, _) => first = first.or(key),
         }
     }
     Ok(())
+}
+
+/// Whether the daemons start with a key that they did without: nobody knows yet that all have one.
+fn begins_to_encrypt(step: &Step<'_>) -> bool {
+    let encrypted = step.before.iter().any(reads_authkey);
+    step.stage.course == Course::Outage && !encrypted && reads_authkey(&step.config)
 }
 
 fn reads_authkey(text: &Text) -> bool {

@@ -4,7 +4,7 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `hosts`, `removal`, `separation`, `actions`, `keys`.
+//! `totem`, `transport`, `hosts`, `removal`, `separation`, `actions`, `keys`.
 
 mod actions;
 mod case;
@@ -18,6 +18,7 @@ mod removal;
 mod separation;
 mod texts;
 mod totem;
+mod transport;
 mod votes;
 
 #[cfg(test)]
@@ -71,6 +72,8 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         links::ports_stay,
         links::links_have_sockets_of_their_own,
         links::pairs_keep_a_verified_link,
+        transport::old_ones_only_move,
+        transport::moves_are_asked_for,
         totem::encryption_is_kept,
         totem::token_is_kept,
         totem::pings_follow_the_token,
@@ -82,7 +85,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         ha::nobody_is_reset,
         ha::disarming_is_needed,
         ha::disarming_ends,
-        actions::stops_are_right,
+        transport::stops_are_right,
         actions::restarts_follow,
         actions::risks_are_told,
     ];

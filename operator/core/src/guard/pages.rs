@@ -254,6 +254,16 @@ pages! { Refusal:
         prevents: "Every guest's storage and network would do without a writable /etc/pve, and high availability without quorum, for nothing.",
         act: "Report it: this is a defect of the operator."
     }
+    OldTransport {
+        means: "A plan changes more than the transport of a cluster that runs on udp or udpu.",
+        prevents: "With a second link or a cipher in the file no corosync starts there; what a reload does to it was never proven.",
+        act: "Nothing if it passes: the plan was made from another state. Else report it."
+    }
+    TransportUnwanted {
+        means: "A stage moves the cluster to a transport that the spec does not name.",
+        prevents: "On udp and udpu nothing is encrypted and one link carries all; every member is stopped for a move that nobody asked for.",
+        act: "Report it: this is a defect of the operator."
+    }
     RiskHidden {
         means: "A stage stops corosync, or changes the encryption or its key, and calls itself less risky than that.",
         prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",

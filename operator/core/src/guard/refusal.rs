@@ -1,6 +1,6 @@
 //! Why a plan is refused. Stages are counted from 1.
 
-use crate::conf::{Cipher, Hash};
+use crate::conf::{Cipher, Hash, Transport};
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId, NodeName};
 
 /// The guard that refused a plan. The variant's name is the reason in the condition.
@@ -386,6 +386,20 @@ pub enum Refusal {
     OutageNotNeeded {
         /// The stage.
         stage: usize,
+    },
+    /// Something would be changed of a cluster on udp or udpu.
+    #[error("stage {stage} changes a cluster that is not on knet, where only the transport moves")]
+    OldTransport {
+        /// The stage.
+        stage: usize,
+    },
+    /// The cluster would go on with a transport that nobody asked for.
+    #[error("stage {stage} moves the cluster to {to}, which the spec does not ask for")]
+    TransportUnwanted {
+        /// The stage.
+        stage: usize,
+        /// The transport.
+        to: Transport,
     },
     /// A stage interrupts somebody and says that it does not.
     #[error("stage {stage} stops corosync and calls itself less than that")]

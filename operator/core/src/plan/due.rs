@@ -52,10 +52,10 @@ pub(super) fn all<'a>(
 }
 
 impl Due<'_> {
-    /// What is said of it while it waits; links wait for nothing.
+    /// What is said of it while it waits.
     pub fn summary(&self) -> Option<String> {
         match self {
-            Self::Links(_) => None,
+            Self::Links(goal) => Some(goal.summary()),
             Self::Totem(goal) => totem::summary(goal),
             Self::Logging(goal) => Some(logging::summary(*goal)),
             Self::Key(_) => Some("exchange the authkey".to_owned()),

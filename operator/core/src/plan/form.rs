@@ -13,6 +13,7 @@ use super::ground::Member;
 use super::join::node_id;
 use super::preflight;
 use super::report::{Blocker, Obstacle};
+use super::transport;
 use crate::change::{Action, ConfText, Course, Plan, Probe, Proposed, Risk, Stage};
 use crate::conf::{ConfError, Formation, LinkOptions, NodeEntry, form};
 use crate::desired::DesiredCluster;
@@ -25,6 +26,7 @@ pub(super) fn plan(
     observed: &ObservedCluster,
     nodes: &[Member<'_>],
 ) -> Result<Plan<Proposed>, Obstacle> {
+    transport::refuse_forming(desired)?;
     let Some((first, more)) = nodes.split_first() else {
         return Obstacle::stop(Blocker::NoVotes, "the spec names no node");
     };

@@ -71,7 +71,12 @@ impl Goal {
         wishes
     }
 
-    /// What it does, each a phrase.
+    /// What it does, in words.
+    pub fn summary(&self) -> String {
+        self.phrases().join(", ")
+    }
+
+    /// The same, each a phrase.
     fn phrases(&self) -> Vec<String> {
         let only_priority =
             |o: &LinkOptions| *o == LinkOptions { priority: o.priority, ..LinkOptions::default() };
@@ -122,7 +127,7 @@ pub(super) fn plan(
     let mut draft = Draft::new(desired, observed, ground)?;
     stages(&now, way, &mut draft)?;
     let members = super::hosts(ground.members.values().map(|member| member.node));
-    let plan = draft.finish(format!("On {members}: {}", now.phrases().join(", ")));
+    let plan = draft.finish(format!("On {members}: {}", now.summary()));
     Ok(Planned { plan, later: later.phrases() })
 }
 
@@ -147,7 +152,7 @@ fn first(goal: Goal, ground: &InForce<'_>) -> Result<(Goal, Option<Way>, Goal), 
         let now = Goal { remove, ..Goal::default() };
         return Ok((now, None, Goal { moves, ..Goal::default() }));
     }
-    let moves = Goal { moves, ..Goal::default() }.phrases().join(", ");
+    let moves = Goal { moves, ..Goal::default() }.summary();
     let sentence = format!(
         "the plan is to {moves}, but nothing would carry meanwhile: links 1 to 7 are in use, and no \
          other link is connected between every pair of nodes"

@@ -11,7 +11,8 @@
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
 //! `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `remove`,
 //! `form`, `due` (this order), `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`,
-//! `restarts`, `outage`, `preflight` (what stands in a joiner's way), `draft` (how stages are numbered), `ha` (what stands around stages that may stall
+//! `restarts`, `outage`, `transport` (what is not on knet is moved there first), `preflight` (what stands in a
+//! joiner's way), `draft` (how stages are numbered), `ha` (what stands around stages that may stall
 //! the cluster).
 
 mod addresses;
@@ -33,6 +34,7 @@ mod remove;
 mod report;
 mod restarts;
 mod totem;
+mod transport;
 mod votes;
 mod wishes;
 
@@ -137,6 +139,12 @@ fn of_cluster(
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
+    if transport::is_old(ground) {
+        let next = change(desired, observed, ground)?;
+        let leave = remove::later(ground, None);
+        let next = next.map(|next| Next { later: [next.later, leave].concat(), ..next });
+        return bracketed(next, desired, ground);
+    }
     if !ground.strays.is_empty() && ground.unstarted.is_none() {
         let plan = refresh::plan(desired, observed, ground)?;
         return Ok(Some(Next { plan, later: Vec::new(), puts_back: true }));
@@ -157,6 +165,14 @@ fn of_cluster(
         }
         None => change(desired, observed, ground)?,
     };
+    bracketed(next, desired, ground)
+}
+
+fn bracketed(
+    next: Option<Next>,
+    desired: &DesiredCluster,
+    ground: &InForce<'_>,
+) -> Result<Option<Next>, Obstacle> {
     let bracketed =
         |next: Next| Ok(Next { plan: ha::bracketed(next.plan, desired, ground)?, ..next });
     next.map(bracketed).transpose()
@@ -168,7 +184,7 @@ fn change(
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
-    let mut due = due::all(desired, ground)?.into_iter();
+    let mut due = transport::first(due::all(desired, ground)?, ground)?.into_iter();
     let Some(first) = due.next() else { return Ok(None) };
     // Texts are read for it, and only with `Report` does it matter.
     let reports = desired.rollout.drift == Drift::Report && first.may_put_back();

@@ -195,13 +195,18 @@ pages! { Blocker:
         act: "The fingerprints stand in `status.authkey` of the PveHosts. Copy the key of the majority over the odd one, mode 0400, and reload nothing before."
     }
     AuthkeyUnknown {
-        means: "The authkey is to be exchanged, and a member has none or has not said which.",
-        prevents: "A member that keeps another key than the rest hears nobody after the reload.",
+        means: "The authkey is to be exchanged, or encryption to begin with knet, and a member has no key or has not said which.",
+        prevents: "A member that has another key than the rest, or none, hears nobody afterwards.",
         act: "If it stays so, look on that host whether /etc/corosync/authkey is there and whether its agent is of this version."
     }
     AuthkeyElsewhere {
         means: "The authkey is to be exchanged, and corosync.conf names another key: `totem.key`, or a `totem.keyfile` that is not /etc/corosync/authkey.",
         prevents: "The exchange would be reported as done while the daemons go on with the old key.",
         act: "Copy that key to /etc/corosync/authkey on every member, mode 0400, then take the line out of /etc/pve/corosync.conf with a config_version one higher."
+    }
+    OldTransport {
+        means: "corosync runs on udp or udpu, or is to, and something is wanted that does not go with that.",
+        prevents: "With a second link or a cipher in the file no corosync starts on udp or udpu; a host that starts on another transport than the rest is alone.",
+        act: "Set `totem.transport: Knet`: with your approval every member stops, and all start on knet. What else the spec wants comes after that. The way to udp or udpu takes link 0 alone and `crypto` with cipher and hash None."
     }
 }

@@ -117,6 +117,8 @@ pub enum Blocker {
     AuthkeyUnknown,
     /// The file says where the key is, and it is not where the operator manages it.
     AuthkeyElsewhere,
+    /// The cluster runs on udp or udpu, or is to, and something does not go with that.
+    OldTransport,
 }
 
 impl fmt::Display for Blocker {
@@ -174,7 +176,8 @@ impl Blocker {
             | Self::MemberNotManaged
             | Self::QuorumOptionsNotSupported
             | Self::AuthkeysDiffer
-            | Self::AuthkeyElsewhere => Class::Blocked,
+            | Self::AuthkeyElsewhere
+            | Self::OldTransport => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken
             | Self::NoVotes

@@ -13,18 +13,20 @@ use crate::ids::LinkNumber;
 use crate::observed::ObservedCluster;
 
 /// The wanted keys that the file does not have. The link mode is the business of `restarts`, the IP
-/// version that of `outage`.
+/// version and the transport that of `outage`, and encryption comes and goes with a transport that moves.
 pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> TotemOptions {
     let config = &ground.config;
-    let mut wanted = TotemOptions { link_mode: None, ip_version: None, ..desired.totem };
+    let not_here = TotemOptions { link_mode: None, ip_version: None, ..desired.totem };
+    let mut wanted = TotemOptions { transport: None, ..not_here };
     wanted.token_millis = wanted.token_millis.map(|base| token(base, &wanted, config));
     let now = config.crypto();
     let crypto = Crypto {
         cipher: wanted.cipher.unwrap_or(now.cipher),
         hash: wanted.hash.unwrap_or(now.hash),
     };
+    let moves = desired.totem.transport.is_some_and(|wanted| wanted != config.transport());
     // `secauth: on` says the same as two keys: then there is nothing to write.
-    if crypto == now {
+    if crypto == now || moves {
         (wanted.cipher, wanted.hash) = (None, None);
     }
     wanted.beyond(config.totem)

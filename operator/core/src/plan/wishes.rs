@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::ground::{InForce, Member};
 use super::{links, logging, outage, restarts, totem, votes};
 use crate::change::ConfText;
-use crate::conf::{Config, Document, IP_VERSION, LINK_MODE};
+use crate::conf::{Config, Document, LINK_MODE};
 use crate::desired::DesiredCluster;
 use crate::ids::LinkNumber;
 use crate::observed::ObservedCluster;
@@ -27,8 +27,9 @@ pub fn wishes(desired: &DesiredCluster, observed: &ObservedCluster, text: &ConfT
     wishes.extend(logging.map(|(key, value)| (format!("logging.{key}"), Some(value))));
     let mode = restarts::goal(desired, &ground).and_then(|goal| goal.to_write());
     wishes.extend(mode.map(|mode| (LINK_MODE.to_owned(), Some(mode.to_string()))));
-    let ip_version = outage::goal(desired, &ground).and_then(outage::Goal::to_write);
-    wishes.extend(ip_version.map(|word| (IP_VERSION.to_owned(), Some(word.to_string()))));
+    let outage = outage::goal(desired, &ground).map(|goal| goal.to_write().pairs());
+    let outage = outage.into_iter().flatten();
+    wishes.extend(outage.map(|(key, value)| (format!("totem.{key}"), value)));
     // What a goal cannot be made of (an address that no card has) is the plan's to say.
     if let Ok(goal) = links::goal(desired, &ground) {
         wishes.extend(goal.wishes(&ground));

@@ -135,10 +135,20 @@ pub enum ConvertError {
 /// Makes a knet file of any file that can become one. A knet file comes back as it is, but for
 /// leftovers of corosync 2 in it.
 pub fn convert(document: &Document) -> Result<Converted, ConvertError> {
+    convert_as(document, Dialect::of(document))
+}
+
+/// The same of a file that corosync 3 runs, whatever it was written for: what that one does not encrypt is not
+/// encrypted by a conversion.
+pub fn convert_running(document: &Document) -> Result<Converted, ConvertError> {
+    convert_as(document, Dialect::of_corosync3(document))
+}
+
+fn convert_as(document: &Document, dialect: Dialect) -> Result<Converted, ConvertError> {
     if let Some(problem) = document.problems().first() {
         return Err(problem.clone().into());
     }
-    let settings = Settings::of(document);
+    let settings = Settings { dialect, ..Settings::of(document) };
     check_nodes(&settings)?;
     let interfaces = numbered_interfaces(document, &settings)?;
     let mut steps = Steps::new(document, settings.dialect);
@@ -154,6 +164,8 @@ pub fn convert(document: &Document) -> Result<Converted, ConvertError> {
         steps.missing_interfaces(&totem, &settings.links(), &rings);
         if settings.dialect == Dialect::Corosync2 {
             steps.crypto(&totem, &settings);
+        }
+        if matches!(settings.dialect, Dialect::Corosync2 | Dialect::Udp) {
             steps.ip_version(&totem, &settings);
         }
     }

@@ -143,15 +143,15 @@ impl<'a> Steps<'a> {
         }
     }
 
-    /// corosync 2 resolves names to IPv4 alone, corosync 3 to IPv6 first (pve.md 2.4).
+    /// corosync 2 resolves names to IPv4 alone, and so does udp; knet resolves to IPv6 first (pve.md 2.4).
     pub(super) fn ip_version(&mut self, totem: &SectionView<'a>, settings: &Settings) {
         let is_name = |address: &str| address.parse::<std::net::IpAddr>().is_err();
         let mut nodes = settings.nodes.iter();
         let has_names = nodes.any(|node| node.addresses().into_values().any(is_name));
         if has_names && settings.totem("ip_version").is_none() {
             self.patch.insert_keys(totem, &[("ip_version", "ipv4")]);
-            let what = "ip_version ipv4 is written, as corosync 2 resolves names; the default is now \
-                        IPv6 first";
+            let what = "ip_version ipv4 is written, as names were resolved; the default is now IPv6 \
+                        first";
             self.say(None, what.to_owned());
         }
     }

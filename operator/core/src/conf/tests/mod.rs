@@ -9,6 +9,7 @@ mod overview;
 mod properties;
 mod reading;
 mod running;
+mod transports;
 
 use std::collections::BTreeMap;
 

@@ -59,8 +59,8 @@ fn what_is_not_understood_in_totem_is_named_with_its_line() {
     assert_refusals(&[
         (
             "  version: 2",
-            "  version: 2\n  transport: udpu",
-            "line 42: `transport: udpu` is not understood: only knet is",
+            "  version: 2\n  transport: iba",
+            "line 42: `transport` is `iba`, but takes one of knet, udpu, udp",
         ),
         (
             "    linknumber: 0",

@@ -75,6 +75,7 @@ mod removal;
 mod separation;
 // Below the macro that it uses.
 mod reloads;
+mod transport;
 
 /// Four nodes of which the last is listed and was never started: key, start.
 fn starting() -> World {

@@ -7,4 +7,5 @@ mod ha;
 mod properties;
 mod removal;
 mod separation;
+pub(crate) mod transport;
 pub(crate) mod world;
