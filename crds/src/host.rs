@@ -104,7 +104,7 @@ pub enum Role {
 }
 
 /// A statement that a machine is powered off and stays so.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Absence {
     /// Whether the machine comes back.

@@ -96,7 +96,7 @@ fn want_ipv4(lab: &Lab) -> Result<()> {
     apply(lab, &spec)
 }
 
-fn ask(lab: &Lab, words: &[&str]) -> Result<String> {
+pub(crate) fn ask(lab: &Lab, words: &[&str]) -> Result<String> {
     let admin = lab.control_plane()?.kubeconfig();
     let said = plugin(lab, &admin, &[words, &["--namespace", "pve"]].concat())?;
     ensure!(said.success() || words[0] == "plan" || words[0] == "explain", "{said:?}");

@@ -85,12 +85,14 @@ mod tests {
             include_str!("guard/tests/ha.rs"),
             include_str!("guard/tests/keys.rs"),
             include_str!("guard/tests/removal.rs"),
+            include_str!("guard/tests/away.rs"),
         ]
         .concat();
         let blockers = [
             include_str!("plan/tests/blockers.rs"),
             include_str!("plan/tests/ha.rs"),
             include_str!("plan/tests/removal.rs"),
+            include_str!("plan/tests/away.rs"),
         ]
         .concat();
         let tests = [

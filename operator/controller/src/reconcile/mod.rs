@@ -8,6 +8,7 @@ mod decide;
 mod dispatch;
 mod drive;
 mod events;
+mod namesakes;
 mod observe;
 mod report;
 mod sealed;

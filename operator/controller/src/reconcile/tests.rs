@@ -19,6 +19,8 @@ use crate::leader::Leadership;
 use crate::queue::Queue;
 use crate::stores::Stores;
 
+mod claims;
+
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
 
 #[derive(Default)]

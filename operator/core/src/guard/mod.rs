@@ -4,9 +4,10 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `hosts`, `removal`, `actions`, `keys`.
+//! `totem`, `hosts`, `removal`, `away`, `actions`, `keys`.
 
 mod actions;
+mod away;
 mod case;
 mod ha;
 mod hosts;
@@ -59,6 +60,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         removal::buried_numbers_stay_buried,
         removal::who_joins_remembers,
         removal::only_the_gone_are_swept,
+        away::nobody_away_is_needed,
         hosts::groups_are_the_members,
         hosts::addresses_are_on_hosts,
         hosts::addresses_are_unique,

@@ -209,6 +209,11 @@ pages! { Refusal:
         prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",
         act: "Power it off, or take the statement back (`kubectl pvecm host back NAME`); a plan for what is then so follows."
     }
+    AwayIsNeeded {
+        means: "A plan moves members or votes, stops a daemon or changes keys while a member is away.",
+        prevents: "One vote is missing already: with another one moved or stopped, one failure more takes quorum from the rest. Without the key or the transport of the others the member would come back and find nobody.",
+        act: "Nothing: it waits until the machine is back. One that never comes back is declared dead (`kubectl pvecm host dead NAME`)."
+    }
     NotBuried {
         means: "A plan takes a node off the list, and some member does not remember its name, number and machine.",
         prevents: "A removed machine that is switched on again with its old files is taken for a new one; with one member on an old file too, all lose quorum.",

@@ -39,7 +39,7 @@ pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> Option<Goa
     let written = ground.config.ip_version() == ip_version;
     let word = ip_version.to_string();
     // What a daemon was started with is known from its agent's first look on: before, the file's.
-    let mut started = ground.members.values().filter_map(|m| m.view.started_with.get(IP_VERSION));
+    let mut started = ground.up().filter_map(|(_, m)| m.view.started_with.get(IP_VERSION));
     let runs_other = started.any(|started| *started != word);
     (!written || runs_other).then_some(Goal { ip_version, written })
 }

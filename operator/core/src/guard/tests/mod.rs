@@ -67,6 +67,7 @@ macro_rules! refuses {
     };
 }
 
+mod away;
 mod ha;
 mod keys;
 mod removal;
