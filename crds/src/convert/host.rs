@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
 use pvecm_core::fitness::Fitness;
-use pvecm_core::ids::{ChangeNumber, ConfigVersion};
+use pvecm_core::ids::{ChangeNumber, ConfigVersion, LinkNumber, NodeId};
 use pvecm_core::observed::{Absence, AppliedStage, Claim, FileView, HostView, KeyView};
 use pvecm_core::references::Reference;
 
@@ -75,14 +75,7 @@ pub fn host_view(
             .iter()
             .map(|node| id_number("status.membership.members", *node))
             .collect::<Result<_, _>>()?,
-        link_faults: status
-            .link_faults
-            .iter()
-            .map(|HostLinkFault { link, node_id }| {
-                let link = id_number("status.linkFaults.link", (*link).into())?;
-                Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
-            })
-            .collect::<Result<_, _>>()?,
+        link_faults: status.link_faults.iter().map(link_fault).collect::<Result<_, _>>()?,
         drift: status.drift.into_iter().map(drift).collect(),
         ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
         can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
@@ -97,6 +90,12 @@ pub fn host_view(
         lives_alone: lives_alone(&host.spec),
         absence: host.spec.absence.as_ref().and_then(|stated| absence(stated, now)),
     })
+}
+
+fn link_fault(fault: &HostLinkFault) -> Result<(LinkNumber, NodeId), ConvertError> {
+    let HostLinkFault { link, node_id } = fault;
+    let link = id_number("status.linkFaults.link", (*link).into())?;
+    Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
 }
 
 /// What the agent says of its machine; its clock is seen by who hears it.

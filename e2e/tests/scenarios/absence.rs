@@ -7,6 +7,7 @@ use pvecm_e2e::lab::{Lab, Options};
 use pvecm_e2e::wait::wait_until;
 use serde_json::json;
 
+use crate::approval::plugin;
 use crate::removal::{of, stands_alone, undisturbed_but_for, votes};
 use crate::support::{apply, changes, condition, get, kubectl, now_ms, wait_ready};
 
@@ -57,8 +58,9 @@ fn a_machine_declared_dead_is_removed_once_nobody_hears_it_and_its_key_is_worth_
 
 /// The plugin itself declares nobody dead who is heard: that is left to those who insist.
 fn declare(lab: &Lab) -> Result<()> {
-    let words = ["pvecm", "host", "dead", "n3", "--because", "PDU port 7 off"];
-    ensure!(kubectl(lab, &words).is_err(), "n3 is heard");
+    let words = ["host", "dead", "n3", "--because", "PDU port 7 off", "--namespace", "pve"];
+    let said = plugin(lab, &lab.control_plane()?.kubeconfig(), &words)?;
+    ensure!(!said.success() && said.stderr.contains("is heard"), "not refused: {said:?}");
     let absence = json!({"spec": {"absence": {"kind": "Dead", "because": "PDU port 7 off"}}});
     kubectl(lab, &["patch", "pvehost", "n3", "--type=merge", "-p", &absence.to_string()])?;
     Ok(())

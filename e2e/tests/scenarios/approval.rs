@@ -45,6 +45,11 @@ fn a_change_waits_until_somebody_who_may_approves_it() -> Result<()> {
         ["patch", "pvechange", &change, "--type=merge", "-p", r#"{"spec":{"approved":true}}"#];
     let operator = lab.state().join("kube/operator.kubeconfig");
     may_not(&as_account(&lab, &operator, &patch)?)?;
+    let spec = r#"{"spec":{"deletionPolicy":"Dissolve"}}"#;
+    let wish =
+        as_account(&lab, &operator, &["patch", "pvecluster", CLUSTER, "--type=merge", "-p", spec])?;
+    let policy = wish.stderr.contains("the operator writes no spec of a PveCluster");
+    ensure!(!wish.success() && policy, "not refused by the policy: {wish:?}");
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(open_change(&lab)? == change, "another change took its place");
 

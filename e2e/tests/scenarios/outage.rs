@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::approval::{plugin, wait_for_question};
 use crate::restarts::{away, daemons};
@@ -63,13 +63,7 @@ fn a_host_that_cannot_start_with_the_new_text_brings_all_back_to_the_old_one() -
     want_ipv4(&lab)?;
     wait_for_question(&lab)?;
     ask(&lab, &["approve", CLUSTER])?;
-    let outcome = wait_until(2 * SOON, "the change to be undone", || {
-        let all = changes(&lab).map_err(|error| format!("{error:#}"))?;
-        let last = all.last().map(|change| change["status"]["outcome"].clone());
-        last.filter(serde_json::Value::is_string).ok_or_else(|| "no outcome".to_owned())
-    })?;
-    println!("{outcome}");
-    ensure!(outcome == "RolledBack", "{outcome}");
+    ensure!(outcome(&lab)? == "RolledBack", "it was not undone");
     let file = file_in_force(&lab)?;
     ensure!(file.contains("ip_version: ipv4-6"), "{file}");
     ensure!(file != before, "the version did not go up");
@@ -96,6 +90,16 @@ fn want_ipv4(lab: &Lab) -> Result<()> {
     apply(lab, &spec)
 }
 
+/// What became of the last change.
+pub fn outcome(lab: &Lab) -> Result<Value> {
+    wait_until(2 * SOON, "the change to end", || {
+        let all = changes(lab).map_err(|error| format!("{error:#}"))?;
+        let last = all.last().map(|change| change["status"]["outcome"].clone());
+        last.filter(Value::is_string).ok_or_else(|| "no outcome".to_owned())
+    })
+}
+
+/// Runs the plugin as a person does. `plan` and `explain` tell by their exit code what they found.
 pub fn ask(lab: &Lab, words: &[&str]) -> Result<String> {
     let admin = lab.control_plane()?.kubeconfig();
     let said = plugin(lab, &admin, &[words, &["--namespace", "pve"]].concat())?;

@@ -8,7 +8,7 @@ use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
-use crate::approval::plugin;
+use crate::outage::ask;
 use crate::removal::{of, stands_alone, undisturbed_but_for, votes};
 use crate::support::{
     CLUSTER, HOSTS, apply, changes, formed, get, kubectl, now_ms, wait_ready, wait_stalled,
@@ -127,13 +127,6 @@ fn field(lab: &Lab, host: &str, name: &str) -> Result<Value, String> {
     Ok(host["status"][name].clone())
 }
 
-/// Runs the plugin as a person does; what it refused is an error.
-fn pvecm(lab: &Lab, arguments: &[&str]) -> Result<String> {
-    let output = plugin(lab, &lab.control_plane()?.kubeconfig(), arguments)?;
-    ensure!(output.success(), "{}", output.stderr.trim());
-    Ok(output.stdout)
-}
-
 /// Writes a part of a host's spec, as a person does.
 fn state(lab: &Lab, host: &str, spec: &Value) -> Result<()> {
     let patch = json!({"spec": spec}).to_string();
@@ -185,12 +178,12 @@ fn another_machine_takes_the_place_of_one_that_is_gone_under_its_name() -> Resul
     let n1 = lab.host("n1")?;
     let replace = ["host", "replace", "n3"];
     let because = [&replace[..], &["--because", "disk died, unplugged"]].concat();
-    let refused = pvecm(&lab, &because).err().context("n3 is heard")?.to_string();
+    let refused = ask(&lab, &because).err().context("n3 is heard")?.to_string();
     ensure!(refused.contains("power it off first"), "{refused}");
     let began = now_ms();
     lab.host("n3")?.crash()?;
     wait_until(LONG, "n3 not to be heard", || {
-        pvecm(&lab, &because).map(|said| println!("{said}")).map_err(|error| format!("{error:#}"))
+        ask(&lab, &because).map(|said| println!("{said}")).map_err(|error| format!("{error:#}"))
     })?;
     println!("off the list {:.1} s after the power went", seconds(now_ms() - began));
     ensure!(votes(&n1) == Some((2, 2)), "{:?}", votes(&n1));
@@ -198,7 +191,7 @@ fn another_machine_takes_the_place_of_one_that_is_gone_under_its_name() -> Resul
     let before = field(&lab, "n3", "machineId").map_err(anyhow::Error::msg)?;
     lab.reinstall("n3")?;
     wait_until(LONG, "another machine to be heard as n3", || {
-        pvecm(&lab, &replace).map_err(|error| format!("{error:#}"))?;
+        ask(&lab, &replace).map_err(|error| format!("{error:#}"))?;
         let host = get(&lab, &["pvehost", "n3"]).map_err(|error| format!("{error:#}"))?;
         let taken_back = host["spec"]["absence"].is_null();
         if taken_back { Ok(()) } else { Err(host["spec"].to_string()) }
@@ -242,7 +235,7 @@ fn a_cluster_whose_object_is_deleted_ends_host_by_host_where_that_is_wanted() ->
     for (number, staying) in [(first, &["n1", "n2"][..]), (first + 1, &["n1"]), (first + 2, &[])] {
         let change = wait_asked(&lab, number)?;
         ensure!(votes(&lab.host("n1")?).is_some(), "n1 has ended before it was asked");
-        pvecm(&lab, &["approve", &change])?;
+        ask(&lab, &["approve", &change])?;
         let from = now_ms();
         wait_until(2 * LONG, &format!("{change} to be over"), || {
             let all = changes(&lab).map_err(|error| format!("{error:#}"))?;

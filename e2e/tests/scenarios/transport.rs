@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::adoption::{adopted, built, plain};
 use crate::approval::wait_for_question;
-use crate::outage::{ask, on_disk, one_outage};
+use crate::outage::{ask, on_disk, one_outage, outcome};
 use crate::restarts::daemons;
 use crate::support::{
-    CLUSTER, HOSTS, apply, changes, cmap, file_in_force, formed, now_ms, record, wait_ready,
-    wait_stalled, with_links,
+    CLUSTER, HOSTS, apply, cmap, file_in_force, formed, now_ms, record, wait_ready, wait_stalled,
+    with_links,
 };
 
 const SOON: Duration = Duration::from_secs(90);
@@ -146,15 +146,6 @@ fn want(lab: &Lab, spec: &mut Value, totem: &Value) -> Result<()> {
     println!("{}", wait_for_question(lab)?);
     ask(lab, &["approve", CLUSTER])?;
     Ok(())
-}
-
-/// What became of the last change.
-fn outcome(lab: &Lab) -> Result<Value> {
-    wait_until(2 * SOON, "the change to end", || {
-        let all = changes(lab).map_err(|error| format!("{error:#}"))?;
-        let last = all.last().map(|change| change["status"]["outcome"].clone());
-        last.filter(Value::is_string).ok_or_else(|| "no outcome".to_owned())
-    })
 }
 
 /// Whether every daemon runs on this transport, quorate, with the file in force on its disk.

@@ -45,6 +45,8 @@ pub struct World {
     pub database_aside: Option<Attempt>,
     /// A copy of the database, as far as it is looked at here.
     pub database_copy: Option<(Attempt, Option<Vec<u8>>)>,
+    /// pmxcfs runs outside of any cluster, which is no unit's.
+    pub local_runs: bool,
     /// Outside of any cluster pmxcfs does not start.
     pub local_fails: bool,
     /// corosync.conf is in /etc/pve again when pmxcfs was started.
@@ -196,11 +198,13 @@ impl ConfLock for FakeLock {
 
 impl ClusterFiles for FakeHost {
     fn mounted(&self) -> bool {
-        self.world().pmxcfs_runs
+        let world = self.world();
+        world.pmxcfs_runs || world.local_runs
     }
     fn writable(&self) -> bool {
         let world = self.world();
-        world.pmxcfs_runs && (world.pmxcfs_conf.is_none() || world.corosync_runs)
+        let in_cluster = world.pmxcfs_conf.is_none() || world.corosync_runs;
+        world.local_runs || world.pmxcfs_runs && in_cluster
     }
     fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {
         Ok(self.world().pmxcfs_conf.clone())
@@ -265,9 +269,7 @@ impl ClusterFiles for FakeHost {
     }
     fn put_others_away(&self, peers: &BTreeSet<NodeName>) -> io::Result<()> {
         let mut world = self.world();
-        if !world.pmxcfs_runs || world.corosync_runs {
-            return Err(io::Error::other("not writable"));
-        }
+        assert!(world.local_runs, "without quorum nothing is written");
         world.put_away.get_or_insert_default().extend(peers.iter().cloned());
         Ok(())
     }
@@ -326,7 +328,7 @@ impl Disk for FakeHost {
     }
     fn copy_database_aside(&self, attempt: Attempt) -> io::Result<()> {
         let mut world = self.world();
-        assert!(!world.pmxcfs_runs, "a database in use is no copy");
+        assert!(!world.pmxcfs_runs && !world.local_runs, "a database in use is no copy");
         if world.database_copy.as_ref().is_none_or(|(known, _)| *known != attempt) {
             world.database_copy = Some((attempt, world.pmxcfs_conf.clone()));
         }
@@ -397,11 +399,11 @@ impl Services for FakeHost {
         if world.local_fails {
             return ready(Err("pmxcfs: failed".to_owned())).boxed();
         }
-        world.pmxcfs_runs = true;
+        world.local_runs = true;
         ready(Ok(())).boxed()
     }
     fn stop_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
-        self.world().pmxcfs_runs = false;
+        self.world().local_runs = false;
         ready(Ok(())).boxed()
     }
     fn why_idle(&self) -> Option<Idle> {

@@ -47,7 +47,12 @@ fn keys_by_line(document: &Document) -> BTreeMap<usize, Key<'_>> {
 fn value(entry: &Entry<'_>, corosync: Option<Key<'_>>) -> Option<Finding> {
     let Entry { key, value } = entry;
     let (name, taken) = (shown(key.text), shown(value.text));
-    let (other_key, other) = corosync?;
+    let Some((other_key, other)) = corosync else {
+        let message = format!(
+            "Proxmox VE reads `{name}` with the value `{taken}`, corosync sees no key in this line"
+        );
+        return Some(finding(&codes::OTHER_VALUE, Effect::Misreads, key.line, message));
+    };
     if value.line != key.line {
         let message = format!(
             "`{name}` is `{}` for corosync, but Proxmox VE sees no value and takes the next word, `{taken}` \

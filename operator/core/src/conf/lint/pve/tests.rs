@@ -48,6 +48,14 @@ fn a_file_as_proxmox_ve_writes_it_is_nothing_to_tell() {
     assert_told(&file("crypto_cipher: aes256\ncrypto_hash: sha256\n"), &[]);
 }
 
+/// corosync takes all that stands before a brace for the section's name.
+#[test]
+fn a_key_in_the_line_of_a_brace_is_one_for_proxmox_ve_alone() {
+    let told_of_key = "1 misreads pve-other-value: Proxmox VE reads `name` with the value `a`, corosync sees no \
+                       key in this line";
+    assert!(told("name: a totem {\n}\n").contains(&told_of_key.to_owned()));
+}
+
 #[test]
 fn every_word_without_a_colon_is_refused_with_its_reason() {
     // missing ':' after key 'version:2'
