@@ -1,9 +1,10 @@
 //! `cargo xtask test`: formatting, lints, dependencies, unit tests, fuzzing, scenarios, in this order,
 //! and one closing line that counts.
 
-use std::io::{BufRead as _, BufReader, Write as _, stdout};
+use std::io::{BufRead as _, BufReader, Read, Write as _, stderr, stdout};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -20,6 +21,9 @@ struct Count {
 
 /// For how long each parser is fuzzed: enough to find again what it found once.
 const FUZZ_SECONDS: u32 = 10;
+
+/// How much of what a failing test says is said again.
+const LINES_OF_A_FAILURE: usize = 12;
 
 /// Scenarios wait for timers most of their time, so that two cores carry two labs; with more,
 /// hosts that boot take from corosync what its timers need.
@@ -60,6 +64,8 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
     }
     let mut scenarios = cargo::command(&scenarios);
     scenarios.envs(cluster.map(|kubeconfig| ("PVECM_USE_CLUSTER", kubeconfig)));
+    // What a scenario says of its failure tells where it failed; a backtrace is that of the runner.
+    scenarios.env("RUST_LIB_BACKTRACE", "0").stderr(Stdio::piped());
     let scenarios = step("lab and scenarios", || count.add(&mut scenarios));
     if count.ignored > 0 && !all {
         let skipped = count.ignored;
@@ -87,12 +93,16 @@ impl Count {
     fn add(&mut self, cargo: &mut Command) -> Result<()> {
         let mut child = cargo.stdout(Stdio::piped()).spawn().context("cargo does not start")?;
         let output = child.stdout.take().context("cargo's output is gone")?;
+        let errors = child.stderr.take().map(|errors| thread::spawn(|| pass_on(errors)));
         for line in BufReader::new(output).lines() {
             let line = line.context("cargo's output breaks off")?;
             self.read(&line);
             writeln!(stdout(), "{line}")?;
         }
         let done = child.wait().context("cargo is gone")?;
+        for failure in errors.and_then(|errors| errors.join().ok()).unwrap_or_default() {
+            writeln!(stdout(), "{failure}")?;
+        }
         ensure!(done.success(), "{cargo:?} failed");
         Ok(())
     }
@@ -114,9 +124,38 @@ impl Count {
     }
 }
 
+/// Passes on what tests say on their standard error, and keeps what those that fail say: scenarios run for a
+/// quarter of an hour after some failure, and the end of a long output is what is looked at.
+fn pass_on(errors: impl Read) -> Vec<String> {
+    let mut failures: Vec<String> = Vec::new();
+    for line in BufReader::new(errors).lines().map_while(Result::ok) {
+        let _ = writeln!(stderr(), "{line}");
+        match failures.last_mut() {
+            _ if line.starts_with("Error: ") => failures.push(line),
+            Some(failure) if failure.lines().count() < LINES_OF_A_FAILURE => {
+                failure.push('\n');
+                failure.push_str(&line);
+            }
+            _ => {}
+        }
+    }
+    failures
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_failing_test_says_is_said_again_at_the_end() {
+        let said =
+            format!("Compiling\nError: n1 lost quorum\n\nCaused by:\n  0: x\n{}", "y\n".repeat(40));
+        let failures = pass_on(format!("{said}Error: late\n").as_bytes());
+        assert_eq!(failures.len(), 2);
+        assert!(failures[0].starts_with("Error: n1 lost quorum\n\nCaused by:"), "{failures:?}");
+        assert_eq!(failures[0].lines().count(), LINES_OF_A_FAILURE);
+        assert_eq!(failures[1], "Error: late");
+    }
 
     #[test]
     fn the_closing_line_of_a_test_runner_is_counted() {
