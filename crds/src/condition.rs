@@ -20,6 +20,8 @@ pub mod kind {
     pub const APPLIED: &str = "Applied";
     /// On a host: every configured link is connected to every member.
     pub const LINKS_HEALTHY: &str = "LinksHealthy";
+    /// On a host that has become a member, until it is so: the cluster has its keys.
+    pub const KEYS_SHARED: &str = "KeysShared";
     /// On a host, written by the operator: the agent's heartbeat is fresh.
     pub const CONNECTED: &str = "Connected";
 }
@@ -46,6 +48,10 @@ pub mod reason {
         CHANGE_IN_PROGRESS = "ChangeInProgress" {
             means: "A change is being carried out.",
             act: "Nothing: `kubectl pvecm history CLUSTER` shows how far it got."
+        }
+        KEYS_NOT_SHARED = "KeysNotShared" {
+            means: "A host has become a member, and its ssh keys and certificates are not among the cluster's yet.",
+            act: "Nothing for two minutes. After that look at the agent's log on the host: it says what `pvecm updatecerts` said there."
         }
         WAITING_FOR_APPROVAL = "WaitingForApproval" {
             means: "A change waits for a person's approval; no host has begun anything.",

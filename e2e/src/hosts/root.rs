@@ -24,6 +24,9 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,corosync,corosync-qdevice,coro
 
 const SUITE: &str = "bookworm";
 
+/// Root's key, which Proxmox VE's installer makes.
+const ROOT_KEY: [&str; 7] = ["ssh-keygen", "-q", "-trsa", "-N", "", "-f", "/root/.ssh/id_rsa"];
+
 /// Timers and services of Debian that would write to a host at rest, or set the machine's clock.
 const MASKED: [&str; 9] = [
     "apt-daily.timer",
@@ -43,7 +46,7 @@ const RECORDER_UNIT: &str = include_str!("units/pvecm-recorder.service");
 
 /// The cached root, made first where it is missing (about a minute).
 pub fn base() -> Result<PathBuf> {
-    let name = format!("root-{}", tag(&format!("{SUITE} {PACKAGES}")));
+    let name = format!("root-{}", tag(&format!("{SUITE} {PACKAGES} {ROOT_KEY:?}")));
     Cache::open()?.once(&name, |making| {
         let mut mmdebstrap = Command::new("mmdebstrap");
         mmdebstrap
@@ -58,8 +61,12 @@ pub fn base() -> Result<PathBuf> {
     })
 }
 
-/// A root as Proxmox VE's installer leaves it: no example corosync.conf, no identity.
+/// A root as Proxmox VE's installer leaves it: no example corosync.conf, no identity, a key for root.
 fn as_after_installation(root: &Path) -> Result<()> {
+    fs::create_dir_all(root.join("root/.ssh"))?;
+    let mut keygen = Command::new("chroot");
+    keygen.arg(root).args(ROOT_KEY).env("PATH", command::PATH);
+    command::run(&mut keygen).context("could not make a key for root")?;
     remove_if_there(&root.join("etc/corosync/corosync.conf"))?;
     remove_if_there(&root.join("etc/hostname"))?;
     // Empty, not missing: systemd then makes a new one for every host.

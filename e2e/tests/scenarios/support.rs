@@ -126,7 +126,14 @@ pub fn wait_ready(lab: &Lab, deadline: Duration) -> Result<Duration> {
 /// What a person would look at when a cluster does not become ready.
 fn explain(lab: &Lab) -> Result<String> {
     let clusters = kubectl(lab, &["get", "pvecluster", CLUSTER, "-o", "yaml"])?;
-    let mut text = format!("{clusters}\n{}", kubectl(lab, &["get", "pve", "-o", "wide"])?);
+    // What says most comes first: of a long text the beginning is what is said again at the end of a run.
+    let mut text = String::new();
+    for kind in ["Ready", "Stalled", "HostsConnected"] {
+        let (status, reason, message) = condition(lab, kind)?;
+        text.push_str(&format!("{kind} {status}, {reason}: {message}\n"));
+    }
+    text.push_str(&kubectl(lab, &["get", "pve", "-o", "wide"])?);
+    text.push_str(&clusters);
     for host in HOSTS {
         let journal =
             "journalctl -u pvecm-agent -u corosync -u pve-cluster -n 300 -o short-precise";

@@ -4,6 +4,7 @@
 mod armed;
 mod idle;
 mod laid;
+mod sharing;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -104,6 +105,7 @@ pub struct Agent {
     drift: Drifting,
     arm_after: Duration,
     asked_to_arm: Option<Instant>,
+    asked_to_share: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -146,6 +148,7 @@ impl Agent {
             drift: Drifting::default(),
             arm_after: GRACE,
             asked_to_arm: None,
+            asked_to_share: None,
             jobs,
             job_answers,
             locals,
@@ -370,6 +373,7 @@ impl Agent {
         self.forget_keys()?;
         self.forget_received()?;
         self.keep_armed()?;
+        self.share_keys()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         if !std::mem::take(&mut self.news) {
             return Ok(());
@@ -514,6 +518,7 @@ impl Agent {
         let name = self.name.clone();
         self.book.change(|ledger| {
             ledger.note_keys(&name, result);
+            ledger.note_arrival(&name, result);
             ledger.note_departures(&name, result);
             ledger.sealed.extend(sealed);
             ledger.note_end(result, now);

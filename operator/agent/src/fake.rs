@@ -17,8 +17,9 @@ use pvecm_core::references::ReferenceKind;
 
 use crate::host_ports::Host;
 use crate::ports::{
-    BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError, CorosyncView,
-    Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
+    Arrival, BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError,
+    CorosyncView, Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Trust,
+    Unit, Workers,
 };
 
 /// Bytes in memory.
@@ -90,6 +91,9 @@ pub struct World {
     /// What a person writes while the lock is waited for.
     pub meanwhile: Option<Vec<u8>>,
     pub sent: Vec<Vec<u8>>,
+    /// The handing over of keys, and whether they are not seen afterwards.
+    pub shared: Vec<Arrival>,
+    pub keeps_keys_back: bool,
     pub cards: Vec<CardAddress>,
     /// Addresses at which nobody answers.
     pub silent: BTreeSet<IpAddr>,
@@ -453,6 +457,17 @@ impl Clock for FakeHost {
     fn sleep_ms(&self, millis: u64) -> BoxFuture<'_, ()> {
         self.world().millis += millis;
         ready(()).boxed()
+    }
+}
+
+impl Trust for FakeHost {
+    fn is_shared(&self) -> bool {
+        let world = self.world();
+        !world.shared.is_empty() && !world.keeps_keys_back
+    }
+    fn share(&self, arrival: Arrival) -> BoxFuture<'_, Result<(), String>> {
+        self.world().shared.push(arrival);
+        ready(Ok(())).boxed()
     }
 }
 

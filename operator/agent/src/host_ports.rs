@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::host::{
-    Cards, HaManager, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs, Systemd, Threads,
-    hostname,
+    Cards, HaManager, NodeTrust, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs,
+    Systemd, Threads, hostname,
 };
 use crate::ports::{
-    Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services, Workers,
+    Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services, Trust,
+    Workers,
 };
 
 /// One host, real or not.
@@ -23,6 +24,8 @@ pub struct Host {
     pub disk: Arc<dyn Disk>,
     /// systemd.
     pub services: Arc<dyn Services>,
+    /// Root's trust in the other nodes.
+    pub trust: Arc<dyn Trust>,
     /// The machine.
     pub machine: Arc<dyn Machine>,
     /// The way to the other hosts.
@@ -45,7 +48,7 @@ impl Host {
     pub fn of<P>(own: &Arc<P>) -> Self
     where
         P: Corosync + ClusterFiles + HighAvailability + Disk + Services,
-        P: Machine + Network + Clock + Workers + 'static,
+        P: Trust + Machine + Network + Clock + Workers + 'static,
     {
         Self {
             corosync: own.clone(),
@@ -53,6 +56,7 @@ impl Host {
             ha: own.clone(),
             disk: own.clone(),
             services: own.clone(),
+            trust: own.clone(),
             machine: own.clone(),
             network: own.clone(),
             clock: own.clone(),
@@ -63,12 +67,14 @@ impl Host {
     /// This machine.
     pub fn real() -> std::io::Result<Self> {
         let hostname = hostname();
+        let files = RealPmxcfs::new("/etc/pve", hostname.clone());
         Ok(Self {
             corosync: Arc::new(RealCorosync::default()),
-            cluster_files: Arc::new(RealPmxcfs::new("/etc/pve", hostname.clone())),
+            cluster_files: Arc::new(files.clone()),
             ha: Arc::new(HaManager::new("/etc/pve", hostname)),
             disk: Arc::new(RealDisk),
             services: Arc::new(Systemd),
+            trust: Arc::new(NodeTrust::new(files)),
             machine: Arc::new(RealMachine::default()),
             network: Arc::new(Cards),
             clock: Arc::new(RealClock::new()?),

@@ -11,7 +11,7 @@ use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::protocol::{Attempt, Keys, Record};
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{BootTime, LedgerStore};
+use crate::ports::{Arrival, BootTime, LedgerStore};
 
 /// Everything that is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub struct Ledger {
     pub laid: Option<ChangeNumber>,
     /// The change for which this host took the authkey of a cluster that it is to join.
     pub received: Option<ChangeNumber>,
+    /// This host became a member so, and the cluster does not have its keys yet.
+    pub unshared: Option<Arrival>,
     /// Who has left the cluster that this host is a member of.
     pub tombstones: BTreeSet<Tombstone>,
     /// Secrets that were sealed for others in the highest change, by receiver.
@@ -188,6 +190,21 @@ impl Ledger {
                 action
             {
                 self.key_generation = *generation;
+            }
+        }
+    }
+
+    /// Notes of the pending stage, which ended so, that this host became a member in it, or is none any more.
+    pub fn note_arrival(&mut self, me: &HostName, result: StageResult) {
+        let pending = self.pending.as_ref().filter(|_| result == StageResult::Confirmed);
+        for action in
+            pending.and_then(|pending| pending.stage.actions.get(me)).into_iter().flatten()
+        {
+            match action {
+                Action::FormCluster {} => self.unshared = Some(Arrival::Formed),
+                Action::Join { .. } => self.unshared = Some(Arrival::Joined),
+                Action::LeaveCluster {} | Action::Separate { .. } => self.unshared = None,
+                _stays_what_it_was => {}
             }
         }
     }

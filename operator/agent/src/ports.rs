@@ -246,6 +246,24 @@ pub trait Network: Send + Sync {
     fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>>;
 }
 
+/// How a host became a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Arrival {
+    /// The cluster was made of it.
+    Formed,
+    /// It joined others, with certificates of what it was before.
+    Joined,
+}
+
+/// The trust between root on the nodes of a cluster, and the certificates that go with it.
+pub trait Trust: Send + Sync {
+    /// Whether the cluster's files have this node's keys, and root here takes those of the cluster.
+    fn is_shared(&self) -> bool;
+    /// Brings that about; it may take a minute. An error is one sentence.
+    fn share(&self, arrival: Arrival) -> BoxFuture<'_, Result<(), String>>;
+}
+
 /// A moment that means the same after the agent was restarted, until the machine is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -23,7 +23,7 @@ struct Count {
 const FUZZ_SECONDS: u32 = 10;
 
 /// How much of what a failing test says is said again.
-const LINES_OF_A_FAILURE: usize = 12;
+const LINES_OF_A_FAILURE: usize = 20;
 
 /// Scenarios wait for timers most of their time, so that two cores carry two labs; with more,
 /// hosts that boot take from corosync what its timers need.

@@ -34,6 +34,7 @@ impl Agent {
         let mut status = status(&self.seen, &self.identity, known);
         let mut all = facts(&self.seen, self.drift.shown());
         status.drift = drift_status(self.drift.shown());
+        all.extend(self.unshared());
         let applied = self.applied();
         all.push(applied_fact(applied.as_ref(), self.refusal.as_deref()));
         status.observed_generation = generation;

@@ -9,6 +9,7 @@ mod network;
 mod own_name;
 mod pmxcfs;
 mod services;
+mod trust;
 
 pub use corosync::{RealCorosync, watch};
 pub use disk::{FileStore, RealDisk, remove_unfinished, replace_file};
@@ -17,3 +18,4 @@ pub use machine::{RealClock, RealMachine, Threads, hostname};
 pub use network::Cards;
 pub use pmxcfs::RealPmxcfs;
 pub use services::Systemd;
+pub use trust::NodeTrust;

@@ -91,10 +91,15 @@ fn systemctl(verb: &str, unit: Unit) -> Result<(), String> {
 }
 
 /// Runs a short command to its end; what it wrote to stderr is the error.
-pub(super) fn run(mut command: Command) -> Result<(), String> {
+pub(super) fn run(command: Command) -> Result<(), String> {
+    run_within(command, AT_MOST)
+}
+
+/// The same, with a time of its own.
+pub(super) fn run_within(mut command: Command, at_most: Duration) -> Result<(), String> {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| error.to_string())?;
-    let end = Instant::now() + AT_MOST;
+    let end = Instant::now() + at_most;
     loop {
         match child.try_wait().map_err(|error| error.to_string())? {
             Some(status) if status.success() => return Ok(()),
@@ -103,7 +108,7 @@ pub(super) fn run(mut command: Command) -> Result<(), String> {
                 // Only the tool is ended; the job that it asked systemd for goes on there.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("no end within {} s", AT_MOST.as_secs()));
+                return Err(format!("no end within {} s", at_most.as_secs()));
             }
             None => std::thread::sleep(Duration::from_millis(10)),
         }

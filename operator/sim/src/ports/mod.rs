@@ -16,8 +16,8 @@ use futures::future::BoxFuture;
 use pvecm_agent::host_ports::Host;
 use pvecm_agent::ledger::Ledger;
 use pvecm_agent::ports::{
-    BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
-    HighAvailability, LedgerStore, Machine, Network, Services, Unit, Workers,
+    Arrival, BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
+    HighAvailability, LedgerStore, Machine, Network, Services, Trust, Unit, Workers,
 };
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
@@ -237,6 +237,16 @@ impl HighAvailability for Port {
     }
     fn arm(&self) -> BoxFuture<'_, Result<(), String>> {
         self.disarm()
+    }
+}
+
+/// Keys and certificates are no part of what is simulated.
+impl Trust for Port {
+    fn is_shared(&self) -> bool {
+        true
+    }
+    fn share(&self, _: Arrival) -> BoxFuture<'_, Result<(), String>> {
+        async { Ok(()) }.boxed()
     }
 }
 

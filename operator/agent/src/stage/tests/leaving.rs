@@ -7,6 +7,7 @@ use pvecm_core::ids::HostName;
 use pvecm_core::references::ReferenceKind;
 
 use super::*;
+use crate::ports::Arrival;
 use crate::stage::leave::{the_gone_are_not_needed, the_gone_have_stopped};
 
 pub(super) fn listing(version: u64, nodes: &[u32]) -> ConfText {
@@ -220,6 +221,26 @@ fn a_host_that_joined_remembers_who_had_left_before_and_of_no_other_cluster() {
         let known: Vec<_> = book.ledger().tombstones.iter().map(|gone| gone.node_id).collect();
         assert_eq!(known, [node(wanted)], "{result:?}");
     }
+}
+
+#[test]
+fn who_became_a_member_owes_the_cluster_its_keys_until_it_has_them_or_the_host_leaves() {
+    let fake = member();
+    let me: HostName = "n1".parse().unwrap();
+    let mut ledger = crate::ledger::Ledger::default();
+    let mut noted = |action: Action, result| {
+        let mut stage = stage(Course::Local);
+        stage.actions.insert(me.clone(), vec![action]);
+        ledger.pending = Some(pending(&fake, stage, None));
+        ledger.note_arrival(&me, result);
+        ledger.unshared
+    };
+    let join = || Action::Join { tombstones: [].into() };
+    assert_eq!(noted(join(), StageResult::RolledBack), None);
+    assert_eq!(noted(join(), StageResult::Confirmed), Some(Arrival::Joined));
+    assert_eq!(noted(Action::Reload {}, StageResult::Confirmed), Some(Arrival::Joined));
+    assert_eq!(noted(Action::LeaveCluster {}, StageResult::Confirmed), None);
+    assert_eq!(noted(Action::FormCluster {}, StageResult::Confirmed), Some(Arrival::Formed));
 }
 
 #[test]
