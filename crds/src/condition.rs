@@ -69,6 +69,10 @@ pub mod reason {
             means: "The spec uses a field whose behaviour is not built yet; it is not ignored in silence.",
             act: "Take the field out."
         }
+        NAME_TAKEN = "NameTaken" {
+            means: "Another PveCluster of this namespace had the same cluster name first. This one is left as it is.",
+            act: "Make it anew with another `spec.clusterName`, or in another namespace; or delete the other one, if this one is meant."
+        }
         API_ERROR = "ApiError" {
             means: "The API server failed or refused the operator.",
             act: "Nothing if it passes: it is tried again with growing pauses. If it stays, compare the operator's ClusterRole with the chart's."

@@ -124,7 +124,7 @@ pub enum AfterRemoval {
 }
 
 /// A statement that a machine is powered off and stays so.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Absence {
     /// Whether the machine comes back.

@@ -4,6 +4,7 @@
 mod absence;
 mod adoption;
 mod approval;
+mod away;
 mod cold_start;
 mod drift;
 mod foreign;

@@ -83,6 +83,13 @@ impl Stores {
         find(&self.clusters, &key.namespace, &key.name)
     }
 
+    /// The clusters of a namespace, in no order.
+    #[must_use]
+    pub fn clusters(&self, namespace: &str) -> Vec<Arc<PveCluster>> {
+        let of = |cluster: &PveCluster| cluster.namespace().as_deref() == Some(namespace);
+        self.clusters.iter().flat_map(|store| store.state_filter(of)).collect()
+    }
+
     /// A host by its name.
     #[must_use]
     pub fn host(&self, key: &HostKey) -> Option<Arc<PveHost>> {

@@ -87,6 +87,7 @@ mod tests {
             include_str!("guard/tests/removal.rs"),
             include_str!("guard/tests/separation.rs"),
             include_str!("guard/tests/transport.rs"),
+            include_str!("guard/tests/away.rs"),
         ]
         .concat();
         let blockers = [
@@ -95,6 +96,7 @@ mod tests {
             include_str!("plan/tests/removal.rs"),
             include_str!("plan/tests/separation.rs"),
             include_str!("plan/tests/transport.rs"),
+            include_str!("plan/tests/away.rs"),
         ]
         .concat();
         let tests = [

@@ -179,6 +179,15 @@ impl HostView {
             .map(|absence| absence.because.as_str())
     }
 
+    /// What a person says who declared this machine away.
+    #[must_use]
+    pub fn declared_away(&self) -> Option<&str> {
+        self.absence
+            .as_ref()
+            .filter(|absence| !absence.is_dead)
+            .map(|absence| absence.because.as_str())
+    }
+
     /// Whether the host has nothing of any cluster.
     #[must_use]
     pub fn is_empty(&self) -> bool {

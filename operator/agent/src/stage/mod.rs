@@ -1,7 +1,8 @@
-//! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`]), what is done
+//! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`], [`away`]), what is done
 //! ([`action`], [`leave`], [`separate`], [`leftovers`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
+pub mod away;
 pub mod ha;
 pub mod keys;
 pub mod leave;

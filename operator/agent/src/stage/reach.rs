@@ -10,6 +10,7 @@ use pvecm_core::change::Stage;
 use pvecm_core::conf::{Config, Document};
 use pvecm_core::ids::{LinkNumber, NodeId};
 
+use super::away;
 use crate::host_ports::Host;
 use crate::ports::CardAddress;
 
@@ -75,9 +76,11 @@ fn asks(stage: &Stage, parent: Option<&str>, me: NodeId) -> Vec<Ask> {
         let old = old.as_ref().and_then(|old| old.node(id));
         old.and_then(|node| node.addresses.get(&link)) == Some(address)
     };
+    // A machine that is off answers nowhere.
+    let left_out = away::left_out(stage, parent);
     let mut asks = Vec::new();
     for (link, own) in &own.addresses {
-        for node in new.nodes.iter().filter(|node| node.id != me) {
+        for node in new.nodes.iter().filter(|node| node.id != me && !left_out.contains(&node.id)) {
             let Some(address) = node.addresses.get(link) else { continue };
             if !known(node.id, *link, address) {
                 asks.push(Ask {
@@ -130,7 +133,9 @@ mod tests {
             summary: "a stage".to_owned(),
             risk: Risk::Live,
             course: Course::Write,
-            group: BTreeMap::new(),
+            group: [1, 2, 3]
+                .map(|id| (NodeId::try_from(id).unwrap(), format!("n{id}").parse().unwrap()))
+                .into(),
             joining: BTreeMap::new(),
             config: ConfText::new(ConfigVersion(2), text(2, links)),
             back: None,
@@ -199,6 +204,17 @@ mod tests {
         let stage = stage(&[(0, "10.0.0"), (2, "10.2.0")]);
         let refused = new_addresses_answer(&n1().host(), &stage, Some(&old), me()).unwrap_err();
         assert!(refused.starts_with("10.2.0.1, the address of this host on link 2"), "{refused}");
+    }
+
+    /// It answers nowhere, and whether the link works shows when it is back.
+    #[test]
+    fn one_that_has_no_part_in_the_stage_is_not_asked() {
+        let fake = n1();
+        fake.world().silent.insert("10.1.0.3".parse().unwrap());
+        let old = text(1, &[(0, "10.0.0")]);
+        let mut stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
+        stage.group.remove(&NodeId::try_from(3).unwrap());
+        assert_eq!(new_addresses_answer(&fake.host(), &stage, Some(&old), me()), Ok(()));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use pvecm_core::protocol::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, restart, start_with, undo_join};
+use super::away::the_left_out_are_silent;
 use super::ha::leaves_room;
 use super::keys::{self, Exchange};
 use super::leave::{the_gone_are_not_needed, the_gone_have_stopped};
@@ -351,6 +352,7 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
     let seen = Observation::take(host);
     parent_in_force(expects, &seen)?;
     links_carry(stage, seen.corosync.as_ref())?;
+    the_left_out_are_silent(stage, pending.parent.as_deref(), seen.corosync.as_ref())?;
     let found = pending.parent.as_ref().map(|text| Digest::of(text.as_bytes()));
     if found != expects.map(|parent| parent.digest) {
         return Err("/etc/pve/corosync.conf was changed just before the stage".to_owned());

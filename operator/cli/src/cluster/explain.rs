@@ -7,7 +7,7 @@ use pvecm_crds::PveCluster;
 use pvecm_crds::condition::{kind, reason};
 use serde::Serialize;
 
-use super::read;
+use super::{absence, read};
 use crate::cli::{Connection, online};
 use crate::exit::Verdict;
 use crate::output::{Format, print};
@@ -33,6 +33,9 @@ struct Explanation {
     cluster: String,
     /// What is the matter, the most important first; empty when nothing is.
     matters: Vec<Matter>,
+    /// The machines that a person declared off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    absences: Vec<String>,
     /// What has to come first, and what comes later.
     waiting_for: Vec<String>,
     /// What the conditions do not speak of yet.
@@ -118,12 +121,13 @@ fn explain(cluster: &PveCluster) -> Explanation {
         )),
         (Some(_), _) => None,
     };
+    let absences = absence::sentences(&status);
     let waiting_for = status.plan.map(|plan| plan.waiting).unwrap_or_default();
-    Explanation { cluster: cluster.name_any(), matters, waiting_for, stale }
+    Explanation { cluster: cluster.name_any(), matters, absences, waiting_for, stale }
 }
 
 fn shown(explanation: &Explanation) -> String {
-    let Explanation { cluster, matters, waiting_for, stale } = explanation;
+    let Explanation { cluster, matters, absences, waiting_for, stale } = explanation;
     let mut out = String::new();
     if let Some(stale) = stale {
         out.push_str(&format!("{cluster}: {stale}\n"));
@@ -135,6 +139,9 @@ fn shown(explanation: &Explanation) -> String {
         if let Some(page) = page {
             out.push_str(&paragraphs(page));
         }
+    }
+    for sentence in absences {
+        out.push_str(&format!("{cluster}: {sentence}\n"));
     }
     for sentence in waiting_for {
         out.push_str(&format!("Waits for, or later: {sentence}\n"));

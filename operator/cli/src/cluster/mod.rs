@@ -3,6 +3,7 @@
 //! Owns what is asked of the API server and how the answer reads. Decides nothing about a cluster: that
 //! is the operator's `pvecm-core`, asked here in the same way.
 
+mod absence;
 mod answer;
 mod approve;
 mod explain;

@@ -5,7 +5,7 @@ use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{Drifted, LinkFault, NodeStatus, PveClusterStatus};
 use pvecm_crds::condition::kind;
 
-use super::read;
+use super::{absence, read};
 use crate::cli::Connection;
 use crate::exit::Verdict;
 use crate::output::{Format, print, table};
@@ -28,6 +28,9 @@ fn shown(cluster: &PveCluster) -> String {
         ["NODE", "ID", "VOTES", "ONLINE", "ADDRESSES", "MESSAGE"],
         &status.nodes.iter().map(row).collect::<Vec<_>>(),
     ));
+    for absence in absence::sentences(status) {
+        out.push_str(&format!("{absence}\n"));
+    }
     for LinkFault { number, from, to } in &status.links {
         out.push_str(&format!("Link {number} from {from} to {to} is not connected\n"));
     }
@@ -72,7 +75,7 @@ fn headline(name: &str, status: &PveClusterStatus) -> String {
 fn row(node: &NodeStatus) -> [String; 6] {
     let number = |value: Option<i64>| value.map_or("-".to_owned(), |value| value.to_string());
     let addresses = node.addresses.iter().map(|a| format!("{}={}", a.link, a.address));
-    let NodeStatus { name, node_id, votes, online, addresses: _, message } = node;
+    let NodeStatus { name, node_id, votes, online, addresses: _, message, absence: _ } = node;
     [
         name.clone(),
         number(*node_id),

@@ -90,7 +90,10 @@ fn said(name: &str, kind: Option<AbsenceKind>) -> String {
              authkey; {back}"
         ),
         Some(AbsenceKind::Away) => {
-            format!("{name} is declared away: it stays a member, and changes wait for it; {back}")
+            format!(
+                "{name} is declared away: it stays a member; once nobody hears it, links, timing and logging change \
+                 without it, and all else waits for it; {back}"
+            )
         }
         None => format!("{name} is expected to be there"),
     }

@@ -20,7 +20,7 @@ use pvecm_crds::{PveChange, validate};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
-use super::{IN_FLIGHT, dissolution, sealed};
+use super::{IN_FLIGHT, dissolution, namesakes, sealed};
 
 /// Changes that are kept per cluster.
 const KEPT: usize = 20;
@@ -117,9 +117,19 @@ fn standing(seen: &Observation) -> Verdict {
     }
     match desired {
         None => Verdict::new(Stand::Settled, reason::AS_WANTED, "the cluster's object is gone"),
-        Some(Ok(desired)) => next_change(seen, &desired),
+        Some(Ok(desired)) => match namesake(seen) {
+            Some(refused) => refused,
+            None => next_change(seen, &desired),
+        },
         Some(Err(why)) => Verdict::new(Stand::Stalled, why.reason(), why.to_string()),
     }
+}
+
+/// That the cluster's name is another one's.
+fn namesake(seen: &Observation) -> Option<Verdict> {
+    let (cluster, first) = (seen.cluster.as_deref()?, seen.namesake.as_deref()?);
+    let sentence = namesakes::sentence(cluster, first);
+    Some(Verdict::new(Stand::Stalled, reason::NAME_TAKEN, sentence))
 }
 
 /// What the planner says, and what the guards say of it.

@@ -9,6 +9,7 @@ mod dispatch;
 mod dissolution;
 mod drive;
 mod events;
+mod namesakes;
 mod observe;
 mod report;
 mod sealed;

@@ -14,6 +14,7 @@ use pvecm_core::observed::ObservedCluster;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
 use super::drive::OpenChange;
+use super::namesakes::first_of_name;
 use crate::access::AccessError;
 use crate::context::Context;
 use crate::heartbeat::Heard;
@@ -51,6 +52,8 @@ pub struct Observation {
     pub key: ClusterKey,
     /// The cluster's object; `None`: it is gone.
     pub cluster: Option<Arc<PveCluster>>,
+    /// Another cluster of this namespace that had the same name first.
+    pub namesake: Option<String>,
     /// The hosts that the spec or an open change names, or this cluster has claimed, as far as they exist.
     pub hosts: BTreeMap<HostName, Arc<PveHost>>,
     /// Which of them are heard.
@@ -100,9 +103,14 @@ pub async fn observe(
     let known_digest = in_force.filter(|digest| {
         convert::texts(changes.iter().map(AsRef::as_ref)).contains_key(digest.as_str())
     });
+    let others = context.stores.clusters(&key.namespace);
+    let namesake = cluster
+        .as_deref()
+        .and_then(|cluster| first_of_name(cluster, others.iter().map(AsRef::as_ref)));
     Ok(Observation {
         key: key.clone(),
         cluster,
+        namesake,
         hosts,
         heard,
         changes,

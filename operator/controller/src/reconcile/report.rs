@@ -128,9 +128,10 @@ fn config(seen: &Observation) -> Option<Config> {
     texts.map(|text| Config::read(&Document::parse(text.as_bytes()))).find_map(Result::ok)
 }
 
-/// The version that runs on every host that runs one.
+/// The version that runs on every host that runs one. One that is known to be off runs none.
 fn common_version(seen: &Observation) -> Option<i64> {
-    let mut versions = seen.view.hosts.values().filter_map(|view| view.running_version);
+    let views = seen.view.hosts.values().filter(|view| view.connected || view.absence.is_none());
+    let mut versions = views.filter_map(|view| view.running_version);
     let first = versions.next()?;
     versions.all(|version| version == first).then(|| i64::try_from(first.0).ok()).flatten()
 }

@@ -19,6 +19,7 @@ use crate::leader::Leadership;
 use crate::queue::Queue;
 use crate::stores::Stores;
 
+mod claims;
 mod dissolution;
 
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";

@@ -126,7 +126,7 @@ fn lists(case: &Case<'_>, step: &Step<'_>, host: &HostName) -> bool {
 fn disks_are_right(case: &Case<'_>, stage: usize) -> bool {
     let Some(parent) = &case.parent else { return false };
     let members = parent.config.nodes.iter().filter_map(|node| case.node(&node.name));
-    members.into_iter().all(|node| {
+    members.into_iter().filter(|node| !case.is_away(node)).all(|node| {
         let disk = case.view(node).and_then(|view| view.disk_file.as_ref());
         disk.is_some_and(|file| file.digest == parent.conf.digest)
             || case.refreshed(&node.host).is_some_and(|refreshed| refreshed < stage)

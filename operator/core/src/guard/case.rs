@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::away;
 use super::refusal::Refusal;
 use crate::change::{Action, ConfText, Course, Plan, Proposed, Stage};
 use crate::conf::{Config, Document};
@@ -24,6 +25,8 @@ pub(super) struct Case<'a> {
     leaving: &'a [DesiredNode],
     /// Members that are to leave and that have stopped already.
     pub stopped: BTreeSet<NodeId>,
+    /// Members that are away by a person's word and that nobody hears.
+    pub away: BTreeSet<NodeId>,
     /// The text that the plan starts from.
     pub parent: Option<Text>,
     /// The nodes of that text which run, as far as their hosts say anything at all.
@@ -87,10 +90,11 @@ impl<'a> Case<'a> {
             return Err(Refusal::WrongGeneration { plan, spec });
         }
         let parent = read_parent(plan, observed)?;
-        let (members, stopped) = (BTreeSet::new(), BTreeSet::new());
+        let (members, stopped, away) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut case =
-            Self { desired, observed, leaving, stopped, parent, members, steps: Vec::new() };
+            Self { desired, observed, leaving, stopped, away, parent, members, steps: Vec::new() };
         case.stopped = case.stopped();
+        case.away = away::left_out(&case);
         case.members = case.members();
         let mut before = case.parent.clone();
         let mut running = case.members.clone();
@@ -129,13 +133,14 @@ impl<'a> Case<'a> {
         stopped.map(|node| node.id).collect()
     }
 
-    /// All that the parent lists, but for those that have stopped and for a host that has nothing of a
-    /// cluster: a join ended before its start.
+    /// All that the parent lists, but for those that have stopped or are away and for a host that has nothing
+    /// of a cluster: a join ended before its start.
     fn members(&self) -> BTreeSet<NodeId> {
         let has_nothing =
             |name| self.node(name).and_then(|node| self.view(node)).is_some_and(HostView::is_empty);
         let listed = self.parent.iter().flat_map(|parent| &parent.config.nodes);
-        let run = listed.filter(|n| !self.stopped.contains(&n.id) && !has_nothing(&n.name));
+        let is_down = |id| self.stopped.contains(id) || self.away.contains(id);
+        let run = listed.filter(|n| !is_down(&n.id) && !has_nothing(&n.name));
         run.map(|node| node.id).collect()
     }
 
@@ -184,6 +189,12 @@ impl<'a> Case<'a> {
         let puts_away = own.flatten().any(Action::leaves_for_good);
         let joins = self.joining().values().any(|joiner| *joiner == host);
         self.leaves(host) || puts_away && !joins
+    }
+
+    /// Whether a node is one that nobody waits for.
+    pub fn is_away(&self, node: &DesiredNode) -> bool {
+        let mut listed = self.parent.iter().flat_map(|parent| &parent.config.nodes);
+        listed.any(|listed| listed.name == node.name && self.away.contains(&listed.id))
     }
 
     /// The host of a node.

@@ -27,6 +27,7 @@ pub(super) fn view_is_sound(case: &Case<'_>) -> Result<(), Refusal> {
         let fault = match (case.view(node), listed, &case.parent) {
             (None, ..) => Some("is not known"),
             (Some(view), Some(id), _) if case.stopped.contains(&id) => stopped_fault(view),
+            (Some(view), Some(id), _) if case.away.contains(&id) => away_fault(view),
             (Some(view), Some(id), Some(parent)) if case.members.contains(&id) => {
                 member_fault(case, parent, (&node.host, view))
             }
@@ -56,6 +57,15 @@ fn stopped_fault(view: &HostView) -> Option<&'static str> {
         return matches!(view.claim, Claim::Other(_)).then_some("obeys another cluster");
     }
     anybody_fault(view).or(view.paused.then_some("is paused"))
+}
+
+/// One that is away: that it is silent is why it is left out.
+fn away_fault(view: &HostView) -> Option<&'static str> {
+    let faults = [
+        (view.witness, "is a witness"),
+        (matches!(view.claim, Claim::Other(_)), "obeys another cluster"),
+    ];
+    faults.into_iter().find_map(|(fault, why)| fault.then_some(why))
 }
 
 fn member_fault(
@@ -152,7 +162,8 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
             return Err(Refusal::WrongGroup { stage });
         }
         let gone = step.running.difference(&listed).next();
-        let early = listed.difference(&step.running).nth(1);
+        let expected = |id: &&NodeId| !case.away.contains(id);
+        let early = listed.difference(&step.running).filter(expected).nth(1);
         if let Some(node) = gone.or(early.filter(|_| case.parent.is_some())) {
             return Err(Refusal::MembersMove { stage, node: *node });
         }
@@ -169,7 +180,7 @@ fn nobody_is_left_out(case: &Case<'_>) -> Result<(), Refusal> {
     let mut listed = last.config.ids();
     let joining = case.joining();
     let runs = |id: &NodeId| last.running.contains(id) && !last.stops.contains(id);
-    listed.retain(|id| !runs(id) && !joining.contains_key(id));
+    listed.retain(|id| !runs(id) && !joining.contains_key(id) && !case.away.contains(id));
     let stage = last.number;
     listed.first().map_or(Ok(()), |node| Err(Refusal::MembersMove { stage, node: *node }))
 }
@@ -188,7 +199,9 @@ pub(super) fn addresses_are_on_hosts(case: &Case<'_>) -> Result<(), Refusal> {
             let Some((node, view)) = case.node(name).and_then(|n| Some((n, case.view(n)?))) else {
                 continue;
             };
-            if !view.addresses.iter().any(|net| net.addr() == ip) {
+            // What one that is away will have is on no card, and a person has to say so.
+            let is_stated = case.is_away(node) && node.addresses.values().any(|a| a == address);
+            if !is_stated && !view.addresses.iter().any(|net| net.addr() == ip) {
                 let (stage, host, address) = (step.number, node.host.clone(), address.clone());
                 return Err(Refusal::AddressNotOnHost { stage, host, address });
             }

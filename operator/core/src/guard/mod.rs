@@ -4,9 +4,10 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `transport`, `hosts`, `removal`, `separation`, `actions`, `keys`.
+//! `totem`, `transport`, `hosts`, `removal`, `separation`, `away`, `actions`, `keys`.
 
 mod actions;
+mod away;
 mod case;
 mod ha;
 mod hosts;
@@ -62,6 +63,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         removal::who_joins_remembers,
         removal::only_the_gone_are_swept,
         separation::who_goes_on_alone_shares_only_what_is_said,
+        away::nobody_away_is_needed,
         hosts::groups_are_the_members,
         hosts::addresses_are_on_hosts,
         hosts::addresses_are_unique,

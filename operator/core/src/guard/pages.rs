@@ -214,6 +214,11 @@ pages! { Refusal:
         prevents: "Two clusters on one storage start the same disk twice and give two guests one id, since no lock of Proxmox VE reaches over.",
         act: "Take the node out of that storage's `nodes`, or name the storage in `spec.sharedStorages` of its PveHost."
     }
+    AwayIsNeeded {
+        means: "A plan moves members or votes, stops a daemon or changes keys while a member is away.",
+        prevents: "One vote is missing already: with another one moved or stopped, one failure more takes quorum from the rest. Without the key or the transport of the others the member would come back and find nobody.",
+        act: "Nothing: it waits until the machine is back. One that never comes back is declared dead (`kubectl pvecm host dead NAME`)."
+    }
     NotBuried {
         means: "A plan takes a node off the list, and some member does not remember its name, number and machine.",
         prevents: "A removed machine that is switched on again with its old files is taken for a new one; with one member on an old file too, all lose quorum.",

@@ -300,6 +300,14 @@ pub enum Refusal {
         /// The host.
         host: HostName,
     },
+    /// More would change than what changes without everybody.
+    #[error("stage {stage} changes more than links, timing and logging, and {host} is away")]
+    AwayIsNeeded {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
     /// A host would join and not know who has left.
     #[error("{host} joins at stage {stage} and is not told exactly who has left the cluster")]
     TombstonesNotHandedOn {

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::away;
 use super::ground::Member;
 use super::report::{Blocker, Obstacle};
 use crate::conf::Config;
@@ -38,6 +39,13 @@ pub(super) fn wanted(
     let found: Vec<_> = view.addresses_in(network).map(|ip| ip.to_string()).collect();
     match found.as_slice() {
         [one] => Ok(one.clone()),
+        [] if away::is_missed(view) => Obstacle::stop(
+            Blocker::AddressMissing,
+            format!(
+                "{host} is away and had no address in {network}, the network of link {link}, when it was last \
+                 heard: state in `addresses` which one it will have"
+            ),
+        ),
         [] => Obstacle::stop(
             Blocker::AddressMissing,
             format!("{host} has no address in {network}, the network of link {link}"),
@@ -52,7 +60,8 @@ pub(super) fn wanted(
     }
 }
 
-/// The address is on a network card of the node's host. A host name is left to corosync.
+/// The address is on a network card of the node's host. A host name is left to corosync, and of one that is
+/// away its word in the spec counts: what it will have when it comes back stands on no card now.
 pub(super) fn is_on_host(
     member: Member<'_>,
     link: LinkNumber,
@@ -61,7 +70,7 @@ pub(super) fn is_on_host(
     let Member { node, view } = member;
     let here = |ip: IpAddr| view.addresses.iter().any(|net| net.addr() == ip);
     match address.parse::<IpAddr>() {
-        Ok(ip) if !here(ip) => Obstacle::stop(
+        Ok(ip) if !here(ip) && !away::is_missed(view) => Obstacle::stop(
             Blocker::AddressNotOnHost,
             format!("{} has no address {address}, which is to be on link {link}", node.host),
         ),

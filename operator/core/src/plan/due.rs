@@ -2,7 +2,7 @@
 
 use super::ground::{InForce, Member};
 use super::report::Obstacle;
-use super::{join, keys, links, logging, outage, remove, restarts, totem, votes};
+use super::{away, join, keys, links, logging, outage, remove, restarts, totem, votes};
 use crate::change::{Plan, Proposed};
 use crate::conf::{LoggingOptions, TotemOptions};
 use crate::desired::{DesiredCluster, DesiredNode};
@@ -31,7 +31,7 @@ pub(super) fn all<'a>(
     ground: &InForce<'a>,
 ) -> Result<Vec<Due<'a>>, Obstacle> {
     let links = links::goal(desired, ground)?;
-    let totem = totem::goal(desired, ground);
+    let (totem, crypto) = away::apart(totem::goal(desired, ground), ground);
     let logging = logging::goal(desired, ground);
     let votes = votes::goal(ground)?;
     let listed = |name: &_| ground.config.nodes.iter().any(|known| known.name == *name);
@@ -41,6 +41,7 @@ pub(super) fn all<'a>(
     all.extend((!links.is_empty()).then_some(Due::Links(links)));
     all.extend((totem != TotemOptions::default()).then_some(Due::Totem(totem)));
     all.extend((logging != LoggingOptions::default()).then_some(Due::Logging(logging)));
+    all.extend((crypto != TotemOptions::default()).then_some(Due::Totem(crypto)));
     all.extend(keys::goal(desired, ground).map(Due::Key));
     all.extend(joiners.map(Due::Join));
     all.extend((!votes.is_empty()).then_some(Due::Votes(votes)));
@@ -64,6 +65,20 @@ impl Due<'_> {
             Self::Restarts(goal) => Some(goal.summary()),
             Self::Outage(goal) => Some(goal.summary()),
             Self::PutAway(gone) => Some(remove::put_away_summary(*gone)),
+        }
+    }
+
+    /// Whether it moves members or votes, stops a daemon, or changes what daemons need to hear each other.
+    pub const fn needs_everybody(&self) -> bool {
+        match self {
+            Self::Links(_) | Self::Logging(_) => false,
+            Self::Totem(goal) => goal.cipher.is_some() || goal.hash.is_some(),
+            Self::Key(_)
+            | Self::Join(_)
+            | Self::Votes(_)
+            | Self::Restarts(_)
+            | Self::Outage(_)
+            | Self::PutAway(_) => true,
         }
     }
 

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::is_managed;
 use super::report::{Blocker, Obstacle};
+use super::{away, is_managed};
 use crate::change::ConfText;
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
@@ -47,6 +47,8 @@ pub(super) struct InForce<'a> {
     pub leaving: BTreeSet<NodeId>,
     /// Of these, the ones that have stopped, or are dead by a person's word: nobody expects anything of them.
     pub stopped: BTreeSet<NodeId>,
+    /// Members that are away by a person's word and that nobody hears: nobody expects anything of them either.
+    pub away: BTreeSet<NodeId>,
     /// Hosts that are off the list, and that have something of the cluster yet.
     pub gone: Vec<Member<'a>>,
     /// Members that differ from the text in force, and have for a while.
@@ -83,7 +85,7 @@ pub(super) fn look<'a>(
     refuse_foreign(desired, &known, &texts)?;
     let (document, config, conf) = reference(&known, &texts)?;
     refuse_unlisted(desired.nodes.iter().chain(leaving), &config)?;
-    let mut members = members(desired, observed, &config)?;
+    let (mut members, away) = members(desired, observed, &config)?;
     let unstarted = unstarted(&mut members);
     let gone = gone(desired, leaving, observed, &config);
     let leavers = leavers(leaving, observed, &config)?;
@@ -94,9 +96,20 @@ pub(super) fn look<'a>(
     let stopped = stopped.map(|(id, _)| *id).collect();
     members.extend(leavers);
     let strays = BTreeMap::new();
-    let mut ground =
-        InForce { conf, document, config, members, unstarted, leaving, stopped, gone, strays };
+    let mut ground = InForce {
+        conf,
+        document,
+        config,
+        members,
+        unstarted,
+        leaving,
+        stopped,
+        away,
+        gone,
+        strays,
+    };
     refuse_living(&ground)?;
+    away::refuse_heard(&ground)?;
     ground.up().try_for_each(|(_, member)| agrees(&ground, member))?;
     ground.strays = strays_of(desired, &ground);
     ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
@@ -106,7 +119,7 @@ pub(super) fn look<'a>(
 impl<'a> InForce<'a> {
     /// The members that run.
     pub fn up(&self) -> impl Iterator<Item = (&NodeId, &Member<'a>)> {
-        self.members.iter().filter(|(id, _)| !self.stopped.contains(id))
+        self.members.iter().filter(|(id, _)| !self.stopped.contains(id) && !self.away.contains(id))
     }
 }
 
@@ -196,8 +209,10 @@ fn reference(
     known: &[Member<'_>],
     texts: &BTreeMap<Digest, &str>,
 ) -> Result<(Document, Config, ConfText), Obstacle> {
-    let quorate = known.iter().filter(|member| member.view.quorate);
-    let rest = known.iter().filter(|member| !member.view.quorate);
+    // Who lost its power while it was quorate says so for ever.
+    let is_quorate = |member: &&Member<'_>| member.view.connected && member.view.quorate;
+    let quorate = known.iter().filter(is_quorate);
+    let rest = known.iter().filter(|member| !is_quorate(member));
     let mut candidates = quorate.chain(rest).flat_map(|member| files(member.view));
     let Some(text) = candidates.find_map(|file| texts.get(&file.digest)) else {
         let named = known.iter().filter(|member| !member.view.is_empty());
@@ -234,17 +249,20 @@ fn refuse_unlisted<'a>(
     Obstacle::stop(Blocker::MemberNotManaged, sentence)
 }
 
+/// The wanted nodes that the list has, and which of them are away and silent.
 fn members<'a>(
     desired: &'a DesiredCluster,
     observed: &'a ObservedCluster,
     config: &Config,
-) -> Result<BTreeMap<NodeId, Member<'a>>, Obstacle> {
-    let mut members = BTreeMap::new();
+) -> Result<(BTreeMap<NodeId, Member<'a>>, BTreeSet<NodeId>), Obstacle> {
+    let (mut members, mut away) = (BTreeMap::new(), BTreeSet::new());
     for node in &desired.nodes {
         let Some(listed) = config.nodes.iter().find(|listed| listed.name == node.name) else {
             continue;
         };
-        members.insert(listed.id, present(node, observed)?);
+        let (member, is_away) = away::member(node, observed)?;
+        away.extend(is_away.then_some(listed.id));
+        members.insert(listed.id, member);
         if let Some(wanted) = node.node_id.filter(|wanted| *wanted != listed.id) {
             let sentence = format!(
                 "{} has node id {}, the spec wants {wanted}; changing it is not supported yet",
@@ -253,7 +271,7 @@ fn members<'a>(
             return Obstacle::stop(Blocker::NodeIdChangeNotSupported, sentence);
         }
     }
-    Ok(members)
+    Ok((members, away))
 }
 
 /// Takes the one member that has nothing out of those that run. Several are not what a join leaves behind.
@@ -310,18 +328,23 @@ fn refuse_living(ground: &InForce<'_>) -> Result<(), Obstacle> {
         if view.connected {
             return refuse("its agent is heard".to_owned());
         }
-        for (_, Member { node, view }) in ground.up() {
-            if view.members.contains(&id) {
-                return refuse(format!("{} has it in the membership", node.host));
-            }
-            let links = ground.config.links();
-            if let Some(link) = links.iter().find(|link| !view.link_faults.contains(&(**link, id)))
-            {
-                return refuse(format!("link {link} from {} to it is connected", node.host));
-            }
+        if let Some(seen) = seen(ground, id) {
+            return refuse(seen);
         }
     }
     Ok(())
+}
+
+/// By which of those that run a node's corosync is heard, in words.
+pub(super) fn seen(ground: &InForce<'_>, id: NodeId) -> Option<String> {
+    let links = ground.config.links();
+    ground.up().find_map(|(_, Member { node, view })| {
+        if view.members.contains(&id) {
+            return Some(format!("{} has it in the membership", node.host));
+        }
+        let link = links.iter().find(|link| !view.link_faults.contains(&(**link, id)))?;
+        Some(format!("link {link} from {} to it is connected", node.host))
+    })
 }
 
 /// Those that are off the list and have something of the cluster yet: they leave, or they left and are named
@@ -380,7 +403,7 @@ const DISK: &str = "/etc/corosync";
 
 fn is_run(ground: &InForce<'_>) -> bool {
     let version = Some(ground.conf.version);
-    ground.members.values().any(|member| member.view.running_version == version)
+    ground.up().any(|(_, member)| member.view.running_version == version)
 }
 
 /// A person may have a daemon tell more for a while, by its cmap alone: as long as the spec does not

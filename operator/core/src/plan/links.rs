@@ -126,7 +126,7 @@ pub(super) fn plan(
     may_remove(&now, ground)?;
     let mut draft = Draft::new(desired, observed, ground)?;
     stages(&now, way, &mut draft)?;
-    let members = super::hosts(ground.members.values().map(|member| member.node));
+    let members = super::hosts(ground.up().map(|(_, member)| member.node));
     let plan = draft.finish(format!("On {members}: {}", now.summary()));
     Ok(Planned { plan, later: later.phrases() })
 }
@@ -219,7 +219,9 @@ pub(super) fn refuse_faults(
 fn faults<'g>(ground: &'g InForce<'_>, link: LinkNumber) -> impl Iterator<Item = String> + 'g {
     ground.up().flat_map(move |(_, member)| {
         let is_up = |to: &NodeId| {
-            !ground.stopped.contains(to) && ground.unstarted.is_none_or(|(id, _)| id != *to)
+            !ground.stopped.contains(to)
+                && !ground.away.contains(to)
+                && ground.unstarted.is_none_or(|(id, _)| id != *to)
         };
         let faults = member.view.link_faults.iter();
         let faults = faults.filter(move |(faulty, to)| *faulty == link && is_up(to));

@@ -27,6 +27,6 @@ pub(super) fn plan(
     let mut draft = Draft::new(desired, observed, ground)?;
     let links = draft.links().clone();
     draft.write(format!("Set logging: {goal}"), &links, |text| edit::set_logging(text, &goal))?;
-    let members = super::hosts(ground.members.values().map(|member| member.node));
+    let members = super::hosts(ground.up().map(|(_, member)| member.node));
     Ok(draft.finish(format!("On {members}: set logging: {goal}")))
 }

@@ -10,12 +10,13 @@
 //! more, or the votes, or what takes a restart, or what takes an outage, in this order (what may wait for
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
 //! `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `remove`,
-//! `form`, `due` (this order), `links` and `moves`, `totem`, `logging`, `keys`, `join`, `votes`,
-//! `restarts`, `outage`, `transport` (what is not on knet is moved there first), `preflight` (what stands in a
+//! `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`, `logging`, `keys`, `join`,
+//! `votes`, `restarts`, `outage`, `transport` (what is not on knet is moved there first), `preflight` (what stands in a
 //! joiner's way), `draft` (how stages are numbered), `ha` (what stands around stages that may stall
 //! the cluster).
 
 mod addresses;
+mod away;
 mod draft;
 mod due;
 mod form;
@@ -65,14 +66,21 @@ pub struct Planned {
 #[must_use]
 pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     let desired = &*in_effect(desired, observed);
+    let mut planned = next(desired, observed);
+    planned.report.waiting_for.extend(away::remarks(desired, observed));
+    planned
+}
+
+fn next(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     match decide(desired, observed) {
         Err(obstacle) => Planned { report: obstacle.into(), plan: None },
         Ok(None) => {
-            let (name, wanted) = (&desired.name, hosts(desired.nodes.iter()));
+            let name = &desired.name;
+            let there = desired.nodes.iter().filter(|node| !away::is_absent(node, observed));
             let sentence = if desired.dissolves {
                 format!("no host has anything of {name} any more")
             } else {
-                format!("{name} is as the spec wants it on {wanted}")
+                format!("{name} is as the spec wants it on {}", hosts(there))
             };
             Planned {
                 report: Report { sentence, state: State::Settled, waiting_for: vec![] },
@@ -154,12 +162,14 @@ fn of_cluster(
         return Ok(Some(Next { plan, later: remove::later(ground, None), puts_back: false }));
     }
     if remove::is_due(ground) {
+        away::refuse(ground, "a member leaves")?;
         let later = remove::later(ground, remove::next(ground));
         let plan = remove::plan(desired, observed, ground)?;
         return Ok(plan.map(|plan| Next { plan, later, puts_back: false }));
     }
     let next = match ground.unstarted {
         Some((id, joiner)) => {
+            away::refuse(ground, &join::summary(joiner.node))?;
             let plan = join::resume(desired, observed, (ground, id, joiner))?;
             Some(Next { plan, later: remove::later(ground, None), puts_back: false })
         }
@@ -186,6 +196,9 @@ fn change(
 ) -> Result<Option<Next>, Obstacle> {
     let mut due = transport::first(due::all(desired, ground)?, ground)?.into_iter();
     let Some(first) = due.next() else { return Ok(None) };
+    if first.needs_everybody() {
+        away::refuse(ground, &first.summary().unwrap_or_default())?;
+    }
     // Texts are read for it, and only with `Report` does it matter.
     let reports = desired.rollout.drift == Drift::Report && first.may_put_back();
     let puts_back = reports && only_edited(desired, observed, &ground.conf);

@@ -55,7 +55,7 @@ impl Goal {
 pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> Option<Goal> {
     // What a daemon was started with is known from its agent's first look on: before, the file's.
     let runs_other = |key: &str, wanted: String| {
-        let mut started = ground.members.values().filter_map(|m| m.view.started_with.get(key));
+        let mut started = ground.up().filter_map(|(_, m)| m.view.started_with.get(key));
         started.any(|started| *started != wanted)
     };
     let (config, wanted) = (&ground.config, &desired.totem);

@@ -164,6 +164,11 @@ pages! { Blocker:
         prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",
         act: "Power the machine off, at its plug or by its management card, and see that nothing starts it. Was it the wrong one: `kubectl pvecm host back NAME`."
     }
+    HostAway {
+        means: "A member is declared away. Links, timing and logging change without it; members, votes, restarts, encryption, the authkey and outages wait for it.",
+        prevents: "Its vote is missing already: with another one moved or stopped, one failure more takes quorum from the rest. Without the key or the transport of the others it would come back and find nobody.",
+        act: "Nothing until the machine is back: it is waited for without end. `kubectl pvecm host back NAME` takes the statement back; one that never comes back is declared dead instead (`kubectl pvecm host dead NAME`)."
+    }
     HaNotIdle {
         means: "A member is to leave, and high availability runs its watchdog on some host.",
         prevents: "Its CRM would fence the host that stops, start its guests elsewhere, and a minute without quorum resets every host with a watchdog.",

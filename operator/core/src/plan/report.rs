@@ -100,6 +100,8 @@ pub enum Blocker {
     StorageShared,
     /// A machine that was declared dead is heard.
     DeadIsSeen,
+    /// A member is away, and what is due cannot be done without it.
+    HostAway,
     /// High availability runs its watchdog on a member, and one is to leave.
     HaNotIdle,
     /// A link has to move, and nothing can carry meanwhile: all numbers are in use, and no other link
@@ -173,6 +175,7 @@ impl Blocker {
             | Self::StillReferenced
             | Self::StorageShared
             | Self::DeadIsSeen
+            | Self::HostAway
             | Self::MemberNotManaged
             | Self::QuorumOptionsNotSupported
             | Self::AuthkeysDiffer

@@ -47,8 +47,7 @@ pub(super) fn goal(desired: &DesiredCluster, ground: &InForce<'_>) -> Option<Goa
         // What a daemon was started with is known from its agent's first look on: before, the file's.
         started.map_or(in_file != mode, |started| *started != mode.to_string())
     };
-    let others =
-        ground.members.iter().filter(|(_, m)| runs_other(m.view.started_with.get(LINK_MODE)));
+    let others = ground.up().filter(|(_, m)| runs_other(m.view.started_with.get(LINK_MODE)));
     let alone = ground.members.len() == 1;
     let restart: Vec<_> = others.map(|(id, _)| *id).filter(|_| !alone).collect();
     let written = in_file == mode;

@@ -65,7 +65,7 @@ pub(super) fn plan(
             draft.read_again(summary.to_owned(), &links)?;
         }
     }
-    let members = super::hosts(ground.members.values().map(|member| member.node));
+    let members = super::hosts(ground.up().map(|(_, member)| member.node));
     let words = summary(&goal).unwrap_or_default();
     Ok(draft.finish(format!("On {members}: {words}")))
 }

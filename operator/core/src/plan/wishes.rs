@@ -99,7 +99,18 @@ fn on_paper<'a>(
     });
     let members = members.collect();
     let (leaving, stopped, gone) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    let (unstarted, strays) = (None, BTreeMap::new());
+    let (unstarted, away, strays) = (None, BTreeSet::new(), BTreeMap::new());
     let conf = conf.clone();
-    Some(InForce { conf, document, config, members, unstarted, leaving, stopped, gone, strays })
+    Some(InForce {
+        conf,
+        document,
+        config,
+        members,
+        unstarted,
+        leaving,
+        stopped,
+        away,
+        gone,
+        strays,
+    })
 }

@@ -25,8 +25,8 @@
 //! A host whose checks fail decides alone: `Going` needs everybody prepared, and it never is. Every
 //! part that corosync calls quorate holds n/2 hosts or more (one vote lent, or one device vote on an
 //! even number), so it can decide to undo, unless some in it have voted otherwise: then it waits for the
-//! others. So do the last survivor of a last-man-standing device, and a part that is quorate by the
-//! joining host's vote.
+//! others. So do the last survivor of a last-man-standing device, and a part that is quorate by the vote
+//! of the joining host or of one that was away, and came back while the stage ran without it.
 //!
 //! Both questions may end in no: of two hosts one went and the other gave up. The one then says
 //! "rolled back" and the other "refused"; both mean that the stage is not in force.

@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::drift::Difference;
+use pvecm_core::ids::HostName;
 use pvecm_core::plan::Blocker;
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{LinkFault, NodeStatus};
 use pvecm_crds::condition::{kind, reason};
+use pvecm_crds::host::AbsenceKind;
 
 use super::{Observation, Stand, Verdict};
 use crate::heartbeat::Heard;
@@ -83,20 +85,40 @@ fn ready(facts: &Facts<'_>) -> Claim {
     if verdict.stand != Stand::Settled {
         return Claim::new(kind::READY, "False", &verdict.reason, &verdict.sentence);
     }
-    let sick = facts.nodes.iter().find_map(|node| Some((node, node.message.as_ref()?)));
+    let (away, here): (Vec<_>, Vec<_>) =
+        facts.nodes.iter().partition(|node| !node.online && is_away(node));
+    let sick = here.iter().find_map(|node| Some((node, node.message.as_ref()?)));
     if let Some((node, why)) = sick {
         let sentence = format!("{}: {why}", node.name);
         return Claim::new(kind::READY, "False", reason::NODE_UNHEALTHY, sentence);
     }
-    if let Some(node) = facts.nodes.iter().find(|node| !node.online) {
+    if let Some(node) = here.iter().find(|node| !node.online) {
         let sentence = format!("{} is not in the membership", node.name);
         return Claim::new(kind::READY, "False", reason::NODE_UNHEALTHY, sentence);
     }
-    if let Some(LinkFault { number, from, to }) = facts.links.first() {
+    let is_missed = |fault: &&LinkFault| away.iter().any(|node| node.name == fault.to);
+    let mut faults = facts.links.iter().filter(|fault| !is_missed(fault));
+    if let Some(LinkFault { number, from, to }) = faults.next() {
         let sentence = format!("link {number} from {from} to {to} is not connected");
         return Claim::new(kind::READY, "False", Blocker::LinkNotConnected.reason(), sentence);
     }
+    // What is wanted is not in force on a machine that is off, however well that is known.
+    if let Some(node) = away.first() {
+        let because = node.absence.as_ref().map(|absence| absence.because.as_str());
+        let sentence = format!(
+            "{}; {} is away ({}) and follows when it is back",
+            verdict.sentence,
+            node.name,
+            because.unwrap_or_default()
+        );
+        let sentence = super::super::limited(&sentence);
+        return Claim::new(kind::READY, "False", Blocker::HostAway.reason(), sentence);
+    }
     Claim::new(kind::READY, "True", reason::AS_WANTED, &verdict.sentence)
+}
+
+fn is_away(node: &NodeStatus) -> bool {
+    node.absence.as_ref().is_some_and(|absence| absence.kind == AbsenceKind::Away)
 }
 
 fn reconciling(verdict: &Verdict) -> Claim {
@@ -143,7 +165,15 @@ fn hosts_connected(seen: &Observation) -> Claim {
         found.map(|(name, _)| name.to_string()).collect::<Vec<_>>().join(", ")
     };
     let (silent, unknown) = (named(Heard::Silent), named(Heard::Unknown));
-    if !silent.is_empty() {
+    let is_known = |name: &&HostName| {
+        seen.view.hosts.get(*name).is_some_and(|view| view.declared_away().is_some())
+    };
+    let mut all = seen.heard.iter().filter(|(_, heard)| **heard == Heard::Silent).map(|(n, _)| n);
+    if !silent.is_empty() && all.all(|name| is_known(&name)) {
+        let sentence = format!("not heard, and known to be away: {silent}");
+        let reason = Blocker::HostAway.reason();
+        Claim::new(kind::HOSTS_CONNECTED, "False", reason, sentence)
+    } else if !silent.is_empty() {
         let sentence = format!("not heard: {silent}");
         Claim::new(kind::HOSTS_CONNECTED, "False", reason::HEARTBEAT_STALE, sentence)
     } else if !unknown.is_empty() {

@@ -6,6 +6,7 @@ use pvecm_core::conf::Config;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::HostView;
 use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec, QuorumStatus};
+use pvecm_crds::host::Absence;
 
 use super::Observation;
 
@@ -34,9 +35,18 @@ pub fn nodes(
             None => Some("the spec does not name this node".to_owned()),
             Some(view) => trouble(view),
         },
+        absence: absence(&name, spec, seen),
         name,
     };
     wanted.chain(others).take(128).map(status).collect()
+}
+
+/// What a person says of a wanted node's machine, while it may be acted upon.
+fn absence(name: &str, spec: &PveClusterSpec, seen: &Observation) -> Option<Absence> {
+    let node = spec.nodes.iter().find(|node| node.name == name)?;
+    let host = node.host().parse::<HostName>().ok()?;
+    seen.view.hosts.get(&host)?.absence.as_ref()?;
+    seen.hosts.get(&host)?.spec.absence.clone()
 }
 
 fn addresses(node: &pvecm_core::conf::Node) -> Vec<LinkAddress> {

@@ -69,6 +69,7 @@ macro_rules! refuses {
     };
 }
 
+mod away;
 mod ha;
 mod keys;
 mod removal;

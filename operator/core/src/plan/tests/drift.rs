@@ -21,7 +21,7 @@ fn edited_disk(number: u32) -> World {
     world
 }
 
-fn edit_disk(world: &mut World, number: u32) {
+pub(super) fn edit_disk(world: &mut World, number: u32) {
     let view = world.host(number);
     let file = view.disk_file.as_mut().unwrap();
     let text = file.text.take().unwrap().replace("token_coefficient: 125", "token_coefficient: 9");

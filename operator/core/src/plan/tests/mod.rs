@@ -1,5 +1,6 @@
 //! The planner against a simulated cluster.
 
+mod away;
 mod blockers;
 mod drift;
 mod goldens;

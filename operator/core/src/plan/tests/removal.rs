@@ -255,14 +255,6 @@ fn the_watchdog_of_a_dead_machine_resets_nobody() {
 }
 
 #[test]
-fn one_that_is_only_away_is_missed() {
-    let mut world = dead();
-    world.host(4).absence = Some(Absence { is_dead: false, because: "repair".to_owned() });
-    let planned = plan(&world.desired, &world.observed);
-    assert_eq!(planned.report.state, State::Blocked(Blocker::HostNotConnected));
-}
-
-#[test]
 fn the_dead_are_not_removed_from_those_who_have_no_quorum_without_them() {
     let mut world = dead();
     for number in 1..4 {

@@ -14,7 +14,7 @@ use crate::desired::{
 use crate::fitness::Fitness;
 use crate::ha::HaState;
 use crate::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
-use crate::observed::{Claim, FileView, HostView, KeyView, ObservedCluster};
+use crate::observed::{Absence, Claim, FileView, HostView, KeyView, ObservedCluster};
 use crate::quorum::{expected, is_quorate};
 
 /// A spec and the hosts that it speaks of.
@@ -109,6 +109,20 @@ impl World {
         let links = self.text().links();
         self.observed.hosts.insert(host(number), empty_host(number));
         for view in self.observed.hosts.values_mut().filter(|view| view.pmxcfs_file.is_some()) {
+            view.members.remove(&id(number));
+            view.ring = Some("1.9".to_owned());
+            view.link_faults.extend(links.iter().map(|link| (*link, id(number))));
+        }
+        self
+    }
+
+    /// The same cluster with one of its nodes powered off and declared away.
+    pub fn away(mut self, number: u32) -> Self {
+        let links = self.text().links();
+        let absence = Absence { is_dead: false, because: "new board".to_owned() };
+        let host = self.host(number);
+        (host.absence, host.connected) = (Some(absence), false);
+        for (_, view) in self.observed.hosts.iter_mut().filter(|(_, view)| view.connected) {
             view.members.remove(&id(number));
             view.ring = Some("1.9".to_owned());
             view.link_faults.extend(links.iter().map(|link| (*link, id(number))));
@@ -246,9 +260,13 @@ impl World {
         let old = self.text();
         let new = read(new);
         let links = old.links();
+        let away = self.absent(&new);
         let faulty = |link: &&LinkNumber| {
             let mut views = self.observed.hosts.values();
-            views.any(|view| view.link_faults.iter().any(|(faulty, _)| faulty == *link))
+            views.any(|view| {
+                let mut faults = view.link_faults.iter();
+                faults.any(|(faulty, to)| faulty == *link && !away.contains(to))
+            })
         };
         let mut staying = links.iter().filter(|link| new.links().contains(link));
         for link in staying.clone() {
@@ -270,9 +288,22 @@ impl World {
             assert!(staying.any(|link| !faulty(&link)), "nothing carries");
             assert_eq!(new.token_in_force_millis(), old.token_in_force_millis());
         }
-        for view in self.observed.hosts.values_mut() {
+        for view in self.observed.hosts.values_mut().filter(|view| view.connected) {
             view.link_faults.retain(|(link, _)| new.links().contains(link));
+            // Nobody answers on a new link either.
+            for to in &away {
+                view.link_faults.extend(new.links().into_iter().map(|link| (link, *to)));
+            }
         }
+    }
+
+    /// Who is away and silent.
+    fn absent(&self, config: &Config) -> BTreeSet<NodeId> {
+        let is_away = |view: &HostView| !view.connected && view.declared_away().is_some();
+        let away = self.observed.hosts.values().filter(|view| is_away(view));
+        let names: BTreeSet<_> = away.map(|view| view.hostname.as_str()).collect();
+        let nodes = config.nodes.iter().filter(|node| names.contains(node.name.as_str()));
+        nodes.map(|node| node.id).collect()
     }
 
     fn sets_token(&self) -> bool {
