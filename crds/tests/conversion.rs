@@ -98,6 +98,7 @@ fn stage() -> Stage {
                     Action::LeaveCluster {},
                     Action::StopToSeparate { shared_storages: storages() },
                     Action::Separate { shared_storages: storages() },
+                    Action::SetExpectedVotes { votes: 1, dead: [node(2), node(3)].into() },
                     Action::Bury(tombstone()),
                 ],
             ),

@@ -237,6 +237,15 @@ pub enum Action {
         #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
         shared_storages: Vec<String>,
     },
+    /// Have corosync expect no more votes than those who are left have, as long as nobody sees one of the dead.
+    SetExpectedVotes {
+        /// The votes of those who are left.
+        #[schemars(range(min = 1, max = 2_147_483_647_i64))]
+        votes: i32,
+        /// The numbers of the listed nodes whose machines a person declared dead.
+        #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 4_294_967_295_i64)))]
+        dead: Vec<i64>,
+    },
     /// Remember who has left, once the text without that node is in force.
     Bury(Tombstone),
     /// Put away what the cluster's own files keep of a node that has left: its folder, and its keys.

@@ -187,6 +187,13 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
         Action::Separate { shared_storages } => {
             core::Action::Separate { shared_storages: shared_storages.iter().cloned().collect() }
         }
+        Action::SetExpectedVotes { votes, dead } => core::Action::SetExpectedVotes {
+            votes: number("setExpectedVotes.votes", *votes)?,
+            dead: dead
+                .iter()
+                .map(|node| id_number("setExpectedVotes.dead", *node))
+                .collect::<Result<_, _>>()?,
+        },
         Action::Bury(gone) => core::Action::Bury(tombstone_to_core("bury", gone)?),
         Action::Sweep(gone) => core::Action::Sweep(tombstone_to_core("sweep", gone)?),
         Action::CleanReferences { node, references } => core::Action::CleanReferences {
@@ -276,6 +283,10 @@ impl From<&core::Action> for Action {
             core::Action::Separate { shared_storages } => {
                 Self::Separate { shared_storages: shared_storages.iter().cloned().collect() }
             }
+            core::Action::SetExpectedVotes { votes, dead } => Self::SetExpectedVotes {
+                votes: i32::try_from(*votes).unwrap_or(i32::MAX),
+                dead: dead.iter().map(|id| id.get().into()).collect(),
+            },
             core::Action::Bury(gone) => Self::Bury(gone.into()),
             core::Action::Sweep(gone) => Self::Sweep(gone.into()),
             core::Action::CleanReferences { node, references } => Self::CleanReferences {

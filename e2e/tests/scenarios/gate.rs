@@ -63,7 +63,7 @@ fn a_host_that_was_off_comes_back_with_the_file_in_force_and_a_removed_one_is_he
 }
 
 /// Nobody but the agents gave the cluster these keys.
-fn trust_each_other(lab: &Lab) -> Result<()> {
+pub fn trust_each_other(lab: &Lab) -> Result<()> {
     for host in lab.hosts() {
         wait_until(LONG, "root to be let in by every member", || {
             lets_in(lab, &host).map_err(|error| format!("{error:#}"))

@@ -19,6 +19,7 @@ mod links;
 mod membership;
 mod moves;
 mod outage;
+mod recovery;
 mod refusals;
 mod reloads;
 mod removal;

@@ -7,7 +7,7 @@ use pvecm_e2e::lab::Lab;
 use pvecm_e2e::wait::wait_until;
 use serde_json::Value;
 
-use crate::support::{HOSTS, changes, formed};
+use crate::support::{HOSTS, changes, formed, get};
 
 const REST: Duration = Duration::from_secs(60);
 
@@ -27,22 +27,35 @@ fn at_rest_only_leases_are_written() -> Result<()> {
             other => Err(format!("{other:?}")),
         }
     })?;
+    // A new member is one before its keys are the cluster's.
+    wait_until(Duration::from_secs(20), "every member's keys to be shared", || {
+        let hosts = statuses(&lab).map_err(|error| format!("{error:#}"))?;
+        if hosts.contains("KeysShared") { Err(hosts) } else { Ok(()) }
+    })?;
     for host in HOSTS {
         lab.host(host)?.run(&["touch", "/run/rest"])?;
     }
+    let before = statuses(&lab)?;
     let written = lab.etcd()?.watch_writes(REST)?;
     // The API server keeps a Lease of its own, of which our objects know nothing.
     let leases = ["/registry/leases/", "/registry/peerserverleases/"];
     let others: Vec<_> =
         written.iter().filter(|key| !leases.iter().any(|lease| key.starts_with(lease))).collect();
     println!("writes in 60 s: {}, of which not Leases: {}", written.len(), others.len());
-    ensure!(others.is_empty(), "written at rest: {others:?}");
+    let after = || statuses(&lab).unwrap_or_default();
+    ensure!(others.is_empty(), "written at rest: {others:?}\n{before}\n{}", after());
     ensure!(written.len() > HOSTS.len(), "not even the heartbeats were seen: {written:?}");
     for host in HOSTS {
         let files = files_written(&lab, host)?;
         ensure!(files.is_empty(), "written on {host}: {files:?}");
     }
     assert_a_write_would_be_seen(&lab)
+}
+
+/// What the hosts say of themselves, a line each.
+fn statuses(lab: &Lab) -> Result<String> {
+    let status = |host: &str| Ok(format!("{}\n", get(lab, &["pvehost", host])?["status"]));
+    HOSTS.into_iter().map(status).collect()
 }
 
 fn files_written(lab: &Lab, host: &str) -> Result<Vec<String>> {

@@ -4,6 +4,7 @@
 mod armed;
 mod idle;
 mod laid;
+mod lowered;
 mod sharing;
 #[cfg(test)]
 mod tests;
@@ -106,6 +107,7 @@ pub struct Agent {
     arm_after: Duration,
     asked_to_arm: Option<Instant>,
     asked_to_share: Option<Instant>,
+    asked_to_expect: Option<Instant>,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -149,6 +151,7 @@ impl Agent {
             arm_after: GRACE,
             asked_to_arm: None,
             asked_to_share: None,
+            asked_to_expect: None,
             jobs,
             job_answers,
             locals,
@@ -374,6 +377,7 @@ impl Agent {
         self.forget_received()?;
         self.keep_armed()?;
         self.share_keys()?;
+        self.keep_expected()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         if !std::mem::take(&mut self.news) {
             return Ok(());
@@ -422,6 +426,7 @@ impl Agent {
                 ledger.disarm_for(change, entry.recorded_at.clone());
             }
             ledger.note_laying(&name, change, &entry.stage);
+            ledger.note_lowering(&name, change, &entry);
             if !local {
                 ledger.ended = None;
             }

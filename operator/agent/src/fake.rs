@@ -19,7 +19,7 @@ use crate::host_ports::Host;
 use crate::ports::{
     Arrival, BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError,
     CorosyncView, Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Trust,
-    Unit, Workers,
+    Unit, Votes, Workers,
 };
 
 /// Bytes in memory.
@@ -86,6 +86,15 @@ pub struct World {
     pub disk_is_full: bool,
     pub refuses_conf: bool,
     pub refuses_reload: bool,
+    /// /etc/pve takes no writes, whatever corosync says.
+    pub is_read_only: bool,
+    /// What votequorum counts, and what it expects after a reload. Without it the host is quorate.
+    pub votes: Option<Votes>,
+    pub listed_votes: u32,
+    /// What cmap has besides.
+    pub cmap: BTreeMap<String, String>,
+    /// Links to other nodes.
+    pub links: BTreeMap<(NodeId, LinkNumber), bool>,
     pub reloads: u32,
     pub foreign_lock: bool,
     /// What a person writes while the lock is waited for.
@@ -139,6 +148,18 @@ impl FakeHost {
     }
 }
 
+impl World {
+    fn is_quorate(&self) -> bool {
+        self.votes.is_none_or(|votes| votes.total >= votes.needed)
+    }
+
+    fn expect(&mut self, expected: u32) {
+        if let Some(votes) = &mut self.votes {
+            (votes.expected, votes.needed) = (expected, expected / 2 + 1);
+        }
+    }
+}
+
 fn node() -> NodeId {
     NodeId::try_from(1).unwrap()
 }
@@ -153,7 +174,7 @@ impl Corosync for FakeHost {
         let read = |key: &str| ["totem.", "logging."].iter().any(|tree| key.starts_with(tree));
         let all = flat(&Document::parse(text.as_bytes())).into_iter();
         let all = all.filter(|(key, _)| read(key) && !key.contains('['));
-        let mut values: BTreeMap<String, String> = all.collect();
+        let mut values: BTreeMap<String, String> = all.chain(world.cmap.clone()).collect();
         values.extend([
             key("totem.config_version", &version),
             key("runtime.members.1.config_version", &version),
@@ -161,12 +182,13 @@ impl Corosync for FakeHost {
         ]);
         Some(CorosyncView {
             values,
-            quorate: true,
+            quorate: world.is_quorate(),
+            votes: world.votes,
+            links: world.links.clone(),
             ring: "1.1".to_owned(),
             members: world.others.iter().copied().chain([node()]).collect(),
             local: Some(node()),
             started: world.started,
-            ..CorosyncView::default()
         })
     }
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
@@ -182,9 +204,19 @@ impl Corosync for FakeHost {
         if world.refuses_reload {
             return Ok(());
         }
+        let listed = world.listed_votes;
+        world.expect(listed);
         let disk = world.disk.get(&DiskFile::Conf).cloned();
         world.running = disk.and_then(|bytes| String::from_utf8(bytes).ok());
         world.daemon_key = world.disk.get(&DiskFile::Authkey).cloned();
+        Ok(())
+    }
+    fn set_expected_votes(&self, votes: u32) -> Result<(), CorosyncError> {
+        let mut world = self.world();
+        if world.votes.is_none_or(|now| votes < now.total) {
+            return Err(CorosyncError::Refused("CsErrInvalidParam".to_owned()));
+        }
+        world.expect(votes);
         Ok(())
     }
     fn check(&self, _: &str) -> Result<(), String> {
@@ -207,7 +239,8 @@ impl ClusterFiles for FakeHost {
     }
     fn writable(&self) -> bool {
         let world = self.world();
-        let in_cluster = world.pmxcfs_conf.is_none() || world.corosync_runs;
+        let has_quorum = world.corosync_runs && world.is_quorate() && !world.is_read_only;
+        let in_cluster = world.pmxcfs_conf.is_none() || has_quorum;
         world.local_runs || world.pmxcfs_runs && in_cluster
     }
     fn read_conf(&self) -> io::Result<Option<Vec<u8>>> {

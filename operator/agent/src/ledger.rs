@@ -29,6 +29,9 @@ pub struct Ledger {
     pub last: Option<Last>,
     /// High availability was disarmed for a change and is to be armed again.
     pub disarmed: Option<Disarmed>,
+    /// Fewer votes are expected for a change than the list has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<Lowered>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: BTreeMap<HostName, String>,
     /// The daemon that was seen last.
@@ -57,6 +60,19 @@ pub struct Disarmed {
     pub since: BootTime,
     /// It was seen disarmed or on the way to it.
     pub seen: bool,
+    /// The change goes no further: nothing more is waited for.
+    pub overdue: bool,
+}
+
+/// That corosync was told to expect fewer votes than the list has, or is about to be, until it expects as many
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lowered {
+    /// For this change.
+    pub change: ChangeNumber,
+    /// When the last stage of that change began or ended here.
+    pub since: BootTime,
     /// The change goes no further: nothing more is waited for.
     pub overdue: bool,
 }
@@ -176,6 +192,17 @@ impl Ledger {
         }
     }
 
+    /// Notes, before the stage begins, that it has corosync expect fewer votes: whatever ends the agent in between,
+    /// they are put back when the change goes no further.
+    pub fn note_lowering(&mut self, me: &HostName, change: ChangeNumber, pending: &Pending) {
+        let lowers = |action: &Action| matches!(action, Action::SetExpectedVotes { .. });
+        let mut own = pending.stage.actions.get(me).into_iter().flatten();
+        if own.any(lowers) {
+            let since = pending.recorded_at.clone();
+            self.lowered = Some(Lowered { change, since, overdue: false });
+        }
+    }
+
     /// Notes of the pending stage, which ended so, what it did with keys on this host: whom a secret was
     /// sealed for, and which authkey is in force here now.
     pub fn note_keys(&mut self, me: &HostName, result: StageResult) {
@@ -237,9 +264,12 @@ impl Ledger {
     pub fn note_end(&mut self, result: StageResult, now: BootTime) {
         let ended = self.pending.take();
         self.ended = ended.filter(|p| p.stage.course != Course::Local).or(self.ended.take());
+        let overdue = result != StageResult::Confirmed;
+        if let Some(note) = &mut self.lowered {
+            (note.since, note.overdue) = (now.clone(), overdue);
+        }
         if let Some(note) = &mut self.disarmed {
-            note.since = now;
-            note.overdue = result != StageResult::Confirmed;
+            (note.since, note.overdue) = (now, overdue);
         }
     }
 }

@@ -98,6 +98,8 @@ pub trait Corosync: Send + Sync {
     fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError>;
     /// Has every member read its own file again.
     fn reload(&self) -> Result<(), CorosyncError>;
+    /// Has every member expect so many votes, until the next reload or until somebody comes who expects more.
+    fn set_expected_votes(&self, votes: u32) -> Result<(), CorosyncError>;
     /// Runs corosync's own check on a text, on this host. An error is one sentence.
     fn check(&self, text: &str) -> Result<(), String>;
 }

@@ -158,6 +158,13 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         shared_storages: BTreeSet<String>,
     },
+    /// Have corosync expect no more votes than those who are left have, as long as nobody sees one of the dead.
+    SetExpectedVotes {
+        /// The votes of those who are left.
+        votes: u32,
+        /// The listed nodes whose machines a person declared dead.
+        dead: BTreeSet<NodeId>,
+    },
     /// Remember who has left, once the text without that node is in force.
     Bury(Tombstone),
     /// Put away what the cluster's own files keep of a node that has left: its folder, and its keys.
@@ -224,6 +231,7 @@ impl Action {
             | Self::LeaveCluster {}
             | Self::StopToSeparate { .. }
             | Self::Separate { .. }
+            | Self::SetExpectedVotes { .. }
             | Self::Bury(_)
             | Self::Sweep(_)
             | Self::CleanReferences { .. } => (None, None),

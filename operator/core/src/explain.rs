@@ -84,6 +84,7 @@ mod tests {
             include_str!("guard/tests/reloads.rs"),
             include_str!("guard/tests/ha.rs"),
             include_str!("guard/tests/keys.rs"),
+            include_str!("guard/tests/recovery.rs"),
             include_str!("guard/tests/removal.rs"),
             include_str!("guard/tests/separation.rs"),
             include_str!("guard/tests/transport.rs"),
@@ -93,6 +94,7 @@ mod tests {
         let blockers = [
             include_str!("plan/tests/blockers.rs"),
             include_str!("plan/tests/ha.rs"),
+            include_str!("plan/tests/recovery.rs"),
             include_str!("plan/tests/removal.rs"),
             include_str!("plan/tests/separation.rs"),
             include_str!("plan/tests/transport.rs"),

@@ -43,7 +43,7 @@ impl Agent {
 
     /// Whether the operator has written an outcome for this cluster's change of this number. Another
     /// cluster in the namespace counts its own changes.
-    fn has_ended(&self, change: ChangeNumber) -> bool {
+    pub(super) fn has_ended(&self, change: ChangeNumber) -> bool {
         let status = self.wanted_host.as_ref().and_then(|host| host.status.as_ref());
         let Some(cluster) = status.and_then(|status| status.cluster.as_ref()) else { return false };
         let same = |object: &&Arc<PveChange>| {

@@ -27,6 +27,12 @@ const RECONNECT: Duration = Duration::from_millis(250);
 
 const NO_CALLBACKS: cfg::Callbacks = cfg::Callbacks { corosync_cfg_shutdown_callback_fn: None };
 
+const NO_VOTE_CALLBACKS: votequorum::Callbacks = votequorum::Callbacks {
+    quorum_notification_fn: None,
+    nodelist_notification_fn: None,
+    expectedvotes_notification_fn: None,
+};
+
 static EVENTS: OnceLock<UnboundedSender<CorosyncEvent>> = OnceLock::new();
 static MEMBERSHIP: Mutex<(String, BTreeSet<NodeId>)> = Mutex::new((String::new(), BTreeSet::new()));
 
@@ -218,17 +224,12 @@ impl Reader {
             quorum_notification_fn: None,
             nodelist_notification_fn: None,
         });
-        let callbacks = votequorum::Callbacks {
-            quorum_notification_fn: None,
-            nodelist_notification_fn: None,
-            expectedvotes_notification_fn: None,
-        };
         Ok(Self {
             icmap: Some(cmap::initialize(cmap::Map::Icmap)?),
             stats: Some(cmap::initialize(cmap::Map::Stats)?),
             quorum: Some(quorum::initialize(&model, 0)?.0),
             cfg: Some(cfg::initialize(&NO_CALLBACKS)?),
-            votes: votequorum::initialize(&callbacks).ok(),
+            votes: votequorum::initialize(&NO_VOTE_CALLBACKS).ok(),
         })
     }
 
@@ -369,6 +370,13 @@ impl Corosync for RealCorosync {
     fn reload(&self) -> Result<(), CorosyncError> {
         let handle = cfg::initialize(&NO_CALLBACKS).map_err(|_| CorosyncError::NotRunning)?;
         cfg::reload_cnfig(&handle).map_err(|error| CorosyncError::Refused(error.to_string()))
+    }
+
+    fn set_expected_votes(&self, votes: u32) -> Result<(), CorosyncError> {
+        let handle = votequorum::initialize(&NO_VOTE_CALLBACKS);
+        let handle = handle.map_err(|_| CorosyncError::NotRunning)?;
+        votequorum::set_expected(&handle, votes)
+            .map_err(|error| CorosyncError::Refused(error.to_string()))
     }
 
     fn check(&self, text: &str) -> Result<(), String> {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::probe::{in_force, parent_in_force, which};
 use super::refresh::{refresh_stale_config, reload};
-use super::{Undone, ha, keys, leave, leftovers, separate};
+use super::{Undone, ha, keys, leave, leftovers, recover, separate};
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
@@ -70,6 +70,9 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             }
             Action::Separate { shared_storages } => {
                 separate::separate(host, task, shared_storages).await?;
+            }
+            Action::SetExpectedVotes { votes, dead } => {
+                recover::lower(host, task, (*votes, dead)).await?;
             }
             Action::Sweep(gone) => leftovers::sweep(host, task, gone).await?,
             Action::CleanReferences { node, references } => {

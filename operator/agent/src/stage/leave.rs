@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use pvecm_core::change::{Action, Stage, Tombstone};
+use pvecm_core::change::{Action, Risk, Stage, Tombstone};
 use pvecm_core::conf::{Config, Document};
 use pvecm_core::ids::NodeId;
 use pvecm_core::references::Reference;
@@ -18,7 +18,7 @@ use super::probe::parent_in_force;
 use super::separate::refuse_shared;
 use crate::host_ports::Host;
 use crate::observe::{Observation, referring};
-use crate::ports::Unit;
+use crate::ports::{CorosyncView, Unit};
 
 /// Stops corosync and pmxcfs, as long as every other node that the file lists is there: the votes of this
 /// one are missing from then on. Guests stay nobody's when their host has left, so it has none, and a job
@@ -78,7 +78,7 @@ fn all_are_here(task: &Task<'_>, seen: &Observation) -> Result<(), String> {
     }
 }
 
-fn nodes(text: &str) -> Result<BTreeSet<NodeId>, String> {
+pub(super) fn nodes(text: &str) -> Result<BTreeSet<NodeId>, String> {
     let config = Config::read(&Document::parse(text.as_bytes()));
     let config = config.map_err(|error| format!("corosync.conf is not understood: {error}"))?;
     Ok(config.nodes.iter().map(|node| node.id).collect())
@@ -114,11 +114,15 @@ fn the_gone(stage: &Stage) -> impl Iterator<Item = &Tombstone> {
 }
 
 /// That the nodes which a stage takes off the list have stopped: of one that runs the others hear only when
-/// the token is lost, and everybody stalls for seconds (facts/corosync.md 5.1).
+/// the token is lost, and everybody stalls for seconds (facts/corosync.md 5.1). Of the dead no link is connected
+/// either: a machine that is switched on is seen by that first.
 pub fn the_gone_have_stopped(stage: &Stage, seen: &Observation) -> Result<(), String> {
-    let members = seen.corosync.as_ref().map(|corosync| &corosync.members);
-    let runs = |node: &NodeId| members.is_some_and(|members| members.contains(node));
-    match the_gone(stage).find(|tombstone| runs(&tombstone.node_id)) {
+    let Some(corosync) = &seen.corosync else { return Ok(()) };
+    let is_seen = |gone: &Tombstone| match gone.keeps_key {
+        Some(_dead) => is_seen(corosync, gone.node_id),
+        None => corosync.members.contains(&gone.node_id),
+    };
+    match the_gone(stage).find(|gone| is_seen(gone)) {
         Some(Tombstone { name, .. }) => {
             Err(format!("{name} is to be taken off the list and still runs"))
         }
@@ -126,9 +130,19 @@ pub fn the_gone_have_stopped(stage: &Stage, seen: &Observation) -> Result<(), St
     }
 }
 
+/// Whether a node is in the membership, or a link to it is connected.
+pub(super) fn is_seen(corosync: &CorosyncView, node: NodeId) -> bool {
+    let mut links = corosync.links.iter();
+    corosync.members.contains(&node) || links.any(|((to, _), connected)| *to == node && *connected)
+}
+
 /// That nothing in the cluster's own files needs them. A node that died does not tell any more what refers to
 /// it, and what it told before may be old.
 pub fn the_gone_are_not_needed(host: &Host, stage: &Stage) -> Result<(), String> {
+    // Before quorum was recovered nobody could move anything away from them.
+    if stage.risk == Risk::Recovery {
+        return Ok(());
+    }
     let files = &host.cluster_files;
     for Tombstone { name, lives_alone, .. } in the_gone(stage).collect::<BTreeSet<_>>() {
         let guests = files.guests_left(name).map_err(|error| {

@@ -1,5 +1,5 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`], [`away`]), what is done
-//! ([`action`], [`leave`], [`separate`], [`leftovers`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`leave`], [`separate`], [`leftovers`], [`recover`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod away;
@@ -9,6 +9,7 @@ pub mod leave;
 pub mod leftovers;
 pub mod probe;
 pub mod reach;
+pub mod recover;
 pub mod refresh;
 pub mod run;
 pub mod select;

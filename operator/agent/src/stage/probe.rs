@@ -119,8 +119,14 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
     }
 }
 
-/// Whether what a stage starts from is in force here, in all places.
+/// Whether what a stage starts from is in force here, in all places, and this host quorate.
 pub fn parent_in_force(parent: Option<&Parent>, seen: &Observation) -> Result<(), String> {
+    parent_lies(parent, seen)?;
+    if seen.quorate() { Ok(()) } else { Err("this host is not in the quorate part".to_owned()) }
+}
+
+/// Whether what a stage starts from lies in all places here, and the daemon runs it, with quorum or without.
+pub fn parent_lies(parent: Option<&Parent>, seen: &Observation) -> Result<(), String> {
     let Some(parent) = parent else { return Err("the stage names no parent".to_owned()) };
     let is_parent =
         |file: &Option<ConfFile>| file.as_ref().is_some_and(|file| file.digest() == parent.digest);
@@ -130,8 +136,7 @@ pub fn parent_in_force(parent: Option<&Parent>, seen: &Observation) -> Result<()
     if !is_parent(&seen.disk_conf) {
         return Err("/etc/corosync/corosync.conf is not what the change starts from".to_owned());
     }
-    runs(seen, parent.version)?;
-    if seen.quorate() { Ok(()) } else { Err("this host is not in the quorate part".to_owned()) }
+    runs(seen, parent.version)
 }
 
 /// Whether the links that must be connected after a stage, and exist already, are connected now. A link

@@ -155,7 +155,7 @@ impl GroupRun {
             self.last_runs = Some(runs);
             self.on(Event::Runs(runs), book)?;
         }
-        if let Some(why) = self.edited(seen) {
+        if let Some(why) = self.edited(seen).or_else(|| self.returned(seen)) {
             self.on(Event::Checks(Err(why)), book)?;
         }
         if self.probing && self.outcome.is_none() {
@@ -175,6 +175,13 @@ impl GroupRun {
         let lies = which(stage, parent.as_deref(), seen.disk_conf.as_deref());
         let edited = prepared && stage.course != Course::Start && lies == InForce::Other;
         edited.then(|| "/etc/corosync/corosync.conf was changed after the checks".to_owned())
+    }
+
+    /// Where this host is prepared and one that is to leave has come since the checks.
+    fn returned(&self, seen: &Observation) -> Option<String> {
+        let Pending { stage, record, .. } = &self.pending;
+        let prepared = matches!(record.as_ref()?.phase, Phase::Prepared { .. });
+        the_gone_have_stopped(stage, seen).err().filter(|_| prepared)
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>, book: &mut Book) -> Result<(), LedgerError> {

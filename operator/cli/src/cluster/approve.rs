@@ -17,7 +17,11 @@ pub async fn run(name: &str, connection: &Connection) -> anyhow::Result<Verdict>
     approve(&client, &namespace, name).await
 }
 
-async fn approve(client: &Client, namespace: &str, name: &str) -> anyhow::Result<Verdict> {
+pub(super) async fn approve(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<Verdict> {
     let change = match find(client, namespace, name).await? {
         Meant::Change(change) => change,
         Meant::Nothing(why) => return Ok(Verdict::refused(&why)),

@@ -1,4 +1,4 @@
-//! `kubectl pvecm plan|approve|pause|resume|history|explain|import|status CLUSTER`: one file per verb.
+//! `kubectl pvecm plan|approve|recover|pause|resume|history|explain|import|status CLUSTER`: one file per verb.
 //!
 //! Owns what is asked of the API server and how the answer reads. Decides nothing about a cluster: that
 //! is the operator's `pvecm-core`, asked here in the same way.
@@ -13,6 +13,7 @@ mod offline;
 mod pause;
 mod plan;
 mod read;
+mod recover;
 mod status;
 
 #[cfg(test)]
@@ -37,6 +38,11 @@ pub enum Verb {
         /// A `PveChange`, or a `PveCluster` whose open change is meant.
         name: String,
     },
+    /// Give those who are left quorum without the dead, when those held what is missing.
+    ///
+    /// States of each dead machine that it is powered off for good, shows the plan and approves it. Asks before, by
+    /// name: what runs on where nobody sees it is a second cluster.
+    Recover(recover::Args),
     /// Start nothing new on a cluster; a stage that has begun ends.
     Pause {
         /// The `PveCluster`.
@@ -77,6 +83,7 @@ impl Verb {
         match self {
             Self::Plan(args) => plan::run(&args, connection),
             Self::Approve { name } => online(approve::run(&name, connection)),
+            Self::Recover(args) => online(recover::run(&args, connection)),
             Self::Pause { cluster } => online(pause::run(&cluster, true, connection)),
             Self::Resume { cluster } => online(pause::run(&cluster, false, connection)),
             Self::History { cluster, output } => online(history::run(&cluster, output, connection)),

@@ -57,7 +57,7 @@ pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
 }
 
 /// The open change if there is one, else what the planner says.
-fn of_cluster(picture: &Picture) -> anyhow::Result<Answer> {
+pub(super) fn of_cluster(picture: &Picture) -> anyhow::Result<Answer> {
     let desired = match validate(&picture.cluster) {
         Ok(desired) => desired,
         Err(why) => return Ok(Answer::invalid(picture.cluster.name_any(), &why)),

@@ -35,7 +35,8 @@ pub async fn run(
     set(&client, &namespace, (name, statement), Timestamp::now()).await
 }
 
-pub(super) async fn set(
+/// The same with a client.
+pub async fn set(
     client: &Client,
     namespace: &str,
     (name, statement): (&str, Option<Statement>),

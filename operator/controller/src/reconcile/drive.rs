@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::approval::Need;
-use pvecm_core::change::{ConfText, Course, Parent, Risk, Stage, StageResult};
+use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
 use pvecm_core::guard::Refusal;
 use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
@@ -200,7 +200,9 @@ fn may_reset(
     stage: &Stage,
     hosts: &BTreeMap<HostName, HostView>,
 ) -> Option<String> {
-    let exposed = change.released > 0 && stage.risk > Risk::Live;
+    // Of a recovery the guards say why not, and without its next stage quorum is lost again.
+    let recovers = stage.risk == Risk::Recovery;
+    let exposed = change.released > 0 && stage.risk > Risk::Live && !recovers;
     let resets = |host: &&HostName| hosts.get(*host).is_some_and(|view| view.ha.may_reset());
     let host = stage.hosts().filter(|_| exposed).find(resets)?;
     Some(Refusal::HaActive { host: host.clone() }.to_string())
@@ -241,6 +243,12 @@ fn outdated(
     parent: Option<Digest>,
 ) -> Option<&'static str> {
     let stage = next_stage(change)?;
+    // What is approved while one of the dead runs does not begin by itself when that one is off again.
+    let released = usize::try_from(change.released).unwrap_or(usize::MAX);
+    let mut rest = change.stages.iter().skip(released);
+    if let Some(why) = rest.find_map(|stage| drops_the_living(stage, hosts)) {
+        return Some(why);
+    }
     if was_armed_again(change, stage, hosts) {
         return Some("high availability, disarmed for this change, was armed again meanwhile");
     }
@@ -256,6 +264,22 @@ fn outdated(
             .any(occupied)
             .then_some("a cluster was made meanwhile on a host that was to form one"),
     }
+}
+
+/// Why a node that a stage takes off the list as a dead one is not dead any more: a later stage is not looked at
+/// by the guards, and its machine may have been switched on since the first.
+fn drops_the_living(stage: &Stage, hosts: &BTreeMap<HostName, HostView>) -> Option<&'static str> {
+    let dead = stage.actions.values().flatten().filter_map(|action| match action {
+        Action::Bury(gone) if gone.keeps_key.is_some() => Some(gone.name.as_str()),
+        _other => None,
+    });
+    let views = dead.filter_map(|name| hosts.values().find(|view| view.hostname == name));
+    let why = |view: &HostView| match (view.connected, view.declared_dead()) {
+        (true, _) => Some("a machine that was declared dead is heard"),
+        (false, None) => Some("a machine is no longer declared dead"),
+        (false, Some(_)) => None,
+    };
+    views.into_iter().find_map(why)
 }
 
 /// Whether the brackets around a stage are gone: the operator was away for longer than the hosts wait, or

@@ -36,7 +36,8 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             Action::SealAuthkey { .. }
             | Action::RefreshStaleConfig {}
             | Action::MakeAuthkey { .. }
-            | Action::LayAuthkey {},
+            | Action::LayAuthkey {}
+            | Action::SetExpectedVotes { .. },
             Course::Local,
         )
         | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write) => {
@@ -60,15 +61,12 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::Separate { .. },
             Course::Local,
         ) => leaves_in_order(case, step, (host, action)),
-        (Action::Join { .. }, Course::Start) => {
+        (Action::Join { .. }, Course::Start) | (Action::RestartCorosync {}, Course::Restart) => {
             step.stage.joining.values().any(|joiner| joiner == host)
         }
         (Action::DisarmHa {} | Action::ArmHa {}, Course::Local) => {
             case.desired.rollout.high_availability == HighAvailability::Disarm
                 && is_member(case, host)
-        }
-        (Action::RestartCorosync {}, Course::Restart) => {
-            step.stage.joining.values().any(|joiner| joiner == host)
         }
         (
             Action::FormCluster {}
@@ -87,6 +85,7 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::LeaveCluster {}
             | Action::StopToSeparate { .. }
             | Action::Separate { .. }
+            | Action::SetExpectedVotes { .. }
             | Action::Bury(_)
             | Action::Sweep(_)
             | Action::CleanReferences { .. },
@@ -247,8 +246,12 @@ pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
         let stops = acting.any(|(host, actions)| actions.iter().any(|action| stops(host, action)));
         case.desired.dissolves && (stops || !step.dropped().is_empty())
     };
+    let recovers = |step: &Step<'_>| {
+        step.lowers().next().is_some() || case.recovers() && !step.dropped().is_empty()
+    };
     let least = |step: &Step<'_>| match (step.stage.course, &step.before) {
         _ if ends(step) => Risk::Dissolution,
+        _ if recovers(step) => Risk::Recovery,
         (Course::Restart, _) => Risk::NodeRestart,
         (Course::Outage, _) => Risk::Outage,
         (Course::Local, _) if !step.stops.is_empty() => Risk::NodeRestart,

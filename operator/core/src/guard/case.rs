@@ -165,6 +165,16 @@ impl<'a> Case<'a> {
         self.desired.nodes.iter().chain(self.leaving)
     }
 
+    /// Whether votes are taken from those who are not there: the members have no quorum, and are to have it again.
+    pub fn recovers(&self) -> bool {
+        self.steps.iter().any(|step| step.lowers().next().is_some())
+    }
+
+    /// Whether a text is one of before a recovery: it lists one of the dead.
+    pub fn is_before_recovery(&self, text: &Text) -> bool {
+        self.recovers() && !text.ids().is_disjoint(&self.stopped)
+    }
+
     /// Whether a host is one that leaves.
     pub fn leaves(&self, host: &HostName) -> bool {
         self.leaving.iter().any(|node| node.host == *host)
@@ -234,6 +244,13 @@ impl Step<'_> {
             Course::Write | Course::Outage => true,
             Course::Local | Course::Start | Course::Restart => false,
         }
+    }
+
+    /// The actions that take votes from those who are not there, with their hosts.
+    pub fn lowers(&self) -> impl Iterator<Item = (&HostName, &Action)> {
+        let all =
+            self.stage.actions.iter().flat_map(|(host, own)| own.iter().map(move |a| (host, a)));
+        all.filter(|(_, action)| matches!(action, Action::SetExpectedVotes { .. }))
     }
 
     /// The nodes that the list had before the stage and has no more.

@@ -88,10 +88,10 @@ fn member_fault(
         (other(&view.pmxcfs_file), "has another corosync.conf in /etc/pve"),
         (disk, "has another corosync.conf on its disk"),
         (runs, "runs another version"),
-        (!view.quorate, "is not quorate"),
+        (!view.quorate && !case.recovers(), "is not quorate"),
         (view.members != case.members, "does not see all members"),
         (view.ring.is_none() || rings.len() != 1, "is in another membership"),
-        (!view.pmxcfs_writable, "cannot write /etc/pve"),
+        (!view.pmxcfs_writable && !case.recovers(), "cannot write /etc/pve"),
     ];
     anybody_fault(view).or(faults.into_iter().find_map(|(fault, why)| fault.then_some(why)))
 }
@@ -162,7 +162,9 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
             return Err(Refusal::WrongGroup { stage });
         }
         let gone = step.running.difference(&listed).next();
-        let expected = |id: &&NodeId| !case.away.contains(id);
+        // The dead are not what somebody lists too early.
+        let dead = if case.recovers() { &case.stopped } else { &BTreeSet::new() };
+        let expected = |id: &&NodeId| !case.away.contains(id) && !dead.contains(id);
         let early = listed.difference(&step.running).filter(expected).nth(1);
         if let Some(node) = gone.or(early.filter(|_| case.parent.is_some())) {
             return Err(Refusal::MembersMove { stage, node: *node });

@@ -4,7 +4,7 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `transport`, `hosts`, `removal`, `separation`, `away`, `actions`, `keys`.
+//! `totem`, `transport`, `hosts`, `removal`, `separation`, `away`, `recovery`, `actions`, `keys`.
 
 mod actions;
 mod away;
@@ -14,6 +14,7 @@ mod hosts;
 mod keys;
 mod links;
 mod pages;
+mod recovery;
 mod refusal;
 mod removal;
 mod separation;
@@ -64,6 +65,8 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         removal::only_the_gone_are_swept,
         separation::who_goes_on_alone_shares_only_what_is_said,
         away::nobody_away_is_needed,
+        recovery::is_needed,
+        recovery::votes_are_taken_from_the_dead_alone,
         hosts::groups_are_the_members,
         hosts::addresses_are_on_hosts,
         hosts::addresses_are_unique,

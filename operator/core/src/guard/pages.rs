@@ -209,6 +209,16 @@ pages! { Refusal:
         prevents: "A machine that runs on while the others throw it out keeps its guests running, and they can be started elsewhere as well: two copies write to one disk.",
         act: "Power it off, or take the statement back (`kubectl pvecm host back NAME`); a plan for what is then so follows."
     }
+    RecoveryNotNeeded {
+        means: "A plan takes votes from nodes that were declared dead, and those who are left are quorate, or hold the majority of the votes without that.",
+        prevents: "Votes that are taken without need let two parts of one cluster both hold a majority: each starts the guests of the other.",
+        act: "Nothing: a plan for what is then so follows; of a quorate cluster the dead are removed one by one."
+    }
+    RecoveryNotWhole {
+        means: "A plan recovers lost quorum, and takes votes from a node that nobody declared dead, or leaves one of the dead on the list.",
+        prevents: "A part of the cluster that runs somewhere else would be left out, and both go on as the cluster; or the next reload takes quorum again.",
+        act: "This is a defect of the planner: please report it, with `kubectl pvecm plan CLUSTER -o yaml`."
+    }
     StorageShared {
         means: "A host that is to go on alone uses a storage that the others reach as well, and `spec.sharedStorages` does not name it: it came after the plan was made.",
         prevents: "Two clusters on one storage start the same disk twice and give two guests one id, since no lock of Proxmox VE reaches over.",

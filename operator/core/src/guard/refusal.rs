@@ -308,6 +308,22 @@ pub enum Refusal {
         /// The host.
         host: HostName,
     },
+    /// Votes would be taken from nodes although those who are left are quorate, or would be.
+    #[error(
+        "votes are taken from the dead although {host} is quorate, or they do not hold what is missing"
+    )]
+    RecoveryNotNeeded {
+        /// A host that is left.
+        host: HostName,
+    },
+    /// Votes would be taken from others than the dead, by others than all who are left, or not for good.
+    #[error(
+        "stage {stage} takes votes from others than the dead, or leaves some of them on the list"
+    )]
+    RecoveryNotWhole {
+        /// The stage.
+        stage: usize,
+    },
     /// A host would join and not know who has left.
     #[error("{host} joins at stage {stage} and is not told exactly who has left the cluster")]
     TombstonesNotHandedOn {

@@ -33,8 +33,9 @@ pub(super) fn margin_is_kept(case: &Case<'_>) -> Result<(), Refusal> {
             let counted = votes.iter().filter(|(id, _)| runs(step, text, **id));
             let present = counted.map(|(_, votes)| u64::from(*votes)).sum();
             let expected = expected(&votes);
-            // With options of its own the votes do not move: the members have the quorum they had.
-            if is_plain(text) && !is_quorate(present, expected) {
+            // With options of its own the votes do not move: the members have the quorum they had. Those who have
+            // lost it cannot lose it (see `recovery`).
+            if is_plain(text) && !case.is_before_recovery(text) && !is_quorate(present, expected) {
                 return Err(Refusal::NotQuorate { stage: step.number, present, expected });
             }
         }
@@ -65,9 +66,15 @@ pub(super) fn move_by_one(case: &Case<'_>) -> Result<(), Refusal> {
     let moves = |step: &&Step<'_>| step.writes() || step.stage.course == Course::Start;
     for step in case.steps.iter().filter(moves) {
         let Some(before) = &step.before else { continue };
-        let new = step.config.votes();
-        let back = step.back.as_ref().map(Text::votes);
-        let safe = majorities_meet(&before.votes(), &new)
+        // What the dead could do with their votes is what a person was asked about.
+        let of = |text: &Text| {
+            let mut votes = text.votes();
+            votes.retain(|id, _| !(case.recovers() && case.stopped.contains(id)));
+            votes
+        };
+        let new = of(&step.config);
+        let back = step.back.as_ref().map(of);
+        let safe = majorities_meet(&of(before), &new)
             && back.is_none_or(|back| majorities_meet(&new, &back));
         if !safe {
             return Err(Refusal::VotesMoveTooFar { stage: step.number });

@@ -297,14 +297,39 @@ impl<'a> Draft<'a> {
         if self.desired.dissolves { Risk::Dissolution } else { Risk::NodeRestart }
     }
 
+    /// A stage in which every member has corosync expect no more votes than all of them have.
+    pub fn lower(&mut self, votes: u32, dead: &BTreeSet<NodeId>) {
+        let hosts: Vec<_> = self.group.values().map(HostName::to_string).collect();
+        let summary = format!("Lower the expected votes on {}: {votes}", hosts.join(", "));
+        let lower = Action::SetExpectedVotes { votes, dead: dead.clone() };
+        let actions = self.group.values().map(|host| (host.clone(), vec![lower.clone()])).collect();
+        self.local(summary, actions);
+        if let Some(stage) = self.stages.last_mut() {
+            stage.risk = Risk::Recovery;
+        }
+    }
+
     /// A stage in which the others take a stopped node off the list, and remember it.
     pub fn remove(&mut self, gone: &Tombstone) -> Result<(), Obstacle> {
-        let Tombstone { name, node_id, .. } = gone;
-        let links = self.connected.clone();
-        let summary = format!("Take {name}, node {node_id}, off the list");
-        self.write(summary, &links, |text| edit::remove_node(text, *node_id))?;
-        let bury = |host: &HostName| (host.clone(), vec![Action::Bury(gone.clone())]);
         let risk = self.leaving_risk();
+        self.take_off(std::slice::from_ref(gone), risk)
+    }
+
+    /// The same of all the dead at once: with one of them on the list the next reload would take quorum again
+    /// (corosync.md 9.2).
+    pub fn remove_dead(&mut self, gone: &[Tombstone]) -> Result<(), Obstacle> {
+        self.take_off(gone, Risk::Recovery)
+    }
+
+    fn take_off(&mut self, gone: &[Tombstone], risk: Risk) -> Result<(), Obstacle> {
+        let links = self.connected.clone();
+        let names: Vec<_> =
+            gone.iter().map(|gone| format!("{}, node {}", gone.name, gone.node_id)).collect();
+        let summary = format!("Take {}, off the list", names.join(", "));
+        let without = |text: Document, gone: &Tombstone| edit::remove_node(&text, gone.node_id);
+        self.write(summary, &links, |text| gone.iter().try_fold(text.clone(), without))?;
+        let bury =
+            |host: &HostName| (host.clone(), gone.iter().cloned().map(Action::Bury).collect());
         if let Some(stage) = self.stages.last_mut() {
             stage.risk = stage.risk.max(risk);
             stage.actions = stage.group.values().map(bury).collect();

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::{Blocker, Obstacle};
-use super::{away, is_managed};
+use super::{away, is_managed, recover};
 use crate::change::ConfText;
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
@@ -53,6 +53,8 @@ pub(super) struct InForce<'a> {
     pub gone: Vec<Member<'a>>,
     /// Members that differ from the text in force, and have for a while.
     pub strays: BTreeMap<HostName, Stray>,
+    /// The members are without quorum, and what they lack is the votes of the dead.
+    pub is_lost: bool,
 }
 
 /// In which of its places a member differs from /etc/pve.
@@ -95,7 +97,6 @@ pub(super) fn look<'a>(
     let stopped = leavers.iter().filter(|(_, member)| is_down(member.view));
     let stopped = stopped.map(|(id, _)| *id).collect();
     members.extend(leavers);
-    let strays = BTreeMap::new();
     let mut ground = InForce {
         conf,
         document,
@@ -106,12 +107,14 @@ pub(super) fn look<'a>(
         stopped,
         away,
         gone,
-        strays,
+        strays: BTreeMap::new(),
+        is_lost: false,
     };
     refuse_living(&ground)?;
     away::refuse_heard(&ground)?;
     ground.up().try_for_each(|(_, member)| agrees(&ground, member))?;
     ground.strays = strays_of(desired, &ground);
+    ground.is_lost = recover::is_due(&ground);
     ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
     Ok(Ground::Cluster(Box::new(ground)))
 }
@@ -422,11 +425,12 @@ fn strays_of(desired: &DesiredCluster, ground: &InForce<'_>) -> BTreeMap<HostNam
     ground.up().map(|(_, member)| member).filter_map(stray).collect()
 }
 
-/// A quorate member of the one whole membership that can write /etc/pve.
+/// A quorate member of the one whole membership that can write /etc/pve; where quorum is lost, of the one whole
+/// membership of those who are left.
 fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(), Obstacle> {
     let Member { node, view } = member;
     let host = &node.host;
-    if !view.quorate {
+    if !view.quorate && !ground.is_lost {
         return Obstacle::stop(Blocker::NotQuorate, format!("{host} is not quorate"));
     }
     let listed: BTreeSet<_> = ground.up().map(|(id, _)| *id).collect();
@@ -443,7 +447,7 @@ fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(
         let sentence = format!("{host} and {other} are in different memberships");
         return Obstacle::stop(Blocker::HostsDisagree, sentence);
     }
-    if !view.pmxcfs_writable {
+    if !view.pmxcfs_writable && !ground.is_lost {
         return Obstacle::stop(Blocker::ReadOnly, format!("/etc/pve takes no writes on {host}"));
     }
     Ok(())

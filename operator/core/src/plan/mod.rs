@@ -9,8 +9,9 @@
 //! does not speak of), or the links, or the keys of totem, or those of logging, or the authkey, or one node
 //! more, or the votes, or what takes a restart, or what takes an outage, in this order (what may wait for
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
-//! `ground` (may anything be planned at all), `refresh` (what was changed beside /etc/pve), `remove`,
-//! `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`, `logging`, `keys`, `join`,
+//! `ground` (may anything be planned at all), `recover` (quorum is lost), `refresh` (what was changed beside
+//! /etc/pve), `remove`, `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`,
+//! `logging`, `keys`, `join`,
 //! `votes`, `restarts`, `outage`, `transport` (what is not on knet is moved there first), `preflight` (what stands in a
 //! joiner's way), `draft` (how stages are numbered), `ha` (what stands around stages that may stall
 //! the cluster).
@@ -30,6 +31,7 @@ mod moves;
 mod outage;
 mod pages;
 mod preflight;
+mod recover;
 mod refresh;
 mod remove;
 mod report;
@@ -141,12 +143,16 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
     Ok(next)
 }
 
-/// The next change of a cluster. With a vote missing nothing else is begun.
+/// The next change of a cluster. With quorum lost, or a vote missing, nothing else is begun.
 fn of_cluster(
     desired: &DesiredCluster,
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
+    if ground.is_lost {
+        let plan = recover::plan(desired, observed, ground)?;
+        return Ok(Some(Next { plan, later: recover::later(), puts_back: false }));
+    }
     if transport::is_old(ground) {
         let next = change(desired, observed, ground)?;
         let leave = remove::later(ground, None);

@@ -87,7 +87,7 @@ pages! { Blocker:
     NotQuorate {
         means: "A member does not run corosync, is not quorate or sees another membership than corosync.conf lists.",
         prevents: "One further stop, or one vote moved, would take quorum from the rest.",
-        act: "Bring that member back: `systemctl status corosync pve-cluster` there, then its network. If it is gone for good, it has to be removed first."
+        act: "Bring that member back: `systemctl status corosync pve-cluster` there, then its network. If it is gone for good, it has to be removed first. If quorum is lost because the others are gone for good: `kubectl pvecm recover CLUSTER`."
     }
     ReadOnly {
         means: "/etc/pve takes no writes on a member although it is quorate.",

@@ -101,6 +101,7 @@ fn on_paper<'a>(
     let (leaving, stopped, gone) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     let (unstarted, away, strays) = (None, BTreeSet::new(), BTreeMap::new());
     let conf = conf.clone();
+    let is_lost = false;
     Some(InForce {
         conf,
         document,
@@ -112,5 +113,6 @@ fn on_paper<'a>(
         away,
         gone,
         strays,
+        is_lost,
     })
 }

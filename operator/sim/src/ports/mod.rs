@@ -128,6 +128,9 @@ impl Corosync for Port {
     fn reload(&self) -> Result<(), CorosyncError> {
         self.effect(|world| world.reload(self.at)).map_err(CorosyncError::Refused)
     }
+    fn set_expected_votes(&self, votes: u32) -> Result<(), CorosyncError> {
+        self.effect(|world| world.expect(self.at, votes)).map_err(CorosyncError::Refused)
+    }
     fn check(&self, text: &str) -> Result<(), String> {
         let parsed = self.shared.with(|world| world.parse(text.as_bytes()));
         parsed.config.as_ref().map(|_| ()).map_err(Clone::clone)

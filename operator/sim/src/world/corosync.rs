@@ -41,6 +41,8 @@ pub struct Daemon {
     pub peers: BTreeMap<NodeId, (bool, u64)>,
     /// It is in the quorate part.
     pub quorate: bool,
+    /// The votes that it was told to expect since it read its file.
+    pub lowered: Option<u32>,
     /// Which daemon of the world it is.
     pub started: u64,
     /// It was in a ring with others before: versions are compared once only (9.2).
@@ -95,6 +97,7 @@ impl World {
             members: BTreeSet::from([at]),
             peers: BTreeMap::from([(id, (true, parsed.version))]),
             quorate: false,
+            lowered: None,
             started: self.rings,
             joined: false,
             inbox: VecDeque::new(),
@@ -202,6 +205,7 @@ impl World {
         }
         daemon.values = values;
         daemon.running = parsed.clone();
+        daemon.lowered = None;
         if let Some(key) = key {
             daemon.key = key;
         }

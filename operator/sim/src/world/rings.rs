@@ -196,7 +196,24 @@ impl World {
         }
     }
 
-    /// Present, expected and needed votes as one host counts them, by its own file.
+    /// Has a ring expect fewer votes than its files list. Never fewer than there are (facts/pve.md 1.10).
+    pub fn expect(&mut self, at: usize, votes: u32) -> Result<(), String> {
+        let (total, ..) = self.votes(at).ok_or("corosync does not run")?;
+        if votes < total {
+            return Err("CsErrInvalidParam".to_owned());
+        }
+        let members = self.hosts[at].daemon.as_ref().map(|daemon| daemon.members.clone());
+        for member in members.unwrap_or_default() {
+            if let Some(daemon) = &mut self.hosts[member].daemon {
+                daemon.lowered = Some(votes);
+            }
+        }
+        self.count_ring(at);
+        Ok(())
+    }
+
+    /// Present, expected and needed votes as one host counts them, by its own file, or by what all in its ring
+    /// were told: who comes and was not has the others count by the file again (facts/corosync.md 9.2).
     #[must_use]
     pub fn votes(&self, at: usize) -> Option<(u32, u32, u32)> {
         let daemon = self.hosts[at].daemon.as_ref()?;
@@ -208,6 +225,9 @@ impl World {
             Some(told.or_else(|| config.node(other.id))?.votes())
         };
         let total = daemon.members.iter().filter_map(own).sum();
+        let told = |member: &usize| self.hosts[*member].daemon.as_ref().map(|other| other.lowered);
+        let lowered: Option<Vec<u32>> = daemon.members.iter().filter_map(told).collect();
+        let expected = lowered.and_then(|told| told.into_iter().max()).unwrap_or(expected);
         Some((total, expected, expected / 2 + 1))
     }
 

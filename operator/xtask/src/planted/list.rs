@@ -202,7 +202,11 @@ pub const BUGS: &[Bug] = &[
         name: "no vote is lent, and no guard counts",
         edits: &[
             (JOIN, "let lent = «lend(&mut draft, &entry)?»", "0"),
-            (GUARD, "is_plain(text) && !is_quorate(present, expected)", "false"),
+            (
+                GUARD,
+                "is_plain(text) && !case.is_before_recovery(text) && !is_quorate(present, expected)",
+                "false",
+            ),
         ],
     },
     Bug {

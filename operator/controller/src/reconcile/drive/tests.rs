@@ -1,7 +1,7 @@
-use pvecm_core::change::Action;
+use pvecm_core::change::{Action, Tombstone};
 use pvecm_core::fitness::Fitness;
 use pvecm_core::ids::{ConfigVersion, NodeId};
-use pvecm_core::observed::{AppliedStage, FileView};
+use pvecm_core::observed::{Absence, AppliedStage, FileView};
 
 use super::*;
 
@@ -340,4 +340,43 @@ fn a_change_whose_disarming_was_undone_meanwhile_ends_and_is_planned_anew() {
     assert_eq!(disarmed(HaState::Disarmed), Next::Release(2));
     ends(&disarmed(HaState::Active), Ending::Superseded);
     waits_for(&disarmed(HaState::Unknown), "n2");
+}
+
+/// Approved or not, before its first stage and after: the guards have looked at it once.
+#[test]
+fn a_change_that_drops_a_dead_machine_ends_once_that_one_is_heard_or_the_word_is_taken_back() {
+    let gone = Tombstone {
+        name: "n3".parse().unwrap(),
+        node_id: NodeId::try_from(3).unwrap(),
+        machine_id: None,
+        keeps_key: Some(0),
+        lives_alone: false,
+    };
+    let drops = |released: u32| {
+        let mut change = change(released);
+        change.stages[1].actions = [(host("n1"), vec![Action::Bury(gone.clone())])].into();
+        change
+    };
+    let dead = |version: u64, stage: Option<u32>| {
+        let mut hosts = hosts(version, stage.map(|stage| applied(stage, StageResult::Confirmed)));
+        let view = hosts.get_mut(&host("n3")).unwrap();
+        view.hostname = "n3".to_owned();
+        view.connected = false;
+        view.absence = Some(Absence { is_dead: true, because: "off".to_owned() });
+        hosts
+    };
+    for (released, version, stage) in [(0, 4, None), (1, 5, Some(1))] {
+        let mut hosts = dead(version, stage);
+        let next = at(&drops(released), &hosts);
+        assert!(!matches!(next, Next::Finish(..)), "{released}: {next:?}");
+        hosts.get_mut(&host("n3")).unwrap().connected = true;
+        let heard = at(&drops(released), &hosts);
+        let is_said = format!("{heard:?}").contains("declared dead is heard");
+        assert!(matches!(heard, Next::Finish(..)) && is_said, "{released}: {heard:?}");
+        let mut hosts = dead(version, stage);
+        hosts.get_mut(&host("n3")).unwrap().absence = None;
+        let back = at(&drops(released), &hosts);
+        let is_said = format!("{back:?}").contains("no longer declared dead");
+        assert!(matches!(back, Next::Finish(..)) && is_said, "{released}: {back:?}");
+    }
 }

@@ -72,6 +72,7 @@ macro_rules! refuses {
 mod away;
 mod ha;
 mod keys;
+mod recovery;
 mod removal;
 mod separation;
 // Below the macro that it uses.

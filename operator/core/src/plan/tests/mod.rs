@@ -6,6 +6,7 @@ mod drift;
 mod goldens;
 mod ha;
 mod properties;
+mod recovery;
 mod removal;
 mod separation;
 pub(crate) mod transport;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::change::{Action, ConfText, Course, Plan, Stage};
+use crate::change::{Action, ConfText, Course, Plan, Risk, Stage};
 use crate::conf::{
     Config, Document, Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form,
     values_at_start,
@@ -130,6 +130,38 @@ impl World {
         self
     }
 
+    /// The same cluster with some of its nodes powered off, and declared dead. Those who are left have quorum if
+    /// their votes are enough.
+    pub fn without(mut self, dead: &[u32]) -> Self {
+        let text = self.text();
+        let dead: BTreeSet<_> = dead.iter().map(|number| id(*number)).collect();
+        let up: BTreeSet<_> =
+            text.nodes.iter().map(|node| node.id).filter(|id| !dead.contains(id)).collect();
+        let votes = text.nodes.iter().map(|node| (node.id, u64::from(node.votes())));
+        let present = votes.clone().filter(|(id, _)| up.contains(id)).map(|(_, votes)| votes).sum();
+        let quorate = is_quorate(present, votes.map(|(_, votes)| votes).sum());
+        let faults: BTreeSet<_> = text
+            .links()
+            .into_iter()
+            .flat_map(|link| dead.iter().map(move |id| (link, *id)))
+            .collect();
+        for node in &text.nodes {
+            let mut hosts = self.observed.hosts.values_mut();
+            let view = hosts.find(|host| host.hostname == node.name.as_str()).unwrap();
+            if dead.contains(&node.id) {
+                view.connected = false;
+                view.absence =
+                    Some(Absence { is_dead: true, because: "PDU port 7 off".to_owned() });
+                continue;
+            }
+            (view.quorate, view.pmxcfs_writable) = (quorate, quorate);
+            view.members.clone_from(&up);
+            view.ring = Some("1.9".to_owned());
+            view.link_faults.clone_from(&faults);
+        }
+        self
+    }
+
     pub fn host(&mut self, number: u32) -> &mut HostView {
         self.observed.hosts.get_mut(&host(number)).unwrap()
     }
@@ -151,7 +183,9 @@ impl World {
     fn carry_out(&mut self, stage: &Stage) {
         let forms = stage.actions.values().flatten().any(|a| *a == Action::FormCluster {});
         let mut up: BTreeSet<_> = stage.group.keys().copied().collect();
-        for text in [Some(&stage.config), stage.back.as_ref()].into_iter().flatten() {
+        // Undone, a recovery leaves those without quorum who had none.
+        let back = stage.back.as_ref().filter(|_| stage.risk != Risk::Recovery);
+        for text in [Some(&stage.config), back].into_iter().flatten() {
             if !up.is_empty() {
                 stays_quorate(text, &up);
             }
@@ -203,6 +237,10 @@ impl World {
                 view.disk_file = None;
                 view.pmxcfs_writable = true;
                 view.tombstones.clear();
+            }
+            let view = self.observed.hosts.get_mut(host).unwrap();
+            if let [Action::SetExpectedVotes { .. }] = actions.as_slice() {
+                (view.quorate, view.pmxcfs_writable) = (true, true);
             }
             for action in actions {
                 if let Action::CleanReferences { node, references } = action {
