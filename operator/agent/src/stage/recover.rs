@@ -197,6 +197,15 @@ mod tests {
         }
     }
 
+    /// Another one than all survivors, and no others: two parts of them would both go on.
+    #[tokio::test]
+    async fn a_stranger_in_the_membership_stops_it() {
+        let fake = survivor();
+        fake.world().others.extend([node(4)]);
+        let refused = lowered(&fake).await;
+        assert!(matches!(&refused, Err(Undone::NotBegun(why)) if why.contains("see node 4")));
+    }
+
     #[tokio::test]
     async fn a_part_that_is_quorate_or_counts_other_votes_is_left_alone() {
         for (votes, words) in [

@@ -71,6 +71,14 @@ fn a_cluster_that_is_quorate_is_taken_no_vote_from() {
 fn who_is_not_declared_dead_keeps_the_vote() {
     let taken_back = after(|world| world.host(2).absence = None);
     assert!(matches!(taken_back, Err(Refusal::ViewNotSound { .. })), "{taken_back:?}");
+    // One that has stopped to leave comes back when somebody lists it again.
+    let leaves = after(|world| {
+        let view = world.host(4);
+        (view.absence, view.connected, view.running_version) = (None, true, None);
+        view.members.clear();
+        world.desired.nodes.remove(3);
+    });
+    assert_eq!(leaves, Err(Refusal::NotBuried { stage: 2 }));
     let other = verdict(&lost(), |stages| {
         lowering(stages).1.remove(&id(5));
     });

@@ -90,6 +90,22 @@ fn those_who_are_quorate_without_the_dead_recover_nothing() {
 }
 
 #[test]
+fn one_that_has_stopped_to_leave_is_not_dead_and_a_part_with_quorum_lacks_nothing() {
+    let recovers =
+        |world: &World| planned(world).plan.is_some_and(|plan| plan.risk() == Risk::Recovery);
+    let mut world = lost();
+    assert!(recovers(&world));
+    world.host(1).quorate = true;
+    assert!(!recovers(&world));
+    let mut world = lost();
+    let view = world.host(3);
+    (view.absence, view.connected, view.running_version) = (None, true, None);
+    view.members.clear();
+    world.desired.nodes.remove(2);
+    assert!(!recovers(&world));
+}
+
+#[test]
 fn nothing_is_recovered_while_somebody_else_is_missing_than_the_dead() {
     let mut world = World::running(5, &[0]).without(&[2, 4, 5]);
     world.host(2).absence = None;
