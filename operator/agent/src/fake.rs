@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -141,6 +142,15 @@ impl FakeHost {
         fake.world().started = Some(1);
         fake.world().running = Some(text.to_owned());
         fake
+    }
+
+    /// Waits for what a job of this host does in a thread of its own; whether it came.
+    pub fn comes(&self, done: impl Fn(&World) -> bool) -> bool {
+        let end = Instant::now() + Duration::from_secs(10);
+        while !done(&self.world()) && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        done(&self.world())
     }
 
     pub fn host(&self) -> Host {

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: formatting, lints, dependencies, unit tests, fuzzing, scenarios, in this order,
 //! and one closing line that counts.
 
-use std::io::{BufRead as _, BufReader, Read, Write as _, stderr, stdout};
+use std::io::{BufRead as _, BufReader, Read, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
@@ -93,7 +93,7 @@ impl Count {
     fn add(&mut self, cargo: &mut Command) -> Result<()> {
         let mut child = cargo.stdout(Stdio::piped()).spawn().context("cargo does not start")?;
         let output = child.stdout.take().context("cargo's output is gone")?;
-        let errors = child.stderr.take().map(|errors| thread::spawn(|| pass_on(errors)));
+        let errors = child.stderr.take().map(|errors| thread::spawn(|| pass_on(errors, stderr())));
         for line in BufReader::new(output).lines() {
             let line = line.context("cargo's output breaks off")?;
             self.read(&line);
@@ -126,10 +126,10 @@ impl Count {
 
 /// Passes on what tests say on their standard error, and keeps what those that fail say: scenarios run for a
 /// quarter of an hour after some failure, and the end of a long output is what is looked at.
-fn pass_on(errors: impl Read) -> Vec<String> {
+fn pass_on(errors: impl Read, mut to: impl Write) -> Vec<String> {
     let mut failures: Vec<String> = Vec::new();
     for line in BufReader::new(errors).lines().map_while(Result::ok) {
-        let _ = writeln!(stderr(), "{line}");
+        let _ = writeln!(to, "{line}");
         match failures.last_mut() {
             _ if line.starts_with("Error: ") => failures.push(line),
             Some(failure) if failure.lines().count() < LINES_OF_A_FAILURE => {
@@ -150,7 +150,10 @@ mod tests {
     fn what_a_failing_test_says_is_said_again_at_the_end() {
         let said =
             format!("Compiling\nError: n1 lost quorum\n\nCaused by:\n  0: x\n{}", "y\n".repeat(40));
-        let failures = pass_on(format!("{said}Error: late\n").as_bytes());
+        let said = format!("{said}Error: late\n");
+        let mut passed_on = Vec::new();
+        let failures = pass_on(said.as_bytes(), &mut passed_on);
+        assert_eq!(String::from_utf8(passed_on).unwrap(), said);
         assert_eq!(failures.len(), 2);
         assert!(failures[0].starts_with("Error: n1 lost quorum\n\nCaused by:"), "{failures:?}");
         assert_eq!(failures[0].lines().count(), LINES_OF_A_FAILURE);

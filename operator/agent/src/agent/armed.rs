@@ -108,11 +108,7 @@ mod tests {
 
     /// Waits for the thread that asks.
     fn asked(fake: &FakeHost) -> bool {
-        let end = std::time::Instant::now() + Duration::from_secs(5);
-        while fake.world().ha_commands.is_empty() && std::time::Instant::now() < end {
-            std::thread::yield_now();
-        }
-        fake.world().ha_commands == ["arm-ha"]
+        fake.comes(|world| world.ha_commands == ["arm-ha"])
     }
 
     #[test]

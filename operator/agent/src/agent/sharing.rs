@@ -87,22 +87,13 @@ mod tests {
         agent.book.ledger().unshared
     }
 
-    /// Waits for the thread that hands the keys over.
-    fn handed_over(fake: &FakeHost) -> bool {
-        let end = std::time::Instant::now() + Duration::from_secs(10);
-        while fake.world().shared.is_empty() && std::time::Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        fake.world().shared == [Arrival::Joined]
-    }
-
     #[test]
     fn a_new_member_hands_its_keys_over_and_goes_on_until_they_are_seen() {
         let fake = FakeHost::member(TEXT);
         fake.world().keeps_keys_back = true;
         let mut agent = joined(&fake);
         assert_eq!(look(&mut agent), Some(Arrival::Joined));
-        assert!(handed_over(&fake));
+        assert!(fake.comes(|world| world.shared == [Arrival::Joined]));
         assert_eq!(look(&mut agent), Some(Arrival::Joined), "not seen in their places");
         assert!(agent.unshared().is_some_and(|(_, holds, ..)| !holds));
         fake.world().keeps_keys_back = false;

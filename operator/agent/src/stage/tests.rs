@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult};
+use pvecm_core::change::{Action, ConfText, Course, Parent, Risk, Stage, StageResult, Tombstone};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, NodeId};
 use pvecm_core::protocol::{Attempt, Event, InForce, Message, Phase};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -264,7 +264,33 @@ fn a_file_that_a_person_changed_on_the_way_to_the_disk_is_left_alone() {
 
 #[test]
 fn a_host_that_waits_for_the_others_gives_up_when_a_person_writes_to_its_disk() {
-    let mut three = stage(Course::Write);
+    let said = gives_up(stage(Course::Write), |fake| {
+        fake.world().disk.insert(DiskFile::Conf, text(7).into());
+    });
+    assert_eq!(said, "n1: /etc/corosync/corosync.conf was changed after the checks");
+}
+
+/// Its vote would be taken while it votes.
+#[test]
+fn a_host_that_waits_for_the_others_gives_up_when_a_dead_machine_is_switched_on() {
+    let dead = NodeId::try_from(4).unwrap();
+    let gone = Tombstone {
+        name: "n4".parse().unwrap(),
+        node_id: dead,
+        machine_id: None,
+        keeps_key: Some(0),
+        lives_alone: false,
+    };
+    let mut drops = stage(Course::Write);
+    drops.actions.insert("n1".parse().unwrap(), vec![Action::Bury(gone)]);
+    let said = gives_up(drops, |fake| {
+        fake.world().links.insert((dead, 0.try_into().unwrap()), true);
+    });
+    assert_eq!(said, "n1: n4 is to be taken off the list and still runs");
+}
+
+/// What a host says that is prepared for a stage of three when this happens to it.
+fn gives_up(mut three: Stage, happens: impl FnOnce(&FakeHost)) -> String {
     for id in [2, 3] {
         three.group.insert(NodeId::try_from(id).unwrap(), format!("n{id}").parse().unwrap());
     }
@@ -276,10 +302,12 @@ fn a_host_that_waits_for_the_others_gives_up_when_a_person_writes_to_its_disk() 
     lone.until(|lone| matches!(phase(lone), Some(Phase::Prepared { .. })));
     lone.turn();
     assert!(matches!(phase(&lone), Some(Phase::Prepared { .. })), "it waits for the others");
-    lone.fake.world().disk.insert(DiskFile::Conf, text(7).into());
+    happens(&lone.fake);
     lone.turn();
-    let Some(Phase::GaveUp { sentence }) = phase(&lone) else { panic!("{:?}", lone.book) };
-    assert_eq!(sentence, "n1: /etc/corosync/corosync.conf was changed after the checks");
+    match phase(&lone) {
+        Some(Phase::GaveUp { sentence }) => sentence,
+        other => panic!("{other:?}: {:?}", lone.book),
+    }
 }
 
 #[test]

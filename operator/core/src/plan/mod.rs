@@ -11,10 +11,9 @@
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
 //! `ground` (may anything be planned at all), `recover` (quorum is lost), `refresh` (what was changed beside
 //! /etc/pve), `remove`, `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`,
-//! `logging`, `keys`, `join`,
-//! `votes`, `restarts`, `outage`, `transport` (what is not on knet is moved there first), `preflight` (what stands in a
-//! joiner's way), `draft` (how stages are numbered), `ha` (what stands around stages that may stall
-//! the cluster).
+//! `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `transport` (what is not on knet is moved there first),
+//! `preflight` (what stands in a joiner's way), `draft` (how stages are numbered), `ha` (what stands around
+//! stages that may stall the cluster).
 
 mod addresses;
 mod away;

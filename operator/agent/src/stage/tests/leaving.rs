@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use pvecm_core::change::Tombstone;
 use pvecm_core::ids::HostName;
 use pvecm_core::references::ReferenceKind;
 
@@ -150,6 +149,49 @@ fn a_node_that_still_runs_is_not_taken_off_the_list() {
     assert_eq!(refused, Err("n2 is to be taken off the list and still runs".to_owned()));
     fake.world().others.clear();
     assert_eq!(the_gone_have_stopped(&bury(), &Observation::take(&fake.host())), Ok(()));
+}
+
+/// A machine that is switched on is seen by its link first; one that has stopped by itself may be up.
+#[test]
+fn a_dead_node_whose_link_is_connected_is_not_taken_off_the_list() {
+    let fake = member();
+    fake.world().others.clear();
+    fake.world().links = [((node(2), 0.try_into().unwrap()), true)].into();
+    assert_eq!(the_gone_have_stopped(&bury(), &Observation::take(&fake.host())), Ok(()));
+    let mut dead = bury();
+    for action in dead.actions.values_mut().flatten() {
+        if let Action::Bury(gone) = action {
+            gone.keeps_key = Some(0);
+        }
+    }
+    let refused = the_gone_have_stopped(&dead, &Observation::take(&fake.host()));
+    assert_eq!(refused, Err("n2 is to be taken off the list and still runs".to_owned()));
+}
+
+/// Nobody could have moved anything away from them while there was no quorum.
+#[test]
+fn a_recovery_drops_nodes_that_something_refers_to_and_nothing_else_does() {
+    let fake = member();
+    fake.world().guests_left.insert("qemu-server/100.conf".to_owned());
+    let needed = |risk| the_gone_are_not_needed(&fake.host(), &Stage { risk, ..bury() });
+    assert_eq!(needed(Risk::Recovery), Ok(()));
+    assert!(needed(Risk::NodeRestart).is_err());
+}
+
+#[test]
+fn the_ledger_notes_before_a_stage_begins_that_it_lowers_the_expected_votes() {
+    let fake = member();
+    let me: HostName = "n1".parse().unwrap();
+    let noted = |action: Action| {
+        let actions = [(me.clone(), vec![action])].into();
+        let pending = pending(&fake, Stage { actions, ..stage(Course::Local) }, None);
+        let mut ledger = crate::ledger::Ledger::default();
+        ledger.note_lowering(&me, ChangeNumber(7), &pending);
+        ledger.lowered.map(|note| (note.change, note.overdue))
+    };
+    let lower = Action::SetExpectedVotes { votes: 1, dead: [node(2)].into() };
+    assert_eq!(noted(lower), Some((ChangeNumber(7), false)));
+    assert_eq!(noted(Action::Reload {}), None);
 }
 
 /// It may be dead, and tell nothing any more.
