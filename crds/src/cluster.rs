@@ -208,6 +208,24 @@ pub struct Link {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
+    /// What the way between any two nodes may be like before this link is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LinkLimits>,
+}
+
+/// What is measured before a link is added or moved, or a node joins. What lies above is refused, with the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkLimits {
+    /// Milliseconds that half of the round trips may take, 1 to 1000; 10 where it is left out: Proxmox VE advises
+    /// less than 5, and above 10 a cluster of more than three nodes is hardly stable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub round_trip_millis: Option<i32>,
+    /// Packets of a hundred that may be lost, 0 to 100; 1 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub loss_percent: Option<i32>,
 }
 
 /// How guests move between nodes (`migration` in datacenter.cfg).

@@ -47,6 +47,7 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
             ping_precision: _,
             pong_count: _,
             port: _,
+            limits: _,
         } = link;
     }
     // And all of these.

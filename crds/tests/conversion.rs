@@ -8,6 +8,7 @@ use pvecm_core::conf::{
     Cipher, Compression, Hash, IpVersion, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
     Transport,
 };
+use pvecm_core::fitness::Limits;
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_core::references::{Reference, ReferenceKind};
@@ -111,6 +112,7 @@ fn stage() -> Stage {
             Probe::AuthkeyTaken {},
             Probe::Membership { nodes: vec![node(1), node(2)] },
         ],
+        limits: [(link, Limits { round_trip_millis: 20, loss_percent: 2 })].into(),
         confirm_timeout_secs: 30,
     }
 }

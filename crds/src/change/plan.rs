@@ -96,9 +96,28 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub probes: Vec<Probe>,
+    /// What the ways of a link may be like before it is used, where the spec says another thing than the usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub limits: Vec<StageLimits>,
     /// Seconds from the start of acting until the hosts undo the stage.
     #[schemars(range(min = 1, max = 3600))]
     pub confirm_timeout_seconds: i32,
+}
+
+/// What the ways of one link may be like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StageLimits {
+    /// The link's number.
+    #[schemars(range(min = 0, max = 7))]
+    pub link: i32,
+    /// Milliseconds that half of the round trips may take.
+    #[schemars(range(min = 1, max = 1000))]
+    pub round_trip_millis: i32,
+    /// Packets of a hundred that may be lost.
+    #[schemars(range(min = 0, max = 100))]
+    pub loss_percent: i32,
 }
 
 /// How the hosts go through a stage.

@@ -111,7 +111,7 @@ fn node(node: &DesiredNode) -> Node {
 }
 
 fn link(link: &DesiredLink) -> Link {
-    let DesiredLink { number: link, network, options } = link;
+    let DesiredLink { number: link, network, options, limits: _ } = link;
     Link {
         number: number(u32::from(*link)),
         network: network.map(|network| network.to_string()),
@@ -121,6 +121,7 @@ fn link(link: &DesiredLink) -> Link {
         ping_precision: options.ping_precision.map(number),
         pong_count: options.pong_count.map(number),
         port: options.port.map(number),
+        limits: None,
     }
 }
 

@@ -13,9 +13,10 @@ use pvecm_core::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
 };
+use pvecm_core::fitness::Limits;
 use pvecm_core::ids::{IdError, LinkNumber, NodeId};
 
-use crate::cluster::{self, DeletionPolicy, Link, LinkAddress, Node, PveCluster};
+use crate::cluster::{self, DeletionPolicy, Link, LinkAddress, LinkLimits, Node, PveCluster};
 
 /// A spec that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +132,18 @@ fn link(link: &Link) -> Result<DesiredLink, InvalidSpec> {
             pong_count: optional(&format!("{field}.pongCount"), link.pong_count)?,
             port: optional(&format!("{field}.port"), link.port)?,
         },
+        limits: link.limits.map(|wanted| limits(&format!("{field}.limits"), wanted)).transpose()?,
+    })
+}
+
+fn limits(field: &str, wanted: LinkLimits) -> Result<Limits, InvalidSpec> {
+    let LinkLimits { round_trip_millis, loss_percent } = wanted;
+    let round_trip = optional(&format!("{field}.roundTripMillis"), round_trip_millis)?;
+    let loss = optional(&format!("{field}.lossPercent"), loss_percent)?;
+    let usual = Limits::default();
+    Ok(Limits {
+        round_trip_millis: round_trip.unwrap_or(usual.round_trip_millis),
+        loss_percent: loss.unwrap_or(usual.loss_percent),
     })
 }
 

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use pvecm_core::change as core;
-use pvecm_core::ids::{ConfigVersion, Digest, HostName, NodeId};
+use pvecm_core::fitness::Limits;
+use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
 use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
     Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
-    StageResult, Tombstone,
+    StageLimits, StageResult, Tombstone,
 };
 use crate::host::{HaState, ReferenceKind};
 
@@ -51,6 +52,7 @@ pub fn stage_from_core(stage: &core::Stage) -> Result<Stage, ConvertError> {
         back,
         actions,
         probes,
+        limits,
         confirm_timeout_secs,
     } = stage;
     Ok(Stage {
@@ -69,6 +71,7 @@ pub fn stage_from_core(stage: &core::Stage) -> Result<Stage, ConvertError> {
             })
             .collect(),
         probes: probes.iter().map(Probe::from).collect(),
+        limits: limits_from_core(limits)?,
         confirm_timeout_seconds: number("stage.confirmTimeoutSeconds", *confirm_timeout_secs)?,
     })
 }
@@ -85,6 +88,7 @@ pub fn stage_to_core(stage: &Stage) -> Result<core::Stage, ConvertError> {
         back,
         actions,
         probes,
+        limits,
         confirm_timeout_seconds,
     } = stage;
     Ok(core::Stage {
@@ -97,8 +101,37 @@ pub fn stage_to_core(stage: &Stage) -> Result<core::Stage, ConvertError> {
         back: back.as_ref().map(|back| text_to_core("stage.back", back)).transpose()?,
         actions: actions_to_core(actions)?,
         probes: probes.iter().map(probe_to_core).collect::<Result<_, _>>()?,
+        limits: limits_to_core(limits)?,
         confirm_timeout_secs: number("stage.confirmTimeoutSeconds", *confirm_timeout_seconds)?,
     })
+}
+
+fn limits_from_core(
+    limits: &BTreeMap<LinkNumber, Limits>,
+) -> Result<Vec<StageLimits>, ConvertError> {
+    let of = |(link, limits): (&LinkNumber, &Limits)| {
+        Ok(StageLimits {
+            link: number("stage.limits.link", u32::from(*link))?,
+            round_trip_millis: number("stage.limits.roundTripMillis", limits.round_trip_millis)?,
+            loss_percent: number("stage.limits.lossPercent", limits.loss_percent)?,
+        })
+    };
+    limits.iter().map(of).collect()
+}
+
+fn limits_to_core(limits: &[StageLimits]) -> Result<BTreeMap<LinkNumber, Limits>, ConvertError> {
+    let mut found = BTreeMap::new();
+    for StageLimits { link, round_trip_millis, loss_percent } in limits {
+        let limits = Limits {
+            round_trip_millis: number("stage.limits.roundTripMillis", *round_trip_millis)?,
+            loss_percent: number("stage.limits.lossPercent", *loss_percent)?,
+        };
+        let field = "stage.limits.link";
+        if found.insert(id_number(field, i64::from(*link))?, limits).is_some() {
+            return Err(ConvertError::Twice(field, link.to_string()));
+        }
+    }
+    Ok(found)
 }
 
 fn members_from_core(members: &BTreeMap<NodeId, HostName>) -> Vec<Member> {

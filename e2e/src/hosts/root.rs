@@ -18,7 +18,7 @@ use crate::command;
 /// What a Proxmox VE host has of corosync and its surroundings; the last line is what a real
 /// pmxcfs binary needs to start.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,corosync,corosync-qdevice,corosync-qnetd,\
-    libnss3-tools,iproute2,iptables,iputils-ping,openssh-server,openssh-client,procps,\
+    libnss3-tools,iproute2,iptables,iputils-arping,iputils-ping,openssh-server,openssh-client,procps,\
     ca-certificates,chrony,fuse,\
     libglib2.0-0,libsqlite3-0,librrd8";
 

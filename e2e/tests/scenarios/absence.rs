@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use pvecm_e2e::lab::{Lab, Options};
+use pvecm_e2e::trust;
 use pvecm_e2e::wait::wait_until;
 use serde_json::json;
 
 use crate::approval::plugin;
+use crate::gate::{are_held, trust_each_other};
 use crate::removal::{of, stands_alone, undisturbed_but_for, votes};
 use crate::support::{apply, changes, condition, get, kubectl, now_ms, wait_ready};
 
@@ -17,8 +19,10 @@ const LONG: Duration = Duration::from_secs(60);
 fn a_machine_declared_dead_is_removed_once_nobody_hears_it_and_its_key_is_worth_nothing()
 -> Result<()> {
     let lab = Lab::up(Options { hosts: 3, ..Options::scenario("dead") }, &mut |_| ())?;
+    trust::as_installed(&lab.hosts())?;
     apply(&lab, &of(&["n1", "n2", "n3"]))?;
     wait_ready(&lab, LONG)?;
+    trust_each_other(&lab)?;
     let (began, known) = (now_ms(), changes(&lab)?.len());
     declare(&lab)?;
     reason(&lab, "DeadIsSeen", "n3 is declared dead (PDU port 7 off), and its agent is heard")?;
@@ -44,9 +48,17 @@ fn a_machine_declared_dead_is_removed_once_nobody_hears_it_and_its_key_is_worth_
     }
     ensure!(votes(&lab.host("n1")?) == Some((2, 2)), "{:?}", votes(&lab.host("n1")?));
 
-    // Booted again with its old disk it hears nobody, since it has the old key, and puts it all away.
+    // Booted again with its old disk it asks those who stay, and puts it all away once it is told to.
     let back = now_ms();
-    n3.boot()?;
+    lab.control_plane()?.stop_api_server()?;
+    are_held(&[&n3], "with the API server away")?;
+    let answer = n3.sh("ssh -o BatchMode=yes -o HostKeyAlias=n1 -o GlobalKnownHostsFile=none \
+         -o UserKnownHostsFile=/etc/pve/nodes/n1/ssh_known_hosts root@10.50.0.1 hostname")?;
+    ensure!(
+        answer.contains("cluster_name: "),
+        "its key opens more than the gate's question: {answer}"
+    );
+    lab.control_plane()?.start_api_server()?;
     stands_alone(&lab, "n3")?;
     for host in ["n1", "n2"] {
         undisturbed_but_for(&lab, host, back, &[])?;

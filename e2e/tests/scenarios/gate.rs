@@ -239,7 +239,7 @@ fn reloads(host: &Host<'_>) -> Result<usize> {
 }
 
 /// Corosync does not start, neither at boot nor when somebody asks for it.
-fn are_held(hosts: &[&Host<'_>], how: &str) -> Result<()> {
+pub fn are_held(hosts: &[&Host<'_>], how: &str) -> Result<()> {
     let power = Instant::now();
     hosts.iter().try_for_each(|host| host.power_on())?;
     for host in hosts {

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use pvecm_core::change::Tombstone;
 use pvecm_core::conf::{Document, flat};
+use pvecm_core::fitness::Measured;
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
@@ -19,8 +20,8 @@ use pvecm_core::references::ReferenceKind;
 use crate::host_ports::Host;
 use crate::ports::{
     Arrival, BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError,
-    CorosyncView, Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Trust,
-    Unit, Votes, Workers,
+    CorosyncView, Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services,
+    Survey, Trust, Unit, Votes, Way, Workers,
 };
 
 /// Bytes in memory.
@@ -107,6 +108,10 @@ pub struct World {
     pub cards: Vec<CardAddress>,
     /// Addresses at which nobody answers.
     pub silent: BTreeSet<IpAddr>,
+    /// What comes back from an address, where it is not all that was sent.
+    pub measured: BTreeMap<IpAddr, Measured>,
+    /// Hardware addresses of other machines that have one of this host's own addresses.
+    pub claimed: BTreeMap<IpAddr, String>,
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
@@ -479,13 +484,19 @@ impl Machine for FakeHost {
 }
 
 impl Network for FakeHost {
-    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>> {
+    fn survey(&self, ways: &[Way<'_>], own: &[Way<'_>]) -> Survey {
         let mut world = self.world();
-        world.asked.extend(asks.iter().map(|(card, peer)| ((*card).to_owned(), *peer)));
-        let told = |(_, peer): &(&str, IpAddr)| {
-            if world.silent.contains(peer) { Err("silence".to_owned()) } else { Ok(()) }
+        world.asked.extend(ways.iter().map(|way| (way.card.to_owned(), way.address)));
+        let measured = |way: &Way<'_>| {
+            let answers = if world.silent.contains(&way.address) { 0 } else { 100 };
+            let round_trips_us = vec![100; answers];
+            let usual = Measured { sent: 100, round_trips_us, large: None };
+            world.measured.get(&way.address).cloned().unwrap_or(usual)
         };
-        asks.iter().map(told).collect()
+        Survey {
+            ways: ways.iter().map(|way| Ok(measured(way))).collect(),
+            claimed: own.iter().map(|own| world.claimed.get(&own.address).cloned()).collect(),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use futures::future::BoxFuture;
 use pvecm_core::change::Tombstone;
 use pvecm_core::conf::{TRANSPORT, Transport};
+use pvecm_core::fitness::Measured;
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
@@ -241,11 +242,29 @@ pub trait Machine: Send + Sync {
     fn package_version(&self, package: &str) -> Option<String>;
 }
 
-/// The way to the other hosts.
+/// An address, and the network card by which it is reached, or which has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way<'a> {
+    /// The network card.
+    pub card: &'a str,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// What is found of the ways to other hosts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// What comes back of each way; an error is why nothing can be sent, in words.
+    pub ways: Vec<Result<Measured, String>>,
+    /// Of each own address, the hardware address of another machine that has it too.
+    pub claimed: Vec<Option<String>>,
+}
+
+/// The ways to the other hosts.
 pub trait Network: Send + Sync {
-    /// Of each address, whether somebody answers there when asked by this network card; else why not, in
-    /// words. All are asked side by side, since each silence is waited out: it takes two seconds at most.
-    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>>;
+    /// Measures ways to others, and asks who else has these own addresses. All side by side: it takes two seconds
+    /// at most.
+    fn survey(&self, ways: &[Way<'_>], own: &[Way<'_>]) -> Survey;
 }
 
 /// How a host became a member.

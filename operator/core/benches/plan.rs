@@ -142,7 +142,7 @@ fn wanted_node(n: u32) -> DesiredNode {
 
 fn wanted_link(number: u32, site: u32) -> DesiredLink {
     let network = Some(format!("10.{site}.{number}.0/24").parse().unwrap());
-    DesiredLink { number: link(number), network, options: LinkOptions::default() }
+    DesiredLink { number: link(number), network, options: LinkOptions::default(), limits: None }
 }
 
 fn entry(n: u32) -> NodeEntry {

@@ -187,6 +187,7 @@ mod tests {
             back: None,
             actions: acting.iter().map(|n| (host(*n), vec![Action::Reload {}])).collect(),
             probes: Vec::new(),
+            limits: BTreeMap::new(),
             confirm_timeout_secs: 30,
         }
     }

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 
 use crate::conf::Config;
+use crate::fitness::Limits;
 use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId, NodeName};
 use crate::references::Reference;
 
@@ -304,6 +305,9 @@ pub struct Stage {
     /// What must hold at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<Probe>,
+    /// What the ways of a link may be like before it is used, where the spec says another thing than the usual.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<LinkNumber, Limits>,
     /// Seconds from the start of acting until the hosts undo the stage.
     pub confirm_timeout_secs: u32,
 }

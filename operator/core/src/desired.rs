@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use crate::conf::{LinkOptions, LoggingOptions, TotemOptions};
+use crate::fitness::Limits;
 use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
 
 /// The checked form of a `PveCluster`'s spec.
@@ -57,6 +58,8 @@ pub struct DesiredLink {
     pub network: Option<IpNet>,
     /// What is wanted of it.
     pub options: LinkOptions,
+    /// What its ways may be like before it is used; `None`: the usual limits.
+    pub limits: Option<Limits>,
 }
 
 /// How changes are rolled out.

@@ -28,6 +28,8 @@ const NEEDED: [&str; 23] = [
     "fuse3",
     "iproute2",
     "iptables",
+    "iputils-arping",
+    "iputils-ping",
     "mmdebstrap",
     "openssl",
     "systemd-container",

@@ -16,6 +16,7 @@ use futures::{StreamExt, stream};
 use pvecm_core::gate::{Own, Said, Verdict};
 
 pub use hold::Hold;
+pub use peers::QUESTION;
 
 use crate::api;
 use crate::host_ports::Host;

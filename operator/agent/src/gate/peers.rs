@@ -16,7 +16,7 @@ const AT_ONCE: usize = 16;
 const PER_ADDRESS: Duration = Duration::from_secs(3);
 
 /// The bit with which pmxcfs shows quorum (facts/pve.md 3.4), of the link itself, and the file.
-const QUESTION: &str = "stat --format=%f /etc/pve/local && cat /etc/pve/corosync.conf";
+pub const QUESTION: &str = "stat --format=%f /etc/pve/local && cat /etc/pve/corosync.conf";
 const WRITABLE: u32 = 0o200;
 
 /// Asks all of them, and gives the answers as they come.

@@ -12,6 +12,7 @@ use pvecm_core::references::ReferenceKind;
 
 use super::disk::read_optional;
 use super::pmxcfs::{RealPmxcfs, ask_for, keep, unix_time};
+use crate::gate::QUESTION;
 use crate::ports::ConfLock;
 
 /// Where what is kept of nodes that have left is put: below `priv` root alone may read, and among it are keys.
@@ -89,10 +90,12 @@ fn node_folder(root: &Path, node: &NodeName) -> PathBuf {
 
 /// The keys go first and the folder last: as long as it is there, something may be left to do.
 pub(super) fn sweep(files: &RealPmxcfs, gone: &Tombstone) -> io::Result<()> {
-    let Tombstone { name, node_id, lives_alone, .. } = gone;
+    let Tombstone { name, node_id, keeps_key, lives_alone, .. } = gone;
     let archive = files.root().join(ARCHIVE).join(format!("{name}-{node_id}"));
     let guests = if *lives_alone { Guests::Go } else { Guests::Stay };
-    put_node_away(files, name, &archive, guests)
+    // It still has the cluster's files: switched on again, it must learn from somebody that it has left.
+    let key = if keeps_key.is_some() { RootKey::Asks } else { RootKey::Goes };
+    put_node_away(files, name, &archive, (guests, key))
 }
 
 /// What becomes of the guests in a folder that is put away.
@@ -104,20 +107,44 @@ enum Guests {
     Go,
 }
 
+/// What becomes of the key of root on a node that is put away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RootKey {
+    /// It opens nothing any more.
+    Goes,
+    /// It asks the gate's question, and opens nothing else.
+    Asks,
+}
+
+/// How a line begins by which a key can do nothing but ask what the gate asks.
+pub(super) fn asks_only() -> String {
+    format!("restrict,command=\"{QUESTION}\"")
+}
+
 fn put_node_away(
     files: &RealPmxcfs,
     name: &NodeName,
     archive: &Path,
-    guests: Guests,
+    (guests, key): (Guests, RootKey),
 ) -> io::Result<()> {
     let comment = format!("root@{name}");
+    let asks = asks_only();
     let is_key = |line: &str| line.split_whitespace().next_back() == Some(comment.as_str());
+    let becomes = |line: &str| match key {
+        _ if !is_key(line) => Fate::Stays,
+        RootKey::Asks if line.starts_with(&asks) => Fate::Stays,
+        // Options that it has already go on to bind it.
+        RootKey::Asks if line.starts_with("ssh-") => Fate::Becomes(format!("{asks} {line}")),
+        RootKey::Asks => Fate::Becomes(format!("{asks},{line}")),
+        RootKey::Goes => Fate::Goes,
+    };
     let is_host = |line: &str| {
         let mut names = line.split_whitespace().next().unwrap_or_default().split(',');
         names.any(|named| named == name.as_str())
     };
-    take_lines(files, "authorized_keys", archive, is_key)?;
-    take_lines(files, "known_hosts", archive, is_host)?;
+    let is_known = |line: &str| if is_host(line) { Fate::Goes } else { Fate::Stays };
+    take_lines(files, "authorized_keys", archive, becomes)?;
+    take_lines(files, "known_hosts", archive, is_known)?;
     put_away(&node_folder(files.root(), name), &archive.join("node"), guests)
 }
 
@@ -141,9 +168,17 @@ pub(super) fn put_others_away(files: &RealPmxcfs, peers: &BTreeSet<NodeName>) ->
     let mut all: BTreeSet<NodeName> = names.collect();
     all.extend(peers.iter().cloned());
     for name in all.iter().filter(|name| name.as_str() != files.hostname()) {
-        put_node_away(files, name, &archive.join(name.as_str()), Guests::Go)?;
+        put_node_away(files, name, &archive.join(name.as_str()), (Guests::Go, RootKey::Goes))?;
     }
     Ok(())
+}
+
+/// What becomes of a line of a file that is put away.
+enum Fate {
+    Stays,
+    Goes,
+    /// This stands in its place.
+    Becomes(String),
 }
 
 /// Moves lines of a file below `priv` to the end of the file of that name in the archive.
@@ -151,22 +186,30 @@ fn take_lines(
     files: &RealPmxcfs,
     name: &str,
     archive: &Path,
-    is_gone: impl Fn(&str) -> bool,
+    fate: impl Fn(&str) -> Fate,
 ) -> io::Result<()> {
     let path = files.root().join("priv").join(name);
     let Some(bytes) = read_optional(&path)? else { return Ok(()) };
-    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let (gone, kept): (Vec<&[u8]>, Vec<&[u8]>) =
-        lines.partition(|line| is_gone(&String::from_utf8_lossy(line)));
+    let (mut gone, mut kept) = (Vec::new(), Vec::new());
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        match fate(&String::from_utf8_lossy(line)) {
+            Fate::Stays => kept.extend_from_slice(line),
+            Fate::Goes => gone.extend_from_slice(line),
+            Fate::Becomes(other) => {
+                gone.extend_from_slice(line);
+                kept.extend_from_slice(other.as_bytes());
+            }
+        }
+    }
     if gone.is_empty() {
         return Ok(());
     }
     fs::create_dir_all(archive)?;
     let mut file = OpenOptions::new().create(true).append(true).open(archive.join(name))?;
-    file.write_all(&gone.concat())?;
+    file.write_all(&gone)?;
     file.sync_all()?;
     drop(file);
-    files.put(&path, &kept.concat())
+    files.put(&path, &kept)
 }
 
 /// Moves the files of a folder one by one, since pmxcfs renames no folder that has something in it
@@ -329,6 +372,34 @@ mod tests {
         assert!(!folder.path().join("nodes/n4").exists());
         real.sweep(&tombstone()).unwrap();
         assert_eq!(all(folder.path()), after, "a second time there is nothing to do");
+    }
+
+    /// Three of five that were removed as dead are a majority of their old list, and one of them asking is enough.
+    #[test]
+    fn the_key_of_one_that_still_has_the_clusters_files_asks_the_gates_question_and_nothing_else() {
+        let keys =
+            "ssh-rsa AAA root@n1\nssh-rsa BBB root@n4\nfrom=\"10.0.0.4\" ssh-rsa CCC root@n4\n";
+        let (folder, real) = files(&[("priv/authorized_keys", keys)]);
+        let dead = Tombstone { keeps_key: Some(0), ..tombstone() };
+        real.sweep(&dead).unwrap();
+        let asks =
+            "restrict,command=\"stat --format=%f /etc/pve/local && cat /etc/pve/corosync.conf\"";
+        let left = format!(
+            "ssh-rsa AAA root@n1\n{asks} ssh-rsa BBB root@n4\n{asks},from=\"10.0.0.4\" ssh-rsa CCC root@n4\n"
+        );
+        let moved = "ssh-rsa BBB root@n4\nfrom=\"10.0.0.4\" ssh-rsa CCC root@n4\n";
+        let path = "priv/pvecm-removed/n4-4/authorized_keys";
+        let after = [("priv/authorized_keys", left.as_str()), (path, moved)];
+        let after = after.map(|(path, text)| (path.to_owned(), text.to_owned()));
+        assert_eq!(all(folder.path()), after);
+        real.sweep(&dead).unwrap();
+        assert_eq!(all(folder.path()), after, "a second time there is nothing to do");
+        real.sweep(&tombstone()).unwrap();
+        let kept = fs::read_to_string(folder.path().join("priv/authorized_keys")).unwrap();
+        assert_eq!(
+            kept, "ssh-rsa AAA root@n1\n",
+            "who comes again under the name needs it no more"
+        );
     }
 
     #[test]

@@ -1,48 +1,177 @@
-//! The network as this host reaches it.
+//! The network as this host reaches it, by the tools that every administrator would take: `ping` and `arping`.
 
-use std::net::IpAddr;
-use std::thread;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::resume_unwind;
+use std::process::{Command, Output, Stdio};
+use std::thread::{self, ScopedJoinHandle};
 
-use ping::{Pinger, Request, SocketType};
+use pvecm_core::fitness::{Large, Measured};
 
-use crate::ports::Network;
+use crate::ports::{Network, Survey, Way};
 
-/// Three requests: one lost packet says nothing about a network.
-const TRIES: u16 = 3;
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+/// Enough that five packets lost of a hundred are seen (two of two hundred or fewer are in one case of 400), within
+/// less than a second.
+const REQUESTS: u32 = 200;
+const EVERY: &str = "0.003";
+/// Seconds that the last answer may take.
+const ANSWER_WITHIN: &str = "0.5";
+/// What is tried where packets that fill the card's MTU are lost, in bytes: usual MTUs.
+const LADDER: [u32; 6] = [4000, 1500, 1492, 1450, 1400, 1280];
 
 /// This host's network cards.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cards;
 
 impl Network for Cards {
-    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>> {
+    fn survey(&self, ways: &[Way<'_>], own: &[Way<'_>]) -> Survey {
         thread::scope(|scope| {
-            let ask = |(card, peer): &(&'_ str, IpAddr)| {
-                let (card, peer) = ((*card).to_owned(), *peer);
-                scope.spawn(move || answers(&card, peer))
-            };
-            let asked: Vec<_> = asks.iter().map(ask).collect();
-            let told = |thread: thread::ScopedJoinHandle<'_, _>| {
-                let panicked = || Err("a request to another host panicked".to_owned());
-                thread.join().unwrap_or_else(|_| panicked())
-            };
-            asked.into_iter().map(told).collect()
+            let claimed = scope.spawn(|| side_by_side(own, claimed_by_another));
+            let ways = side_by_side(ways, measure);
+            Survey { ways, claimed: joined(claimed) }
         })
     }
 }
 
-fn answers(card: &str, peer: IpAddr) -> Result<(), String> {
-    // Bound to the card: the kernel would otherwise take any other way that leads there.
-    let pinger = Pinger::builder().socket_type(SocketType::RAW).bind_device(card).build();
-    let mut pinger = pinger.map_err(|error| format!("no request leaves by {card}: {error}"))?;
-    let mut said = String::new();
-    for seq in 1..=TRIES {
-        match pinger.ping(Request::new(peer).seq(seq), ANSWER_WITHIN) {
-            Ok(_) => return Ok(()),
-            Err(error) => said = error.to_string(),
-        }
+/// Each silence is waited out.
+fn side_by_side<A: Sync, T: Send>(all: &[A], ask: impl Fn(&A) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let asked: Vec<_> = all.iter().map(|one| scope.spawn(|| ask(one))).collect();
+        asked.into_iter().map(joined).collect()
+    })
+}
+
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn measure(way: &Way<'_>) -> Result<Measured, String> {
+    let (small, large) = thread::scope(|scope| {
+        let large = scope.spawn(|| large(way));
+        (ping(way, &["-i", EVERY, "-c", &REQUESTS.to_string()]), joined(large))
+    });
+    Ok(Measured { sent: REQUESTS, round_trips_us: small?, large })
+}
+
+fn large(way: &Way<'_>) -> Option<Large> {
+    let mtu = fs::read_to_string(format!("/sys/class/net/{}/mtu", way.card)).ok()?;
+    // A loopback says more than a packet can have.
+    let mtu = mtu.trim().parse::<u32>().ok()?.min(u32::from(u16::MAX));
+    let passes = |bytes: u32| {
+        // The headers of IP and of the echo request.
+        let payload = bytes.saturating_sub(if way.address.is_ipv4() { 28 } else { 48 }).to_string();
+        let whole = ["-M", "do", "-s", &payload, "-i", "0.1", "-c", "3"];
+        ping(way, &whole).is_ok_and(|answers| !answers.is_empty()).then_some(bytes)
+    };
+    if let Some(passes) = passes(mtu) {
+        return Some(Large { mtu, passes: Some(passes) });
     }
-    Err(format!("{TRIES} echo requests by {card} stayed without an answer ({said})"))
+    let smaller: Vec<u32> = LADDER.into_iter().filter(|bytes| *bytes < mtu).collect();
+    let passes = side_by_side(&smaller, |bytes| passes(*bytes)).into_iter().flatten().max();
+    Some(Large { mtu, passes })
+}
+
+/// The answers' round trips in microseconds.
+fn ping(way: &Way<'_>, how: &[&str]) -> Result<Vec<u32>, String> {
+    // Bound to the card: the kernel would otherwise take any other way that leads there.
+    let mut ping = Command::new("ping");
+    ping.args(["-n", "-I", way.card, "-W", ANSWER_WITHIN]).args(how).arg(way.address.to_string());
+    let output = run(ping)?;
+    match output.status.code() {
+        // 1: not all were answered.
+        Some(0 | 1) => Ok(round_trips(&String::from_utf8_lossy(&output.stdout))),
+        _ => Err(format!("no request leaves by {}: {}", way.card, said(&output))),
+    }
+}
+
+/// What `ping` prints of each answer; a second answer to one request counts for nothing.
+fn round_trips(printed: &str) -> Vec<u32> {
+    let of = |line: &str| {
+        let millis = line.split_once(" time=")?.1.split_whitespace().next()?;
+        let (whole, part) = millis.split_once('.').unwrap_or((millis, ""));
+        let micros = format!("{part:0<3}");
+        whole.parse::<u32>().ok()?.checked_mul(1000)?.checked_add(micros.get(..3)?.parse().ok()?)
+    };
+    printed.lines().filter(|line| !line.contains("(DUP!)")).filter_map(of).collect()
+}
+
+/// The probe for a duplicate address (RFC 5227): whoever answers has it. A machine that has two cards in one
+/// network hears itself.
+fn claimed_by_another(own: &Way<'_>) -> Option<String> {
+    // The kernel asks for itself before it uses an address of IPv6.
+    if own.address.is_ipv6() {
+        return None;
+    }
+    let mut arping = Command::new("arping");
+    arping.args(["-D", "-I", own.card, "-c", "1", "-w", "1"]).arg(own.address.to_string());
+    let printed = run(arping).ok()?;
+    let own_cards = own_cards();
+    answered(&String::from_utf8_lossy(&printed.stdout)).find(|mac| !own_cards.contains(mac))
+}
+
+/// The addresses of the cards that answered.
+fn answered(printed: &str) -> impl Iterator<Item = String> {
+    let of = |line: &str| {
+        Some(
+            line.split_once(" reply from ")?.1.split_once('[')?.1.split_once(']')?.0.to_lowercase(),
+        )
+    };
+    printed.lines().filter_map(of)
+}
+
+fn own_cards() -> BTreeSet<String> {
+    let cards = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let mac = |card: fs::DirEntry| fs::read_to_string(card.path().join("address")).ok();
+    cards.filter_map(mac).map(|mac| mac.trim().to_lowercase()).collect()
+}
+
+fn run(mut tool: Command) -> Result<Output, String> {
+    let name = tool.get_program().to_string_lossy().into_owned();
+    // Their words and points are those of the language that is set.
+    tool.env("LC_ALL", "C").stdin(Stdio::null());
+    tool.output().map_err(|error| format!("cannot run {name}: {error}"))
+}
+
+fn said(output: &Output) -> String {
+    let words = String::from_utf8_lossy(&output.stderr);
+    words.lines().next().unwrap_or("it says nothing").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answers_are_read_as_ping_prints_them() {
+        let printed = "PING 10.0.0.2 (10.0.0.2) from 10.0.0.1 eth0: 56(84) bytes of data.\n\
+            64 bytes from 10.0.0.2: icmp_seq=1 ttl=64 time=0.045 ms\n\
+            64 bytes from 10.0.0.2: icmp_seq=1 ttl=64 time=0.051 ms (DUP!)\n\
+            64 bytes from 10.0.0.2: icmp_seq=2 ttl=64 time=12.3 ms\n\
+            From 10.0.0.1 icmp_seq=3 Destination Host Unreachable\n\
+            64 bytes from 10.0.0.2: icmp_seq=4 ttl=64 time=1003 ms\n\n\
+            --- 10.0.0.2 ping statistics ---\n\
+            4 packets transmitted, 3 received, 25% packet loss, time 6ms\n";
+        assert_eq!(round_trips(printed), [45, 12_300, 1_003_000]);
+        assert!(round_trips("").is_empty());
+    }
+
+    #[test]
+    fn who_has_an_address_is_read_as_arping_prints_it() {
+        let printed = "ARPING 10.0.0.3 from 0.0.0.0 eth1\n\
+            Unicast reply from 10.0.0.3 [02:AB:cd:00:00:01]  0.612ms\n\
+            Sent 1 probes (1 broadcast(s))\nReceived 1 response(s)\n";
+        assert_eq!(answered(printed).collect::<Vec<_>>(), ["02:ab:cd:00:00:01"]);
+    }
+
+    /// The machine itself, by its loopback: the real tool, with its real words.
+    #[test]
+    fn this_machine_is_reached_without_loss() {
+        let way = Way { card: "lo", address: "127.0.0.1".parse().unwrap() };
+        let measured = measure(&way).unwrap();
+        assert_eq!((measured.sent, measured.round_trips_us.len()), (REQUESTS, REQUESTS as usize));
+        let large = measured.large.unwrap();
+        assert_eq!(large.passes, Some(large.mtu));
+        let nowhere = measure(&Way { card: "no-card", ..way }).unwrap_err();
+        assert!(nowhere.starts_with("no request leaves by no-card: "), "{nowhere}");
+    }
 }

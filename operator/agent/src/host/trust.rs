@@ -14,6 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::disk::read_optional;
+use super::naming::asks_only;
 use super::pmxcfs::RealPmxcfs;
 use super::services::{run, run_within};
 use crate::ports::{Arrival, Trust};
@@ -67,7 +68,16 @@ impl NodeTrust {
         let taken = text(read_optional(&self.taken())?)?;
         let known = text(read_optional(&self.known())?)?;
         let linked = fs::read_link(self.own()).is_ok_and(|target| target == self.taken());
-        Ok(linked && merged(&taken, &root) == taken && known == self.introduction()?)
+        let is_taken = merged(&taken, &root) == taken && without_asking(&taken, &root) == taken;
+        Ok(linked && is_taken && known == self.introduction()?)
+    }
+
+    /// A machine that was taken for dead has a key that may only ask. Proxmox VE's tool knows a key by its body,
+    /// and would leave it at that.
+    fn asks_no_more(&self) -> Result<()> {
+        let taken = text(read_optional(&self.taken())?)?;
+        let root = text(read_optional(&self.ssh.join("id_rsa.pub"))?)?;
+        put_in(&self.cluster, &self.taken(), &without_asking(&taken, &root))
     }
 
     /// What the tool would do about keys, where there is none. Certificates are for programs that are not there
@@ -127,6 +137,7 @@ impl Trust for NodeTrust {
 
     fn share(&self, arrival: Arrival) -> BoxFuture<'_, Result<(), String>> {
         let done = move || {
+            self.asks_no_more()?;
             if self.tool.exists() { self.by_tool(arrival) } else { self.by_hand() }?;
             ensure!(self.check()?, "the keys are not among the cluster's afterwards");
             Ok(())
@@ -135,11 +146,20 @@ impl Trust for NodeTrust {
     }
 }
 
-/// Keys with those of `more` that are not among them; which key it is tells its body.
+/// The body of a key, which tells which one it is.
+fn body(line: &str) -> Option<&str> {
+    line.split_whitespace().find(|word| word.starts_with("AAAA"))
+}
+
+/// Keys without the lines by which this one may only ask.
+fn without_asking(keys: &str, key: &str) -> String {
+    let asks = asks_only();
+    let is_it = |line: &&str| line.starts_with(&asks) && body(line) == body(key);
+    keys.split_inclusive('\n').filter(|line| !is_it(line)).collect()
+}
+
+/// Keys with those of `more` that are not among them.
 fn merged(keys: &str, more: &str) -> String {
-    let body = |line: &str| {
-        line.split_whitespace().find(|word| word.starts_with("AAAA")).map(str::to_owned)
-    };
     let mut all = keys.to_owned();
     for line in more.lines().filter(|line| !line.trim().is_empty()) {
         let is_there = all.lines().any(|known| match body(line) {
@@ -235,6 +255,22 @@ mod tests {
         }
         fs::remove_file(root.path().join("ssh/authorized_keys")).unwrap();
         assert!(!trust.is_shared(), "root takes nobody's key");
+    }
+
+    #[test]
+    fn one_that_was_taken_for_dead_gets_its_whole_key_back() {
+        let root = tempfile::tempdir().unwrap();
+        let trust = machine(root.path());
+        share(&trust, Arrival::Joined).unwrap();
+        let path = root.path().join("pve/priv/authorized_keys");
+        let asks = asks_only();
+        let other = format!("{asks} ssh-rsa AAAAn3 root@n3\n");
+        fs::write(&path, format!("{other}{asks} ssh-rsa AAAAn2 root@n2\n")).unwrap();
+        assert!(!trust.is_shared(), "the key may only ask");
+        share(&trust, Arrival::Joined).unwrap();
+        let keys = fs::read_to_string(&path).unwrap();
+        assert_eq!(keys, format!("{other}ssh-rsa AAAAn2 root@n2\n"));
+        assert!(trust.is_shared());
     }
 
     #[test]

@@ -86,6 +86,7 @@ mod tests {
             back: None,
             actions: BTreeMap::new(),
             probes: Vec::new(),
+            limits: BTreeMap::new(),
             confirm_timeout_secs: 10,
         }
     }

@@ -378,6 +378,7 @@ mod tests {
             back: None,
             actions: BTreeMap::new(),
             probes: links.iter().map(link).collect(),
+            limits: BTreeMap::new(),
             confirm_timeout_secs: 10,
         }
     }

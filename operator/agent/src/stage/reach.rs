@@ -1,54 +1,116 @@
-//! Whether the other hosts answer at the addresses that a stage brings in.
+//! Whether the ways that a stage brings in are fit for corosync.
 //!
 //! corosync takes an address that nobody answers at, and says nothing: a link that never connects is
 //! undone only at the stage's deadline, and a node that nobody reaches has cost votes by then
-//! (facts/corosync.md 5.2, 9.1). One echo request before anything is written costs a millisecond.
+//! (facts/corosync.md 5.2, 9.1). A way that loses packets or is slow connects, and stalls the cluster under
+//! load. Measuring it before anything is written costs a second.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, ToSocketAddrs as _};
 
 use pvecm_core::change::Stage;
-use pvecm_core::conf::{Config, Document};
+use pvecm_core::conf::{Config, Document, Node};
+use pvecm_core::fitness::{Limits, Measured};
 use pvecm_core::ids::{LinkNumber, NodeId};
 
 use super::away;
 use crate::host_ports::Host;
-use crate::ports::CardAddress;
+use crate::ports::{CardAddress, Survey, Way};
 
-/// An address of another node that has to answer, and the own one that it is asked from.
+/// An address of another node that is to be reached, and the own one that it is reached from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Ask {
     link: LinkNumber,
     own: String,
     name: String,
     address: String,
+    limits: Limits,
 }
 
-/// Asks every node at every address that the stage's text has and the parent's has not. The first
-/// silence, in the order of the links and nodes, is the error; what cannot be asked at all comes before.
-pub fn new_addresses_answer(
+/// Measures every way that the stage's text has and the parent's has not, on whichever link. The first
+/// fault, in the order of the links and nodes, is the error; what cannot be measured at all comes before, and an
+/// own address that another machine has.
+pub fn new_ways_are_fit(
     host: &Host,
     stage: &Stage,
     parent: Option<&str>,
     me: NodeId,
 ) -> Result<(), String> {
-    let asks = asks(stage, parent, me);
+    // What is not understood is for other checks to refuse.
+    let read = |text: &str| Config::read(&Document::parse(text.as_bytes())).ok();
+    let Some(new) = read(&stage.config.text) else { return Ok(()) };
+    let old = parent.and_then(read);
+    // A machine that is off answers nowhere.
+    let left_out = away::left_out(stage, parent);
+    let mut asks = asks(&new, old.as_ref(), me);
+    asks.retain(|(id, _)| !left_out.contains(id));
+    let asks: Vec<Ask> = asks.into_iter().map(|(_, ask)| ask.within(stage)).collect();
     if asks.is_empty() {
         return Ok(());
     }
     let cards = host.machine.addresses();
     let ways: Result<Vec<_>, String> = asks.iter().map(|ask| way(&cards, ask)).collect();
-    let answers = host.network.answers(&ways?).into_iter();
-    let mut told = asks.iter().zip(answers);
-    told.try_for_each(|(Ask { link, name, address, .. }, answer)| {
-        answer.map_err(|why| {
-            format!("{name} does not answer at {address}, its address on link {link}: {why}")
-        })
-    })
+    let ways = ways?;
+    let had = old.as_ref().and_then(|old| old.node(me));
+    let own = own_new(&asks, &ways, had);
+    let Survey { ways: measured, claimed } =
+        host.network.survey(&ways, &own.iter().map(|(_, way)| *way).collect::<Vec<_>>());
+    for ((Ask { link, own, .. }, _), other) in own.iter().zip(claimed) {
+        // An address that two machines have leads to either, as the switch happens to know them.
+        if let Some(card) = other {
+            return Err(format!(
+                "{own}, the address of this host on link {link}, is also that of another machine, whose card is \
+                 {card}"
+            ));
+        }
+    }
+    let mut told = asks.iter().zip(&ways).zip(measured);
+    told.try_for_each(|((ask, way), measured)| ask.judge(way, measured))
+}
+
+impl Ask {
+    fn within(mut self, stage: &Stage) -> Self {
+        self.limits = stage.limits.get(&self.link).copied().unwrap_or_default();
+        self
+    }
+
+    fn judge(&self, way: &Way<'_>, measured: Result<Measured, String>) -> Result<(), String> {
+        let Self { link, name, address, limits, .. } = self;
+        let there = format!("{address}, its address on link {link}");
+        let measured =
+            measured.map_err(|why| format!("{name} cannot be asked at {there}: {why}"))?;
+        if measured.is_silent() {
+            return Err(format!(
+                "{name} does not answer at {there}: {} echo requests by {} stayed without an answer",
+                measured.sent, way.card
+            ));
+        }
+        match measured.unfit(*limits) {
+            Some(why) => {
+                let by = way.card;
+                Err(format!("the way by {by} to {name} at {there}, is not fit for corosync: {why}"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The own addresses that the parent does not have.
+fn own_new<'a>(asks: &'a [Ask], ways: &[Way<'a>], had: Option<&Node>) -> Vec<(&'a Ask, Way<'a>)> {
+    let mut seen = BTreeSet::new();
+    let mut new = Vec::new();
+    for (ask, way) in asks.iter().zip(ways) {
+        let is_known = had.is_some_and(|had| had.addresses.values().any(|own| *own == ask.own));
+        if let Some(address) = resolved(&ask.own).filter(|own| !is_known && seen.insert(*own)) {
+            new.push((ask, Way { card: way.card, address }));
+        }
+    }
+    new
 }
 
 /// The card by which the link will talk, and where to.
-fn way<'a>(cards: &'a [CardAddress], ask: &Ask) -> Result<(&'a str, IpAddr), String> {
-    let Ask { link, own, name, address } = ask;
+fn way<'a>(cards: &'a [CardAddress], ask: &Ask) -> Result<Way<'a>, String> {
+    let Ask { link, own, name, address, .. } = ask;
     let on_card = |card: &&CardAddress| {
         let here = card.cidr.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
         here.is_some() && here == resolved(own)
@@ -61,34 +123,29 @@ fn way<'a>(cards: &'a [CardAddress], ask: &Ask) -> Result<(&'a str, IpAddr), Str
     let Some(peer) = resolved(address) else {
         return Err(format!("{address}, the address of {name} on link {link}, is not known here"));
     };
-    Ok((&card.interface, peer))
+    Ok(Way { card: &card.interface, address: peer })
 }
 
-/// What is new in the text of a stage, as far as this node would talk to it.
-fn asks(stage: &Stage, parent: Option<&str>, me: NodeId) -> Vec<Ask> {
-    // What is not understood is for other checks to refuse.
-    let read = |text: &str| Config::read(&Document::parse(text.as_bytes())).ok();
-    let (Some(new), old) = (read(&stage.config.text), parent.and_then(read)) else {
-        return Vec::new();
-    };
+/// What is new in a text, as far as this node would talk by it.
+fn asks(new: &Config, old: Option<&Config>, me: NodeId) -> Vec<(NodeId, Ask)> {
     let Some(own) = new.node(me) else { return Vec::new() };
-    let known = |id: NodeId, link: LinkNumber, address: &String| {
-        let old = old.as_ref().and_then(|old| old.node(id));
-        old.and_then(|node| node.addresses.get(&link)) == Some(address)
+    let before = |id: NodeId| old.and_then(|old| old.node(id));
+    // A link that is renumbered goes the way that it went.
+    let known = |id: NodeId, mine: &String, theirs: &String| {
+        let pair = before(me).zip(before(id));
+        pair.is_some_and(|(me, other)| {
+            let at = |link| (me.addresses.get(link), other.addresses.get(link));
+            me.addresses.keys().any(|link| at(link) == (Some(mine), Some(theirs)))
+        })
     };
-    // A machine that is off answers nowhere.
-    let left_out = away::left_out(stage, parent);
     let mut asks = Vec::new();
     for (link, own) in &own.addresses {
-        for node in new.nodes.iter().filter(|node| node.id != me && !left_out.contains(&node.id)) {
+        for node in new.nodes.iter().filter(|node| node.id != me) {
             let Some(address) = node.addresses.get(link) else { continue };
-            if !known(node.id, *link, address) {
-                asks.push(Ask {
-                    link: *link,
-                    own: own.clone(),
-                    name: node.name.to_string(),
-                    address: address.clone(),
-                });
+            if !known(node.id, own, address) {
+                let (own, name, address) = (own.clone(), node.name.to_string(), address.clone());
+                let ask = Ask { link: *link, own, name, address, limits: Limits::default() };
+                asks.push((node.id, ask));
             }
         }
     }
@@ -141,6 +198,7 @@ mod tests {
             back: None,
             actions: BTreeMap::new(),
             probes: Vec::new(),
+            limits: BTreeMap::new(),
             confirm_timeout_secs: 5,
         }
     }
@@ -165,9 +223,9 @@ mod tests {
         let fake = n1();
         let old = text(1, &[(0, "10.0.0")]);
         let stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
-        assert_eq!(new_addresses_answer(&fake.host(), &stage, Some(&old), me()), Ok(()));
+        assert_eq!(new_ways_are_fit(&fake.host(), &stage, Some(&old), me()), Ok(()));
         fake.world().silent.insert("10.1.0.3".parse().unwrap());
-        let refused = new_addresses_answer(&fake.host(), &stage, Some(&old), me()).unwrap_err();
+        let refused = new_ways_are_fit(&fake.host(), &stage, Some(&old), me()).unwrap_err();
         assert!(
             refused.starts_with("n3 does not answer at 10.1.0.3, its address on link 1"),
             "{refused}"
@@ -179,7 +237,7 @@ mod tests {
         let fake = n1();
         let old = text(1, &[(0, "10.0.0")]);
         let stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
-        new_addresses_answer(&fake.host(), &stage, Some(&old), me()).unwrap();
+        new_ways_are_fit(&fake.host(), &stage, Some(&old), me()).unwrap();
         let mut asked = fake.world().asked.clone();
         asked.sort();
         let by = |peer: &str| ("net1".to_owned(), peer.parse::<IpAddr>().unwrap());
@@ -194,7 +252,7 @@ mod tests {
         let two = &two[..two.find("  node {\n    name: n3").unwrap()];
         let two = format!("{two}}}\n");
         let stage = stage(&[(0, "10.0.0")]);
-        let refused = new_addresses_answer(&fake.host(), &stage, Some(&two), me()).unwrap_err();
+        let refused = new_ways_are_fit(&fake.host(), &stage, Some(&two), me()).unwrap_err();
         assert!(refused.starts_with("n3 does not answer at 10.0.0.3"), "{refused}");
     }
 
@@ -202,7 +260,7 @@ mod tests {
     fn an_own_address_that_no_card_has_is_refused() {
         let old = text(1, &[(0, "10.0.0")]);
         let stage = stage(&[(0, "10.0.0"), (2, "10.2.0")]);
-        let refused = new_addresses_answer(&n1().host(), &stage, Some(&old), me()).unwrap_err();
+        let refused = new_ways_are_fit(&n1().host(), &stage, Some(&old), me()).unwrap_err();
         assert!(refused.starts_with("10.2.0.1, the address of this host on link 2"), "{refused}");
     }
 
@@ -214,7 +272,7 @@ mod tests {
         let old = text(1, &[(0, "10.0.0")]);
         let mut stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
         stage.group.remove(&NodeId::try_from(3).unwrap());
-        assert_eq!(new_addresses_answer(&fake.host(), &stage, Some(&old), me()), Ok(()));
+        assert_eq!(new_ways_are_fit(&fake.host(), &stage, Some(&old), me()), Ok(()));
     }
 
     #[test]
@@ -223,8 +281,48 @@ mod tests {
         fake.world().silent.insert("10.0.0.2".parse().unwrap());
         let old = text(1, &[(0, "10.0.0")]);
         assert_eq!(
-            new_addresses_answer(&fake.host(), &stage(&[(0, "10.0.0")]), Some(&old), me()),
+            new_ways_are_fit(&fake.host(), &stage(&[(0, "10.0.0")]), Some(&old), me()),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_way_that_loses_packets_is_refused_with_the_figures_unless_the_link_may() {
+        let fake = n1();
+        let lossy = Measured { sent: 200, round_trips_us: vec![100; 190], large: None };
+        fake.world().measured.insert("10.1.0.3".parse().unwrap(), lossy);
+        let old = text(1, &[(0, "10.0.0")]);
+        let mut stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
+        let refused = new_ways_are_fit(&fake.host(), &stage, Some(&old), me()).unwrap_err();
+        assert_eq!(
+            refused,
+            "the way by net1 to n3 at 10.1.0.3, its address on link 1, is not fit for corosync: 10 of 200 packets \
+             are lost, and 1 % may be"
+        );
+        let limits = Limits { loss_percent: 5, ..Limits::default() };
+        stage.limits.insert(LinkNumber::try_from(1).unwrap(), limits);
+        assert_eq!(new_ways_are_fit(&fake.host(), &stage, Some(&old), me()), Ok(()));
+    }
+
+    #[test]
+    fn an_own_new_address_that_another_machine_has_is_refused() {
+        let fake = n1();
+        let mac = "02:00:00:00:00:07".to_owned();
+        fake.world().claimed.insert("10.1.0.1".parse().unwrap(), mac);
+        let old = text(1, &[(0, "10.0.0")]);
+        let stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
+        let refused = new_ways_are_fit(&fake.host(), &stage, Some(&old), me()).unwrap_err();
+        let wanted = "10.1.0.1, the address of this host on link 1, is also that of another machine, whose card is \
+                      02:00:00:00:00:07";
+        assert_eq!(refused, wanted);
+    }
+
+    /// Link 0 ends on the network that link 1 has carried, as at the end of a move.
+    #[test]
+    fn a_way_that_carries_already_is_not_measured_again_under_another_number() {
+        let fake = n1();
+        fake.world().silent.insert("10.1.0.3".parse().unwrap());
+        let (old, stage) = (text(1, &[(1, "10.1.0")]), stage(&[(0, "10.1.0"), (1, "10.1.0")]));
+        assert_eq!(new_ways_are_fit(&fake.host(), &stage, Some(&old), me()), Ok(()));
     }
 }

@@ -133,6 +133,7 @@ mod tests {
             back: None,
             actions: [("n1".parse().unwrap(), vec![lower])].into(),
             probes: Vec::new(),
+            limits: BTreeMap::new(),
             confirm_timeout_secs: 5,
         };
         let pending = Pending {

@@ -20,7 +20,7 @@ use super::ha::leaves_room;
 use super::keys::{self, Exchange};
 use super::leave::{the_gone_are_not_needed, the_gone_have_stopped};
 use super::probe::{holds, links_carry, parent_in_force, text_run, which};
-use super::reach::new_addresses_answer;
+use super::reach::new_ways_are_fit;
 use super::write::{restore_own_disk, take_cluster_file, write, write_back};
 use crate::host_ports::Host;
 use crate::ledger::{Book, LedgerError, Pending};
@@ -372,7 +372,7 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
             if stage.exchanges_authkey() {
                 keys::set_aside(host, pending.keys.as_ref())?;
             }
-            new_addresses_answer(host, stage, pending.parent.as_deref(), me)
+            new_ways_are_fit(host, stage, pending.parent.as_deref(), me)
         }
         // It will start with this text.
         Course::Restart if stage.joining.contains_key(&me) => {

@@ -49,6 +49,7 @@ fn stage(course: Course) -> Stage {
         back: Some(conf(3)),
         actions: BTreeMap::new(),
         probes: Vec::new(),
+        limits: BTreeMap::new(),
         confirm_timeout_secs: 5,
     }
 }

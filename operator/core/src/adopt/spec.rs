@@ -29,6 +29,7 @@ pub(super) fn describe(
         number,
         network: networks.get(&number).copied(),
         options: options(config, number),
+        limits: None,
     };
     let links = config.links().into_iter().map(link).collect();
     (!nodes.is_empty()).then(|| DesiredCluster {

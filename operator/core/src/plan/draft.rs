@@ -115,6 +115,7 @@ impl<'a> Draft<'a> {
             risk: Risk::of_reload(&self.config, &config, false),
             probes: values.chain(connected).chain([membership]).collect(),
             back: Some(text(undo, &back)?),
+            limits: links::limits(self.desired, &config),
             ..self.stage(summary, Course::Write)
         });
         (self.document, self.config, self.next) = (edited, config, undo.next());
@@ -360,6 +361,7 @@ impl<'a> Draft<'a> {
             back: None,
             actions: BTreeMap::new(),
             probes: Vec::new(),
+            limits: BTreeMap::new(),
             confirm_timeout_secs: self.desired.rollout.confirm_timeout_secs,
         }
     }

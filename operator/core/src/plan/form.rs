@@ -111,6 +111,7 @@ fn stage(
         back: None,
         actions: BTreeMap::from([(host, vec![Action::FormCluster {}])]),
         probes: vec![Probe::Membership { nodes: vec![id] }],
+        limits: BTreeMap::new(),
         confirm_timeout_secs: desired.rollout.confirm_timeout_secs,
     })
 }

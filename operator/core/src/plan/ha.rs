@@ -41,6 +41,7 @@ pub(super) fn bracketed(
             .map(|member| (member.node.host.clone(), vec![action.clone()]))
             .collect(),
         probes: Vec::new(),
+        limits: std::collections::BTreeMap::new(),
         confirm_timeout_secs: DISARM_TIMEOUT_SECS.max(desired.rollout.confirm_timeout_secs),
     };
     let disarm = stage("Disarm high availability", &Action::DisarmHa {}, config);

@@ -14,7 +14,7 @@ use super::links;
 use super::preflight;
 use super::report::{Blocker, Obstacle};
 use super::votes;
-use crate::change::{Action, Plan, Proposed};
+use crate::change::{Action, Plan, Proposed, Tombstone};
 use crate::conf::{NodeEntry, edit};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::ids::NodeId;
@@ -133,12 +133,13 @@ fn entry(
 }
 
 /// What the cluster keeps of an earlier node of this name is put away first, in case that failed when it left: its
-/// keys would be those of a machine that is not this one, and its guests would have their ids twice.
+/// keys would be those of a machine that is not this one, and its guests would have their ids twice. Nothing is left
+/// to a dead one to ask with: a key that may only ask would stay so for the machine that comes.
 fn sweep(draft: &mut Draft<'_>, ground: &InForce<'_>, node: &DesiredNode) {
     let known = ground.up().flat_map(|(_, member)| &member.view.tombstones);
     let earlier = known.filter(|gone| gone.name == node.name);
     if let Some(last) = earlier.max_by_key(|gone| gone.node_id) {
-        draft.sweep(last);
+        draft.sweep(&Tombstone { keeps_key: None, ..last.clone() });
     }
 }
 

@@ -5,6 +5,7 @@
 //! refuses the whole reload (5.2). Where a link moves, removals wait for it: it may have to carry.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::addresses::{self, Owners};
 use super::draft::Draft;
@@ -13,8 +14,9 @@ use super::moves::{self, Move, Way};
 use super::report::{Blocker, Obstacle};
 use super::wishes::{Wishes, node_key};
 use crate::change::{Plan, Proposed};
-use crate::conf::{Document, EditError, LinkOptions, Node, edit};
-use crate::desired::DesiredCluster;
+use crate::conf::{Config, Document, EditError, LinkOptions, Node, edit};
+use crate::desired::{DesiredCluster, DesiredLink};
+use crate::fitness::Limits;
 use crate::ids::{LinkNumber, NodeId};
 use crate::observed::ObservedCluster;
 
@@ -31,6 +33,26 @@ pub(super) struct Goal {
 struct NewLink {
     addresses: BTreeMap<NodeId, String>,
     options: LinkOptions,
+}
+
+/// What the ways of each link may be like, where the spec says so. A link that helps in a move goes where the one
+/// that moves will.
+pub(super) fn limits(desired: &DesiredCluster, config: &Config) -> BTreeMap<LinkNumber, Limits> {
+    let stated = || desired.links.iter().filter_map(|link| Some((link, link.limits?)));
+    let is_in = |link: LinkNumber, wanted: &DesiredLink| {
+        let mut addresses = config.nodes.iter().filter_map(|node| node.addresses.get(&link));
+        let ip = addresses.find_map(|address| address.parse().ok());
+        wanted.network.zip(ip).is_some_and(|(network, ip): (_, IpAddr)| network.contains(&ip))
+    };
+    let of = |link: LinkNumber| {
+        let mut by_number = stated().filter(|(wanted, _)| wanted.number == link);
+        let by_network = || stated().find(|(wanted, _)| is_in(link, wanted));
+        Some((link, by_number.next().or_else(by_network)?.1))
+    };
+    if stated().next().is_none() {
+        return BTreeMap::new();
+    }
+    config.links().into_iter().filter_map(of).collect()
 }
 
 /// A plan, and what of the goal comes after it.

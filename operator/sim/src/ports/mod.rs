@@ -17,8 +17,9 @@ use pvecm_agent::host_ports::Host;
 use pvecm_agent::ledger::Ledger;
 use pvecm_agent::ports::{
     Arrival, BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
-    HighAvailability, LedgerStore, Machine, Network, Services, Trust, Unit, Workers,
+    HighAvailability, LedgerStore, Machine, Network, Services, Survey, Trust, Unit, Way, Workers,
 };
+use pvecm_core::fitness::Measured;
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
@@ -278,18 +279,23 @@ impl Machine for Port {
 }
 
 impl Network for Port {
-    fn answers(&self, asks: &[(&str, IpAddr)]) -> Vec<Result<(), String>> {
+    fn survey(&self, ways: &[Way<'_>], own: &[Way<'_>]) -> Survey {
         self.look(|world| {
-            let reached = |(card, peer): &(&str, IpAddr)| {
-                let network = card.strip_prefix("eth").and_then(|number| number.parse::<u8>().ok());
-                let peer = peer.to_string();
-                let other = world.hosts.iter().position(|host| host.network_of(&peer) == network);
+            let reached = |way: &Way<'_>| {
+                let number = way.card.strip_prefix("eth");
+                let network = number.and_then(|number| number.parse::<u8>().ok());
+                let address = way.address.to_string();
+                let other =
+                    world.hosts.iter().position(|host| host.network_of(&address) == network);
                 network.zip(other).is_some_and(|(network, other)| {
                     world.hosts[other].up && world.network.connects(network, self.at, other)
                 })
             };
-            let told = |ask| if reached(ask) { Ok(()) } else { Err("no answer".to_owned()) };
-            asks.iter().map(told).collect()
+            let told = |way| {
+                let round_trips_us = vec![100; usize::from(reached(way))];
+                Ok(Measured { sent: 1, round_trips_us, large: None })
+            };
+            Survey { ways: ways.iter().map(told).collect(), claimed: vec![None; own.len()] }
         })
     }
 }

@@ -25,6 +25,7 @@ fn stage(version: u64, course: Course) -> Stage {
         back: Some(conf(version + 1)),
         actions: BTreeMap::new(),
         probes: Vec::new(),
+        limits: BTreeMap::new(),
         confirm_timeout_secs: 30,
     }
 }

@@ -8,6 +8,7 @@ use crate::conf::{
     Cipher, Compression, Debugging, Hash, IP_VERSION, IpVersion, LINK_MODE, LinkMode,
     LoggingOptions, Priority, Switch, TotemOptions,
 };
+use crate::fitness::Limits;
 use crate::guard::guard;
 use crate::plan::{Blocker, State, plan};
 
@@ -179,6 +180,21 @@ fn a_link_moves_to_another_network_and_keeps_its_number() {
     world.desired.links[0].options.priority = None;
     insta::assert_snapshot!(round(&mut world));
     settles(&world);
+}
+
+/// The helper goes where the link will, and is the one that is measured.
+#[test]
+fn the_limits_of_a_link_that_moves_hold_for_its_helper() {
+    let mut world = World::running(3, &[0, 1]);
+    let limits = Limits { round_trip_millis: 20, loss_percent: 2 };
+    moved(&mut world.desired.links[1]);
+    world.desired.links[1].limits = Some(limits);
+    let planned = plan(&world.desired, &world.observed).plan.unwrap();
+    let helper = planned.stages[0].limits.clone();
+    assert_eq!(helper, [(link(1), limits), (link(2), limits)].into());
+    world.desired.links[1].limits = None;
+    let planned = plan(&world.desired, &world.observed).plan.unwrap();
+    assert!(planned.stages.iter().all(|stage| stage.limits.is_empty()));
 }
 
 #[test]

@@ -405,7 +405,7 @@ fn stays_quorate(conf: &ConfText, up: &BTreeSet<NodeId>) {
 pub(crate) fn wanted_link(number: u32, priority: Option<u8>) -> DesiredLink {
     let network = Some(format!("10.0.{number}.0/24").parse().unwrap());
     let options = LinkOptions { priority, ..LinkOptions::default() };
-    DesiredLink { number: link(number), network, options }
+    DesiredLink { number: link(number), network, options, limits: None }
 }
 
 fn empty_host(number: u32) -> HostView {

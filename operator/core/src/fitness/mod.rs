@@ -1,7 +1,11 @@
 //! What matters of a machine when it is to become a member, beside what it has of clusters and guests.
 
+mod path;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+pub use path::{Large, Limits, Measured};
 
 /// What a machine says of itself. What nobody has told stands in no one's way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
