@@ -108,6 +108,17 @@ pub fn set_cable(supervisor: &Supervisor, host: &str, network: Network, up: bool
         .with_context(|| format!("could not set the cable of {host} to {network} {state}"))
 }
 
+/// Sets the MTU of the switch's end of a host's cable.
+pub fn set_switch_mtu(
+    supervisor: &Supervisor,
+    host: &str,
+    network: Network,
+    bytes: u32,
+) -> Result<()> {
+    ip_batch(supervisor, &[], &format!("link set {host}-{network} mtu {bytes}\n"))
+        .with_context(|| format!("could not set the MTU of the switch for {host} on {network}"))
+}
+
 /// Whether a host's cable is in.
 pub fn has_cable(supervisor: &Supervisor, host: &str, network: Network) -> Result<bool> {
     let cable = format!("{host}-{network}");

@@ -237,6 +237,11 @@ impl<'lab> Host<'lab> {
         network::set_cable(self.supervisor, self.name(), network, false)
     }
 
+    /// Has the switch drop what is larger than so many bytes on its way to this host: the host sees nothing of it.
+    pub fn switch_takes(&self, bytes: u32, network: Network) -> Result<()> {
+        network::set_switch_mtu(self.supervisor, self.name(), network, bytes)
+    }
+
     /// Puts the cable back, and lifts every block on that network's NIC.
     pub fn heal(&self, network: Network) -> Result<()> {
         network::set_cable(self.supervisor, self.name(), network, true)?;

@@ -7,6 +7,7 @@ mod approval;
 mod away;
 mod cold_start;
 mod drift;
+mod fitness;
 mod foreign;
 mod formation;
 mod gate;

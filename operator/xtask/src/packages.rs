@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::step::step;
 
 /// Everything that is needed beyond Rust, Go and Debian's base system.
-const NEEDED: [&str; 23] = [
+const NEEDED: [&str; 25] = [
     // The agent, the recorder and the lab's stand-in for pmxcfs link to corosync's libraries.
     "libcfg-dev",
     "libcmap-dev",

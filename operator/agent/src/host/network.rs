@@ -1,7 +1,5 @@
 //! The network as this host reaches it, by the tools that every administrator would take: `ping` and `arping`.
 
-use std::collections::BTreeSet;
-use std::fs;
 use std::panic::resume_unwind;
 use std::process::{Command, Output, Stdio};
 use std::thread::{self, ScopedJoinHandle};
@@ -54,9 +52,9 @@ fn measure(way: &Way<'_>) -> Result<Measured, String> {
 }
 
 fn large(way: &Way<'_>) -> Option<Large> {
-    let mtu = fs::read_to_string(format!("/sys/class/net/{}/mtu", way.card)).ok()?;
+    let card = cards().into_iter().find(|card| card.name == way.card)?;
     // A loopback says more than a packet can have.
-    let mtu = mtu.trim().parse::<u32>().ok()?.min(u32::from(u16::MAX));
+    let mtu = card.mtu.min(u32::from(u16::MAX));
     let passes = |bytes: u32| {
         // The headers of IP and of the echo request.
         let payload = bytes.saturating_sub(if way.address.is_ipv4() { 28 } else { 48 }).to_string();
@@ -105,8 +103,9 @@ fn claimed_by_another(own: &Way<'_>) -> Option<String> {
     let mut arping = Command::new("arping");
     arping.args(["-D", "-I", own.card, "-c", "1", "-w", "1"]).arg(own.address.to_string());
     let printed = run(arping).ok()?;
-    let own_cards = own_cards();
-    answered(&String::from_utf8_lossy(&printed.stdout)).find(|mac| !own_cards.contains(mac))
+    let own = cards();
+    answered(&String::from_utf8_lossy(&printed.stdout))
+        .find(|hardware| own.iter().all(|card| card.hardware != *hardware))
 }
 
 /// The addresses of the cards that answered.
@@ -119,10 +118,34 @@ fn answered(printed: &str) -> impl Iterator<Item = String> {
     printed.lines().filter_map(of)
 }
 
-fn own_cards() -> BTreeSet<String> {
-    let cards = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
-    let mac = |card: fs::DirEntry| fs::read_to_string(card.path().join("address")).ok();
-    cards.filter_map(mac).map(|mac| mac.trim().to_lowercase()).collect()
+/// A network card of this host.
+#[derive(Debug, PartialEq, Eq)]
+struct Card {
+    name: String,
+    mtu: u32,
+    hardware: String,
+}
+
+fn cards() -> Vec<Card> {
+    let mut ip = Command::new("ip");
+    ip.args(["-o", "link", "show"]);
+    let printed = run(ip).map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&printed).lines().filter_map(card).collect()
+}
+
+/// A line of `ip -o link show`.
+fn card(line: &str) -> Option<Card> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let after = |found: &dyn Fn(&str) -> bool| {
+        words.iter().position(|word| found(word)).and_then(|at| words.get(at + 1))
+    };
+    // One end of a cable within the machine names the other behind an @.
+    let name = words.get(1)?.trim_end_matches(':').split('@').next()?;
+    Some(Card {
+        name: name.to_owned(),
+        mtu: after(&|word| word == "mtu")?.parse().ok()?,
+        hardware: after(&|word| word.starts_with("link/"))?.to_lowercase(),
+    })
 }
 
 fn run(mut tool: Command) -> Result<Output, String> {
@@ -161,6 +184,16 @@ mod tests {
             Unicast reply from 10.0.0.3 [02:AB:cd:00:00:01]  0.612ms\n\
             Sent 1 probes (1 broadcast(s))\nReceived 1 response(s)\n";
         assert_eq!(answered(printed).collect::<Vec<_>>(), ["02:ab:cd:00:00:01"]);
+    }
+
+    #[test]
+    fn cards_are_read_as_ip_prints_them() {
+        let line = "4: net1@if5: <BROADCAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT group default qlen \
+                    1000\\    link/ether 02:AB:cd:00:00:01 brd ff:ff:ff:ff:ff:ff link-netnsid 0";
+        let net1 =
+            Card { name: "net1".to_owned(), mtu: 1500, hardware: "02:ab:cd:00:00:01".to_owned() };
+        assert_eq!(card(line), Some(net1));
+        assert_eq!(card(""), None);
     }
 
     /// The machine itself, by its loopback: the real tool, with its real words.
