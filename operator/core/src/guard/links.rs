@@ -1,12 +1,13 @@
 //! Guards on links: every pair keeps one that is known to work.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::case::{Case, Step, Text};
 use super::refusal::Refusal;
 use crate::change::Probe;
 use crate::conf::Config;
 use crate::ids::{LinkNumber, NodeId};
+use crate::observed::HostView;
 
 /// corosync refuses the whole reload when an address of an existing link changes, with exit code 0
 /// for everybody but the issuer (corosync.md 5.2): nothing else of the text would be in force either.
@@ -81,10 +82,16 @@ pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal>
         return Ok(());
     };
     let ids = parent.ids();
-    let mut verified: BTreeSet<_> =
-        paths(parent, &ids).filter(|path| is_connected(case, parent, *path)).collect();
+    let views: BTreeMap<NodeId, &HostView> = parent
+        .config
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.id, case.view(case.node(&node.name)?)?)))
+        .collect();
+    let connected = paths(parent, &ids).into_iter().filter(|path| is_connected(&views, *path));
+    let mut verified: BTreeSet<_> = connected.collect();
     for step in &case.steps {
-        let left: BTreeSet<_> = paths(&step.config, &step.running).collect();
+        let left: BTreeSet<_> = paths(&step.config, &step.running).into_iter().collect();
         if step.writes() {
             verified.retain(|path| left.contains(path));
             losers_keep_one(step, &left, &verified)?;
@@ -92,7 +99,8 @@ pub(super) fn pairs_keep_a_verified_link(case: &Case<'_>) -> Result<(), Refusal>
         let up: BTreeSet<_> =
             step.running.iter().chain(step.stage.joining.keys()).copied().collect();
         let proven = probed(step);
-        verified.extend(paths(&step.config, &up).filter(|(link, _, _)| proven.contains(link)));
+        let now = paths(&step.config, &up).into_iter();
+        verified.extend(now.filter(|(link, _, _)| proven.contains(link)));
     }
     Ok(())
 }
@@ -110,27 +118,25 @@ fn losers_keep_one(
     unlinked.map_or(Ok(()), |(_, one, other)| Err(Refusal::NoVerifiedLink { stage, one, other }))
 }
 
-fn pairs(ids: &BTreeSet<NodeId>) -> impl Iterator<Item = (NodeId, NodeId)> + '_ {
-    ids.iter().flat_map(|one| ids.range(*one..).skip(1).map(|other| (*one, *other)))
-}
-
-/// The links on which both nodes of a pair have an address.
-fn paths<'t>(text: &'t Text, ids: &'t BTreeSet<NodeId>) -> impl Iterator<Item = Path> + 't {
-    pairs(ids).flat_map(|(one, other)| {
-        let addresses = |id| text.config.node(id).map(|node| &node.addresses);
-        let both = addresses(one).zip(addresses(other));
-        let links =
-            both.into_iter().flat_map(|(a, b)| a.keys().filter(|link| b.contains_key(link)));
-        links.map(move |link| (*link, one, other))
-    })
+/// The links on which both nodes of a pair have an address, pair by pair.
+fn paths(text: &Text, ids: &BTreeSet<NodeId>) -> Vec<Path> {
+    let mut nodes: Vec<_> =
+        text.config.nodes.iter().filter(|node| ids.contains(&node.id)).collect();
+    nodes.sort_unstable_by_key(|node| node.id);
+    let mut paths = Vec::new();
+    for (at, one) in nodes.iter().enumerate() {
+        for other in &nodes[at + 1..] {
+            let links = one.addresses.keys().filter(|link| other.addresses.contains_key(link));
+            paths.extend(links.map(|link| (*link, one.id, other.id)));
+        }
+    }
+    paths
 }
 
 /// Whether neither end of a path reports it as broken.
-fn is_connected(case: &Case<'_>, parent: &Text, (link, one, other): Path) -> bool {
+fn is_connected(views: &BTreeMap<NodeId, &HostView>, (link, one, other): Path) -> bool {
     let fine = |from: NodeId, to: NodeId| {
-        let node = parent.config.node(from).and_then(|node| case.node(&node.name));
-        let view = node.and_then(|node| case.view(node));
-        view.is_some_and(|view| !view.link_faults.contains(&(link, to)))
+        views.get(&from).is_some_and(|view| !view.link_faults.contains(&(link, to)))
     };
     fine(one, other) && fine(other, one)
 }

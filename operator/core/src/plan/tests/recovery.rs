@@ -46,6 +46,17 @@ fn they_come_back_one_by_one_once_nobody_calls_them_dead_any_more() {
         world.observed.hosts.insert(host(number), fresh);
         // It takes the key of those whom it joins.
         world.host(number).authkey = world.host(1).authkey;
+        let plan = planned(&world).plan.unwrap();
+        let mut actions = plan.stages.iter().flat_map(|stage| stage.actions.values().flatten());
+        let swept = actions.find_map(|action| match action {
+            Action::Sweep(gone) => Some(gone.keeps_key),
+            _other => None,
+        });
+        assert_eq!(
+            swept,
+            Some(None),
+            "the key by which the dead one asks would stay for the new one"
+        );
         let said = round(&mut world);
         assert!(said.contains(&format!("n{number} joins")), "{said}");
     }
