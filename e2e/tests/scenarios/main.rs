@@ -32,3 +32,4 @@ mod support;
 mod totem;
 mod transport;
 mod undo;
+mod whatif;

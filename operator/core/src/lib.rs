@@ -11,7 +11,7 @@
 //! (a plan and its stages), [`plan`](mod@plan) (how one is made), [`drift`] (what somebody changed
 //! beside the operator), [`adopt`](mod@adopt) (a cluster that exists
 //! already), [`guard`](mod@guard) (how one is proven), [`approval`]
-//! (whether it may begin), [`gate`](mod@gate) (whether a booted host may start), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
+//! (whether it may begin), [`gate`](mod@gate) (whether a booted host may start), [`whatif`] (what a failure leads to), [`explain`] (what each reason means), [`protocol`] (how hosts agree on a
 //! stage).
 
 pub mod adopt;
@@ -35,3 +35,4 @@ pub mod quorum;
 pub mod references;
 pub mod separation;
 mod text;
+pub mod whatif;

@@ -23,6 +23,20 @@ pub const fn needed(expected: u64) -> u64 {
     expected / 2 + 1
 }
 
+/// The votes that are expected once everybody has been there: a number below the votes that corosync sees is
+/// raised to them, a device's included, cast or not (pve.md 5.3).
+#[must_use]
+pub fn expected_in_force(configured: u64, there: u64) -> u64 {
+    configured.max(there)
+}
+
+/// The fewest votes that make a part of so many nodes quorate. With `two_node` one vote is enough for a
+/// part of at most two nodes, in a cluster of any size.
+#[must_use]
+pub const fn needed_by(nodes: usize, expected: u64, two_node: bool) -> u64 {
+    if two_node && nodes <= 2 { 1 } else { needed(expected) }
+}
+
 /// Whether `present` of `expected` votes are quorate.
 #[must_use]
 pub const fn is_quorate(present: u64, expected: u64) -> bool {

@@ -1,4 +1,4 @@
-//! `kubectl pvecm plan|approve|recover|pause|resume|history|explain|import|status CLUSTER`: one file per verb.
+//! `kubectl pvecm plan|approve|recover|pause|resume|history|explain|import|status|whatif CLUSTER`: one file per verb.
 //!
 //! Owns what is asked of the API server and how the answer reads. Decides nothing about a cluster: that
 //! is the operator's `pvecm-core`, asked here in the same way.
@@ -15,6 +15,7 @@ mod plan;
 mod read;
 mod recover;
 mod status;
+mod whatif;
 
 #[cfg(test)]
 pub mod fake;
@@ -67,6 +68,11 @@ pub enum Verb {
     Import(import::Args),
     /// Answer "why is nothing happening?": reasons, what they mean, what to do.
     Explain(explain::Args),
+    /// Foretell who keeps quorum when something fails: each node, each link, the witness, or what is asked for.
+    ///
+    /// Nothing is touched. Ends with exit code 1 when a failure is not survived: nobody keeps quorum, or two parts do.
+    /// Offline it takes a file: `kubectl pvecm whatif --conf corosync.conf`.
+    Whatif(whatif::Args),
     /// Show a cluster on one screen: quorum, nodes, broken links, change, next action.
     Status {
         /// The `PveCluster`.
@@ -89,6 +95,7 @@ impl Verb {
             Self::History { cluster, output } => online(history::run(&cluster, output, connection)),
             Self::Import(args) => import::run(&args, connection),
             Self::Explain(args) => explain::run(&args, connection),
+            Self::Whatif(args) => whatif::run(&args, connection),
             Self::Status { cluster, output } => online(status::run(&cluster, output, connection)),
         }
     }
