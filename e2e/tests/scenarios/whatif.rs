@@ -38,6 +38,7 @@ fn agree(name: &str, cases: &[&Case]) -> Result<()> {
     let hosts = cases.iter().map(|case| case.nodes()).max().unwrap_or_default();
     let options = Options { level: Level::Debian, hosts, witness: true, ..Options::scenario(name) };
     let lab = Lab::up(options, &mut |_| ())?;
+    cluster::prepare(&lab)?;
     let mut differ = Vec::new();
     for (number, case) in (1..).zip(cases) {
         let began = Instant::now();
@@ -52,7 +53,13 @@ fn agree(name: &str, cases: &[&Case]) -> Result<()> {
     }
     let agree = cases.len() - differ.len();
     println!("{agree} of {} cases agree with real daemons", cases.len());
-    ensure!(differ.is_empty(), "{} of {} differ:\n{}", differ.len(), cases.len(), differ.join("\n"));
+    ensure!(
+        differ.is_empty(),
+        "{} of {} differ:\n{}",
+        differ.len(),
+        cases.len(),
+        differ.join("\n")
+    );
     Ok(())
 }
 

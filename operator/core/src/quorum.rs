@@ -1,8 +1,8 @@
 //! Votequorum's arithmetic: how many votes a part of the cluster needs, and which changes of the
 //! vote list can never give two parts the majority.
 //!
-//! Owns numbers only. Never knows a host, a text or a device: a cluster whose `quorum` section says
-//! more than the provider is refused before it comes here.
+//! Owns numbers only. Never knows a host, a text or a device: the planner and its guards refuse a cluster whose
+//! `quorum` section says more than the provider; what its options do is [`crate::whatif`]'s business.
 
 use std::collections::BTreeMap;
 
@@ -113,6 +113,12 @@ mod tests {
             assert_eq!(needed(expected), votes, "of {expected}");
             assert!(is_quorate(votes, expected) && !is_quorate(votes - 1, expected));
         }
+    }
+
+    #[test]
+    fn two_node_asks_for_one_vote_of_a_part_of_two_nodes_whatever_the_cluster_has() {
+        assert_eq!([1, 2, 3].map(|nodes| needed_by(nodes, 4, true)), [1, 1, 3]);
+        assert_eq!([1, 2, 3].map(|nodes| needed_by(nodes, 4, false)), [3, 3, 3]);
     }
 
     #[test]

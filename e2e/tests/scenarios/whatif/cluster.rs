@@ -35,14 +35,14 @@ pub struct Cluster<'lab> {
     nodes: BTreeMap<u32, Host<'lab>>,
 }
 
+/// Makes the hosts of a lab fit for many cases. QNetd goes without TLS: it votes alike, and nobody has to sign.
+pub fn prepare(lab: &Lab) -> Result<()> {
+    each(&lab.hosts(), stay_dead)
+}
+
 impl<'lab> Cluster<'lab> {
     /// Ends whatever runs on the lab's hosts, and starts the case's cluster.
-    pub fn start(
-        lab: &'lab Lab,
-        case: &Case,
-        text: &str,
-        electorate: &Electorate,
-    ) -> Result<Self> {
+    pub fn start(lab: &'lab Lab, case: &Case, text: &str, electorate: &Electorate) -> Result<Self> {
         let hosts = lab.hosts();
         each(&hosts, |host| if host.is_witness() { serve(host) } else { clear(host) })?;
         let witness = *hosts.iter().find(|host| host.is_witness()).context("no witness")?;
@@ -61,7 +61,8 @@ impl<'lab> Cluster<'lab> {
             cluster.is_quorate_with(of_nodes + device.votes)?;
         } else if electorate.device().is_some() {
             // It is said to end at once: nobody waits for it.
-            cluster.each(|host| host.sh("systemctl start --no-block corosync-qdevice").map(|_| ()))?;
+            cluster
+                .each(|host| host.sh("systemctl start --no-block corosync-qdevice").map(|_| ()))?;
         }
         Ok(cluster)
     }
@@ -139,38 +140,41 @@ fn joined<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().map_err(|_| anyhow!("a thread panicked"))?
 }
 
-/// Nothing of an earlier case is left, and what is killed stays dead.
+/// What is killed stays dead, which Debian's units would not let it.
+fn stay_dead(host: &Host<'_>) -> Result<()> {
+    for unit in ["corosync-qdevice", "corosync-qnetd"] {
+        let path = format!("/etc/systemd/system/{unit}.service.d/stays-dead.conf");
+        host.write_file(&path, b"[Service]\nRestart=no\n", 0o644)?;
+    }
+    host.write_file("/etc/default/corosync-qnetd", b"COROSYNC_QNETD_OPTIONS=\"-s off\"\n", 0o644)?;
+    host.sh("systemctl daemon-reload").map(|_| ())
+}
+
+/// Nothing of an earlier case is left.
 fn clear(host: &Host<'_>) -> Result<()> {
     for network in LINKS {
         host.heal(network)?;
     }
     kill(host)?;
-    host.sh(
-        "iptables -w -F INPUT; rm -rf /var/lib/corosync/* /run/corosync-qdevice; systemctl reset-failed; \
-         d=/run/systemd/system/corosync-qdevice.service.d; test -d $d && exit; mkdir -p $d; \
-         printf '[Service]\\nRestart=no\\n' > $d/stays-dead.conf; systemctl daemon-reload",
-    )
-    .map(|_| ())
+    host.sh("iptables -w -F INPUT; rm -rf /var/lib/corosync/*; systemctl reset-failed").map(|_| ())
 }
 
-/// A QNetd that knows of no cluster yet. Without TLS: votes are the same, and nobody has to sign.
+/// A QNetd that knows of no cluster yet.
 fn serve(host: &Host<'_>) -> Result<()> {
     kill(host)?;
-    host.sh(
-        "echo 'COROSYNC_QNETD_OPTIONS=\"-s off\"' > /etc/default/corosync-qnetd; \
-         systemctl reset-failed; systemctl start corosync-qnetd",
-    )
-    .map(|_| ())
+    host.sh("systemctl reset-failed; systemctl start corosync-qnetd").map(|_| ())
 }
 
 /// As if the power failed: nobody says goodbye.
 fn kill(host: &Host<'_>) -> Result<()> {
     let units = "corosync corosync-qdevice corosync-qnetd";
-    host.sh(&format!(
-        "systemctl kill -s KILL {units} 2>/dev/null || true; \
-         for u in {units}; do while systemctl -q is-active $u; do sleep 0.02; done; done"
-    ))
-    .map(|_| ())
+    host.sh(&format!("systemctl kill -s KILL {units} 2>/dev/null || true"))?;
+    wait_until(UP, &format!("the daemons of {} to be dead", host.name()), || {
+        let asked = format!("systemctl is-active {units}");
+        let said = host.exec(&["sh", "-c", &asked]).map_err(|error| format!("{error:#}"))?;
+        let is_dead = said.stdout.lines().all(|state| matches!(state, "inactive" | "failed"));
+        if is_dead { Ok(()) } else { Err(said.stdout) }
+    })
 }
 
 fn view(host: &Host<'_>) -> Result<View, String> {

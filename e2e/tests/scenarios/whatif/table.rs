@@ -73,12 +73,107 @@ impl Case {
 const LMS: &str = "algorithm: lms";
 /// 2 s instead of 10.
 const LAST_MAN: &str = "last_man_standing: 1, last_man_standing_window: 2000";
+const LAST_MAN_AND_TIE: &str =
+    "last_man_standing: 1, last_man_standing_window: 2000, auto_tie_breaker: 1";
+const LAST_MAN_AND_HIGHEST: &str = "last_man_standing: 1, last_man_standing_window: 2000, \
+                                    auto_tie_breaker: 1, auto_tie_breaker_node: highest";
+const LAST_MAN_AND_ALL: &str =
+    "last_man_standing: 1, last_man_standing_window: 2000, wait_for_all: 1";
+const TIE: &str = "auto_tie_breaker: 1";
+const TIE_AND_ALL: &str = "auto_tie_breaker: 1, wait_for_all: 1";
+const TWO_NODE: &str = "two_node: 1";
+const ALL: &str = "wait_for_all: 1";
 
 /// The table.
 pub const CASES: &[Case] = &[
     // Majorities.
+    nodes(2).lose("n1"),
+    nodes(2).apart("n1/n2"),
     nodes(3).lose("n1").always(),
+    nodes(3).apart("n1/n2,n3"),
+    nodes(3).apart("n1/n2/n3"),
+    nodes(4).lose("n4"),
+    nodes(4).apart("n1,n2/n3,n4"),
+    nodes(5).lose("n1,n2"),
+    nodes(5).lose("n1,n2,n3"),
+    nodes(5).apart("n1,n2/n3,n4,n5"),
+    // Links.
+    nodes(3).cut("link:0"),
+    nodes(3).links(2).cut("link:0"),
+    nodes(3).links(2).cut("link:0,link:1"),
+    // Votes.
+    votes(&[2, 1, 1]).apart("n1/n2,n3"),
+    votes(&[3, 1, 1]).lose("n2,n3"),
+    votes(&[1, 1, 1, 0]).apart("n1,n2/n3,n4"),
+    votes(&[2, 1]).lose("n2"),
+    nodes(4).with("expected_votes: 2").apart("n1,n2/n3,n4"),
+    nodes(4).with("expected_votes: 5").lose("n1"),
+    nodes(4).with("expected_votes: 6").lose("n1"),
+    // two_node.
+    nodes(2).with(TWO_NODE).lose("n2"),
+    nodes(2).with(TWO_NODE).apart("n1/n2").always(),
+    nodes(3).with(TWO_NODE).lose("n1"),
+    nodes(3).with(TWO_NODE).apart("n1/n2,n3"),
+    nodes(4).with(TWO_NODE).apart("n1,n2/n3,n4"),
+    nodes(5).with(TWO_NODE).lose("n1,n2,n3"),
+    votes(&[1, 1, 3]).with("two_node: 1, auto_tie_breaker: 1").apart("n1,n2/n3"),
+    // wait_for_all.
+    nodes(3).with(ALL).lose("n1"),
+    nodes(4).with(ALL).apart("n1,n2/n3,n4"),
+    // last_man_standing.
+    nodes(4).with(LAST_MAN).lose("n1"),
+    nodes(5).with(LAST_MAN).lose("n1,n2").always(),
+    nodes(4).with(LAST_MAN).apart("n1,n2/n3,n4"),
+    nodes(5).with(LAST_MAN_AND_ALL).lose("n4,n5"),
+    votes(&[2, 1, 1]).with(LAST_MAN).lose("n3"),
+    votes(&[1, 1, 1, 0, 0]).with(LAST_MAN).lose("n1"),
+    nodes(4).with(LAST_MAN_AND_TIE).apart("n1,n2/n3,n4"),
+    nodes(4).with(LAST_MAN_AND_HIGHEST).apart("n1,n2/n3,n4"),
+    // auto_tie_breaker.
+    nodes(2).with(TIE).apart("n1/n2"),
+    nodes(4).with(TIE).apart("n1,n2/n3,n4").always(),
+    nodes(4).with("auto_tie_breaker: 1, auto_tie_breaker_node: highest").apart("n1,n2/n3,n4"),
+    nodes(4).with("auto_tie_breaker: 1, auto_tie_breaker_node: 3 1").apart("n1,n2/n3,n4"),
+    nodes(4).with("auto_tie_breaker: 1, auto_tie_breaker_node: 9 2").apart("n1,n2/n3,n4"),
+    nodes(4).with(TIE).lose("n1,n2"),
+    nodes(4).with(TIE).lose("n3,n4"),
+    nodes(4).with(TIE).apart("n1/n2,n3/n4"),
+    nodes(5).with(TIE).apart("n1,n2/n3,n4,n5"),
+    nodes(5).with(TIE_AND_ALL).apart("n1,n2/n3,n4,n5"),
+    votes(&[1, 1, 3]).with(TIE_AND_ALL).apart("n1,n2/n3"),
+    nodes(6).with(TIE).apart("n1,n5,n6/n2,n3,n4"),
+    // A device with ffsplit.
+    nodes(2).ffsplit("").lose("n2"),
+    nodes(2).ffsplit("").lose("n1"),
     nodes(2).ffsplit("").apart("n1/n2").always(),
+    nodes(2).ffsplit("tie_breaker: highest").apart("n1/n2"),
+    nodes(2).ffsplit("tie_breaker: 2").apart("n1/n2"),
+    nodes(2).ffsplit("").lose("witness"),
+    nodes(2).ffsplit("").lose("witness,n2"),
+    nodes(2).ffsplit("").apart("n1/n2,witness").always(),
+    nodes(4).ffsplit("").apart("n1,n2/n3,n4"),
+    nodes(4).ffsplit("tie_breaker: 4").apart("n1,n2/n3,n4"),
+    nodes(4).ffsplit("").lose("n1,n2"),
+    nodes(4).ffsplit("").lose("n1,n2,n3"),
+    nodes(4).ffsplit("").apart("n1/n2,n3,n4"),
+    nodes(4).ffsplit("").apart("n1/n2,n3/n4"),
+    nodes(4).ffsplit("").apart("n1,n2,witness/n3,n4"),
+    Case { lose: "witness", ..nodes(4).ffsplit("").apart("n1,n2/n3,n4") },
+    nodes(3).ffsplit("").lose("n1"),
+    nodes(3).ffsplit("").apart("n1/n2,n3"),
+    // It never votes: ffsplit without its one vote.
+    nodes(2).device("", "").lose("n2"),
+    // A device with lms.
+    nodes(3).device("", LMS).lose("n1,n2").always(),
+    nodes(3).device("", LMS).lose("witness"),
+    nodes(3).device("", LMS).lose("witness,n1"),
+    nodes(4).device("", LMS).apart("n1,n2/n3,n4"),
+    nodes(4).device("", LMS).apart("n1/n2,n3,n4"),
+    nodes(4).device("", "algorithm: lms, tie_breaker: highest").apart("n1,n2/n3,n4"),
+    nodes(4).device("", "algorithm: lms, tie_breaker: 3").apart("n1,n2/n3,n4"),
+    nodes(5).device("", LMS).apart("n1/n2,n3/n4,n5"),
+    nodes(4).device("", LMS).apart("n1,n2,n3/n4,witness"),
+    nodes(4).device("votes: 1", LMS).apart("n1,n2/n3,n4"),
 ];
 
 impl Case {
@@ -131,10 +226,12 @@ impl Case {
         )
     }
 
-    /// How long what was foretold has to stay: longer than anything that could still come takes.
+    /// How long what was foretold has to stay: longer than what could still come takes, which is the window, a
+    /// device's answer, or, where the view may be the one before, token and consensus (2.2 s).
     pub fn stays(&self) -> Duration {
         let has_window = self.quorum.contains("last_man_standing");
-        Duration::from_millis(if self.device.is_some() || has_window { 4000 } else { 2000 })
+        let is_slow = self.device.is_some() || has_window || !self.cut.is_empty();
+        Duration::from_millis(if is_slow { 4000 } else { 2500 })
     }
 }
 

@@ -123,10 +123,13 @@ impl Cluster {
         );
         let text = files.into_values().next().and_then(|file| file.text.clone());
         let text = text.with_context(|| {
-            format!("no host of {name} that is heard reports a corosync.conf: is there a cluster yet?")
+            format!(
+                "no host of {name} that is heard reports a corosync.conf: is there a cluster yet?"
+            )
         })?;
         let ha = hosts.iter().map(|host| (host.hostname.clone(), host.ha)).collect();
-        let members: BTreeSet<NodeId> = hosts.iter().flat_map(|host| host.members.clone()).collect();
+        let members: BTreeSet<NodeId> =
+            hosts.iter().flat_map(|host| host.members.clone()).collect();
         Ok(Self { name: name.to_owned(), assumed: vec![as_if_up(&text, &members)], text, ha })
     }
 }
@@ -251,7 +254,8 @@ fn rows(part: &Part) -> Vec<[String; 5]> {
             needed.push_str(&format!(" after {} s", millis / 1000));
         }
         let votes = format!("{} of {}", first.present, part.expected);
-        Some([names.join(", "), votes, needed, yes(has_device), yes(first.quorate)])
+        let device = if has_device { "yes" } else { "-" }.to_owned();
+        Some([names.join(", "), votes, needed, device, yes(first.quorate)])
     };
     [true, false].into_iter().filter_map(alike).collect()
 }
@@ -297,7 +301,8 @@ mod tests {
     fn an_answer_fits_on_one_screen() {
         let lms = "  device {\n    model: net\n    net {\n      host: w1\n      algorithm: lms\n      \
                    tie_breaker: 3\n    }\n  }\n";
-        let ffsplit = "  device {\n    model: net\n    votes: 1\n    net {\n      host: w1\n    }\n  }\n";
+        let ffsplit =
+            "  device {\n    model: net\n    votes: 1\n    net {\n      host: w1\n    }\n  }\n";
         let odd = "  auto_tie_breaker: 1\n";
         let said = [
             told(&cluster(3, ""), "prod"),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::dialect::Dialect;
 use super::settings::{NodeSettings, Settings};
 use crate::ids::LinkNumber;
-use crate::quorum::needed;
+use crate::quorum::{expected_in_force, needed_by};
 
 /// corosync's default of `totem.token` since 3.1.0.
 pub(super) const TOKEN_MILLIS: u32 = 3000;
@@ -170,18 +170,18 @@ impl Votes {
         });
         let all = nodes.saturating_add(device.map_or(0, |device| device.value));
         let expected = Valued::new(settings.number("quorum", "expected_votes"), all);
-        // Two of two votes would make the failure of either stop both; in a cluster of another
-        // size the flag does nothing (corosync.md 5.7).
         let two_node = settings.number("quorum", "two_node").is_some_and(|flag| flag > 0);
-        let needed = if two_node && expected.value == 2 { 1 } else { needed(expected.value) };
+        let in_force = expected_in_force(expected.value, all);
+        let needed = |nodes| needed_by(nodes, in_force, two_node);
         // The worst case: those with the most votes fail first.
         votes.sort_unstable_by(|one, other| other.cmp(one));
         let mut left = all;
-        let survived = votes.iter().take_while(|votes| {
-            left = left.saturating_sub(**votes);
-            left >= needed
+        let survived = (1..).zip(&votes).take_while(|(failed, lost)| {
+            left = left.saturating_sub(**lost);
+            left >= needed(votes.len() - failed)
         });
         let failures_survived = survived.count();
+        let needed = needed(votes.len());
         Self { node_votes: nodes, device_votes: device, expected, needed, failures_survived }
     }
 }

@@ -79,7 +79,8 @@ impl Device {
             },
         };
         let ends = ["ffsplit-votes", "ffsplit-node-votes", "device-without-host"];
-        let ends = findings.iter().find(|found| ends.iter().any(|code| has(&[(*found).clone()], code)));
+        let ends =
+            findings.iter().find(|found| ends.iter().any(|code| has(&[(*found).clone()], code)));
         let never_votes = ends.map(|found| found.message.clone());
         Ok(Some(Self { votes: votes.value, algorithm, preferred, never_votes }))
     }

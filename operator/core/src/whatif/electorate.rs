@@ -26,7 +26,9 @@ pub enum Unclear {
         value: String,
     },
     /// Nothing counts votes.
-    #[error("the file has no `provider: corosync_votequorum`: no votes are counted, and Proxmox VE does not work")]
+    #[error(
+        "the file has no `provider: corosync_votequorum`: no votes are counted, and Proxmox VE does not work"
+    )]
     NoProvider,
     /// Nobody to speak of.
     #[error("the nodelist names no node")]
@@ -251,9 +253,10 @@ fn tie_breaker(overview: &Overview) -> Option<TieBreaker> {
 
 /// The findings about votes that explain an outcome which the file does not promise.
 fn notes(findings: &[Finding]) -> Vec<String> {
-    const CODES: [&str; 7] = [
+    const CODES: [&str; 8] = [
         "tie-breaker-off",
         "two-node-ignored",
+        "two-node-splits",
         "device-without-model",
         "device-without-host",
         "ffsplit-votes",

@@ -161,7 +161,8 @@ pub fn singles(electorate: &Electorate) -> Vec<Event> {
     let nodes = electorate.nodes.iter().filter(|_| electorate.nodes.len() > 1);
     let nodes = nodes.map(|node| Event::lost([node.id]));
     let link = |link: &LinkNumber| Event { cut: BTreeSet::from([*link]), ..Event::default() };
-    let witness = electorate.device.iter().map(|_| Event { witness_lost: true, ..Event::default() });
+    let witness =
+        electorate.device.iter().map(|_| Event { witness_lost: true, ..Event::default() });
     nodes.chain(electorate.links.iter().map(link)).chain(witness).collect()
 }
 

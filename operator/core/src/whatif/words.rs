@@ -54,7 +54,10 @@ impl Outcome {
         let said = [
             (&still, String::new()),
             (&reset, ", and reset by high availability after about 60 s".to_owned()),
-            (&perhaps, ", and where high availability is active, reset after about 60 s".to_owned()),
+            (
+                &perhaps,
+                ", and where high availability is active, reset after about 60 s".to_owned(),
+            ),
         ];
         let told = said.into_iter().filter(|(names, _)| !names.is_empty());
         told.map(|(names, more)| stand(names) + &more).collect()

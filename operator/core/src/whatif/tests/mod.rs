@@ -22,7 +22,8 @@ fn conf(votes: &[u64], quorum: &str) -> String {
         )
     };
     let nodes: String = (1..).zip(votes).map(node).collect();
-    let quorum = quorum.replace(';', "\n").replace("{ ", "{\n").replace("} ", "}\n").replace(" }", "\n}");
+    let quorum =
+        quorum.replace(';', "\n").replace("{ ", "{\n").replace("} ", "}\n").replace(" }", "\n}");
     format!(
         "totem {{\nversion: 2\ncluster_name: t\nconfig_version: 1\nsecauth: on\n}}\nnodelist \
          {{\n{nodes}}}\nquorum {{\nprovider: corosync_votequorum\n{quorum}\n}}\n"
@@ -105,7 +106,11 @@ fn last_man_standing_lowers_what_is_expected_where_a_majority_stays() {
     };
     assert_eq!(part(&ONES[..5], last_man, &lose("n1,n2")), (3, 2, true));
     assert_eq!(part(&ONES[..4], last_man, &lose("n1,n2")), (4, 3, false));
-    assert_eq!(part(&[2, 1, 1], last_man, &lose("n2")), (4, 3, true), "off with more than one vote");
+    assert_eq!(
+        part(&[2, 1, 1], last_man, &lose("n2")),
+        (4, 3, true),
+        "off with more than one vote"
+    );
     assert_eq!(part(&[1, 1, 1, 0, 0], last_man, &lose("n1")), (4, 3, false), "it counts nodes");
     let both = "last_man_standing: 1; auto_tie_breaker: 1;";
     assert_eq!(part(&ONES[..4], both, &lose("n3,n4")), (2, 2, true));
@@ -164,7 +169,11 @@ fn lms_votes_for_those_of_whom_most_reach_it() {
     assert_eq!(four("", &apart("n1,n2,n3/n4,witness")), "n4");
     assert_eq!(four("", &apart("n1,n2/n3,n4")), "n1,n2");
     assert_eq!(four("tie_breaker: highest;", &apart("n1,n2/n3,n4")), "n3,n4");
-    assert_eq!(four("tie_breaker: 3;", &apart("n1,n2/n3,n4")), "n3", "QNetd answers that node alone");
+    assert_eq!(
+        four("tie_breaker: 3;", &apart("n1,n2/n3,n4")),
+        "n3",
+        "QNetd answers that node alone"
+    );
     assert_eq!(four("", &lose("witness")), "n1,n2,n3,n4");
     assert_eq!(four("", &lose("witness,n1")), "");
     let smallest = apart("n1/n2,n3/n4,n5");

@@ -11,7 +11,10 @@ fn lists() -> Vec<Vec<u64>> {
     let mut all: Vec<Vec<u64>> = Vec::new();
     let mut last = vec![Vec::new()];
     for _ in 0..4 {
-        last = last.iter().flat_map(|list: &Vec<u64>| (0..=2).map(|v| [&list[..], &[v]].concat())).collect();
+        last = last
+            .iter()
+            .flat_map(|list: &Vec<u64>| (0..=2).map(|v| [&list[..], &[v]].concat()))
+            .collect();
         all.extend(last.clone());
     }
     all.extend([ONES[..5].to_vec(), ONES.to_vec()]);

@@ -42,7 +42,10 @@ fn a_question_that_makes_no_sense_is_refused() {
     assert_eq!(refused(&cut), Misasked::NoLink(text("link:2"), text("link 0, link 1")));
     assert_eq!(refused(&apart("n1,n2,n3,n4")), Misasked::OnePart);
     assert_eq!(refused(&apart("n1,n2/n2,n3,n4")), Misasked::InTwoParts(text("n2")));
-    assert_eq!(refused(&apart("n1,witness/n2,n3,n4,witness")), Misasked::InTwoParts(text("witness")));
+    assert_eq!(
+        refused(&apart("n1,witness/n2,n3,n4,witness")),
+        Misasked::InTwoParts(text("witness"))
+    );
     assert_eq!(refused(&apart("n1/n4")), Misasked::InNoPart(text("n2, n3")));
     let both = Asked { lose: vec![text("n1")], ..apart("n1/n2,n3,n4") };
     assert_eq!(refused(&both), Misasked::LostInPart(text("n1")));

@@ -43,7 +43,10 @@ fn a_tie_breaker_that_names_nobody_is_not_foretold() {
 #[test]
 fn a_cluster_that_never_had_quorum_has_none_to_lose() {
     let said = why(&ONES[..4], "expected_votes: 9;");
-    assert!(said.starts_with("even with all nodes up nobody has quorum: 4 votes are there, 5"), "{said}");
+    assert!(
+        said.starts_with("even with all nodes up nobody has quorum: 4 votes are there, 5"),
+        "{said}"
+    );
     let said = why(&ONES[..4], "expected_votes: 5; wait_for_all: 1;");
     assert!(said.contains("4 votes are there, 5 are needed"), "{said}");
 }

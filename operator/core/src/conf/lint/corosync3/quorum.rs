@@ -46,11 +46,20 @@ static QUORUM_CONFLICT: Code = Code {
 };
 static TWO_NODE_IGNORED: Code = Code {
     name: "two-node-ignored",
-    title: "`two_node` with another number of nodes than 2",
-    explanation: "The quorum stays that of all nodes, but `wait_for_all` comes along: after a cold \
-                  start no guest starts before every node has been seen once. Beside \
-                  `auto_tie_breaker` corosync turns it off.",
+    title: "`two_node` beside a tie breaker, or with one node",
+    explanation: "Beside `auto_tie_breaker` corosync turns it off. With one node it does nothing. But \
+                  `wait_for_all` comes along: after a cold start no guest starts before every node has \
+                  been seen once.",
     source: "measured on corosync 3.1.7; exec/votequorum.c",
+};
+static TWO_NODE_SPLITS: Code = Code {
+    name: "two-node-splits",
+    title: "`two_node` with more than 2 nodes",
+    explanation: "The quorum looks like that of all nodes while they are together. A part of one or two \
+                  nodes needs a single vote, whatever the cluster has: of three nodes apart, one and \
+                  two go on at once, and each part starts the guests of the other.",
+    source: "measured on corosync 3.1.7 (3 and 4 nodes, packets dropped between parts); \
+             exec/votequorum.c:calculate_quorum",
 };
 static TIE_BREAKER_OFF: Code = Code {
     name: "tie-breaker-off",
@@ -128,6 +137,7 @@ pub(in super::super) static CODES: &[&Code] = &[
     &PRIORITY_INVALID,
     &QUORUM_CONFLICT,
     &TWO_NODE_IGNORED,
+    &TWO_NODE_SPLITS,
     &TIE_BREAKER_OFF,
     &EXPECTED_TOO_HIGH,
     &EXPECTED_WRITTEN,
@@ -317,13 +327,17 @@ fn judge_two_nodes(votes: &Votes, facts: &Facts<'_, '_>, report: &mut Report) {
                        one of the two"
             .to_owned();
         report.misreads(&TWO_NODE_IGNORED, line, message);
-    } else if votes.nodes != 2 {
+    } else if votes.nodes > 2 {
         let message = format!(
-            "`two_node` with {} nodes: the quorum stays that of all, but `wait_for_all` comes \
-             along; take it out",
+            "`two_node` with {} nodes: a part of one or two nodes is then quorate with a single vote, \
+             beside another part that is as well; take it out",
             votes.nodes
         );
-        report.misreads(&TWO_NODE_IGNORED, line, message);
+        report.breaks(&TWO_NODE_SPLITS, line, message);
+    } else if votes.nodes < 2 {
+        let message =
+            "`two_node` with one node does nothing, but `wait_for_all` comes along; take it out";
+        report.misreads(&TWO_NODE_IGNORED, line, message.to_owned());
     }
 }
 

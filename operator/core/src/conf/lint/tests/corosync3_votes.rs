@@ -47,7 +47,7 @@ pub(super) const CASES: &[Case] = &[
     case(
         PROVIDER,
         "  provider: corosync_votequorum\n two_node: 1\n",
-        ("two-node-ignored", Misreads),
+        ("two-node-splits", Breaks),
         35,
     ),
     case(
