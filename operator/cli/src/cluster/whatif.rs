@@ -112,19 +112,16 @@ impl Cluster {
     fn of(name: &str, observed: &ObservedCluster) -> anyhow::Result<Self> {
         let heard = |host: &&HostView| host.connected && host.claim == Claim::Ours;
         let hosts: Vec<&HostView> = observed.hosts.values().filter(heard).collect();
-        let files: BTreeMap<_, _> = hosts
-            .iter()
-            .filter_map(|host| host.pmxcfs_file.as_ref().map(|file| (file.digest, file)))
-            .collect();
+        let files = || hosts.iter().filter_map(|host| host.pmxcfs_file.as_ref());
+        let digests: BTreeSet<_> = files().map(|file| file.digest).collect();
         ensure!(
-            files.len() < 2,
+            digests.len() < 2,
             "the hosts of {name} do not agree on corosync.conf: wait until they do, see `kubectl pvecm \
              status {name}`"
         );
-        let text = files.into_values().next().and_then(|file| file.text.clone());
-        let text = text.with_context(|| {
+        let text = files().find_map(|file| file.text.clone()).with_context(|| {
             format!(
-                "no host of {name} that is heard reports a corosync.conf: is there a cluster yet?"
+                "no host of {name} that is heard reports its corosync.conf: is there a cluster yet?"
             )
         })?;
         let ha = hosts.iter().map(|host| (host.hostname.clone(), host.ha)).collect();
@@ -335,6 +332,43 @@ mod tests {
         ];
         let said = said.map(|words| told(&three, words)).concat();
         insta::assert_snapshot!(said + &told(&cluster(2, ""), "prod --all-pairs"));
+    }
+
+    /// Three hosts that report this cluster, all well.
+    fn observed() -> ObservedCluster {
+        let mut hosts = offline::members(&cluster(3, "").text, &offline::Facts::new()).unwrap();
+        hosts.values_mut().for_each(|host| host.claim = Claim::Ours);
+        ObservedCluster { hosts, ..ObservedCluster::default() }
+    }
+
+    #[test]
+    fn a_cluster_is_asked_about_as_its_hosts_report_it() {
+        let mut observed = observed();
+        let of = |observed: &ObservedCluster| Cluster::of("prod", observed).unwrap();
+        assert_eq!(of(&observed).assumed, ["all nodes are up and quorate, as they are now"]);
+        for (name, host) in &mut observed.hosts {
+            host.connected = name.as_str() != "n3";
+            host.members.retain(|id| id.get() != 3);
+            host.ha = HaState::Active;
+        }
+        let cluster = of(&observed);
+        assert_eq!(cluster.assumed, ["all nodes are up and quorate, though n3 is not now"]);
+        let verdict = answer(&cluster, &args("prod --lose n1,n3")).unwrap().verdict;
+        assert!(verdict.ends_with("and reset by high availability after about 60 s"), "{verdict}");
+    }
+
+    /// An answer about a file that only some of them run would be about no cluster at all.
+    #[test]
+    fn hosts_that_disagree_or_say_nothing_stop_the_question() {
+        let mut observed = observed();
+        let why = |observed: &ObservedCluster| {
+            Cluster::of("prod", observed).map(|cluster| cluster.text).unwrap_err().to_string()
+        };
+        let file = observed.hosts.values_mut().next().unwrap().pmxcfs_file.as_mut().unwrap();
+        file.digest = pvecm_core::ids::Digest::of(b"another");
+        assert!(why(&observed).contains("do not agree on corosync.conf"), "{}", why(&observed));
+        observed.hosts.values_mut().for_each(|host| host.claim = Claim::Other("test".to_owned()));
+        assert!(why(&observed).contains("is there a cluster yet?"), "{}", why(&observed));
     }
 
     #[test]

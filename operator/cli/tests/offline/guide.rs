@@ -44,3 +44,8 @@ fn every_command_of_the_guide_prints_what_the_guide_says() {
 fn every_command_of_the_page_on_adoption_prints_what_the_page_says() {
     prints_what_it_says("adopt.md", "$ kubectl pvecm import");
 }
+
+#[test]
+fn every_command_of_the_page_on_failures_prints_what_the_page_says() {
+    prints_what_it_says("whatif.md", "$ kubectl pvecm whatif");
+}

@@ -150,6 +150,31 @@ fn an_import_goes_to_stdout_and_a_refusal_writes_no_object() {
 }
 
 #[test]
+fn whatif_ends_with_1_when_a_failure_is_not_survived_and_with_2_when_nothing_can_be_foretold() {
+    let desk = Desk::new();
+    let whatif = |words: &str| desk.shell(&format!("kubectl pvecm whatif {words}"));
+    assert_eq!(whatif("--conf corosync.conf --lose n1").code, 0);
+    assert_eq!(whatif("--conf corosync.conf --lose n1,n2").code, 1);
+    assert_eq!(whatif("--conf two-node.conf --partition n1/n2").code, 1);
+    let json = whatif("--conf device.conf --lose n1,n2 -o json");
+    let answer: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let failure = &answer["failures"][0];
+    assert_eq!(
+        (json.code, &failure["survived"], &failure["splitBrain"]),
+        (0, &true.into(), &false.into())
+    );
+    assert_eq!(failure["parts"][0]["members"][0]["hasDevice"], true);
+    let refused = whatif("--conf corosync.conf --lose n7");
+    assert_eq!(
+        (refused.code, refused.stdout.as_str()),
+        (2, "error: there is no node `n7`: the nodes are n1, n2, n3\n")
+    );
+    assert_eq!(whatif("--conf nowhere").code, 2);
+    assert_eq!(whatif("").code, 2, "a cluster or a file");
+    assert_eq!(whatif("--conf corosync.conf --all-pairs --lose n1").code, 2);
+}
+
+#[test]
 fn help_tells_what_the_commands_do() {
     let desk = Desk::new();
     let helps =

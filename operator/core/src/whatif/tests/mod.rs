@@ -136,7 +136,9 @@ fn a_tie_breaker_gives_quorum_to_one_half() {
 #[test]
 fn a_tie_breaker_beside_a_node_with_many_votes_can_give_quorum_to_both_parts() {
     let rules = "wait_for_all: 1; auto_tie_breaker: 1;";
+    let with_two_node = "two_node: 1; auto_tie_breaker: 1;";
     assert_eq!(quorate(&[1, 1, 3], rules, &apart("n1,n2/n3")), "n1,n2/n3");
+    assert_eq!(quorate(&[1, 1, 3], with_two_node, &apart("n1,n2/n3")), "n1,n2/n3");
 }
 
 #[test]

@@ -341,11 +341,10 @@ fn judge_two_nodes(votes: &Votes, facts: &Facts<'_, '_>, report: &mut Report) {
     }
 }
 
+/// `two_node` brings `wait_for_all` along also where the tie breaker turns it off itself (measured).
 fn is_tie_breaker_off(votes: &Votes, facts: &Facts<'_, '_>) -> bool {
-    let waits = is_on(facts, "wait_for_all")
-        || (facts.stored.number("quorum.wait_for_all").is_none()
-            && is_on(facts, "two_node")
-            && !is_on(facts, "auto_tie_breaker"));
+    let is_written = facts.stored.number("quorum.wait_for_all").is_some();
+    let waits = is_on(facts, if is_written { "wait_for_all" } else { "two_node" });
     votes.of_nodes % 2 == 1 && !waits
 }
 

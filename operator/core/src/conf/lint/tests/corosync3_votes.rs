@@ -144,6 +144,18 @@ fn two_nodes_with_two_node_and_four_with_a_device_are_sound() {
     assert_eq!(all(&four.replace(PROVIDER, device), Reader::Corosync3), Vec::<String>::new());
 }
 
+/// Measured: of votes 1, 1 and 3 apart, the two and the one are both quorate.
+#[test]
+fn two_node_keeps_a_tie_breaker_on_that_it_is_turned_off_by() {
+    let found = |options: &str| {
+        let quorum = format!("{PROVIDER}auto_tie_breaker: 1\n{options}");
+        all(&SOUND.replace(PROVIDER, &quorum), Reader::Corosync3).join("\n")
+    };
+    assert!(found("").contains("tie-breaker-off"), "{}", found(""));
+    assert!(!found("two_node: 1\n").contains("tie-breaker-off"), "{}", found("two_node: 1\n"));
+    assert!(found("two_node: 1\nwait_for_all: 0\n").contains("tie-breaker-off"));
+}
+
 #[test]
 fn what_excludes_a_device_is_refused_one_by_one() {
     let device = "device {\nmodel: net\nvotes: 1\nnet {\nhost: q\n}\n}\n";
