@@ -56,6 +56,7 @@ impl<'lab> Cluster<'lab> {
         let device = electorate.device().filter(|device| device.never_votes.is_none());
         let of_nodes: u64 = electorate.nodes().iter().map(|node| node.votes).sum();
         cluster.is_quorate_with(of_nodes)?;
+        cluster.has_all_links()?;
         if let Some(device) = device {
             cluster.each(|host| host.sh("systemctl start corosync-qdevice").map(|_| ()))?;
             cluster.is_quorate_with(of_nodes + device.votes)?;
@@ -74,6 +75,24 @@ impl<'lab> Cluster<'lab> {
                 let view = view(host)?;
                 let is_up = view.members == all && view.total == votes;
                 if is_up { Ok(()) } else { Err(format!("{view:?}")) }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A second link comes up after the membership that the first one made.
+    fn has_all_links(&self) -> Result<()> {
+        for (id, host) in &self.nodes {
+            wait_until(UP, &format!("all links of n{id}"), || {
+                let said = host
+                    .exec(&["corosync-cmapctl", "-m", "stats", "stats.knet."])
+                    .map_err(|error| format!("{error:#}"))?;
+                let own = format!("stats.knet.node{id}.");
+                let links = said.stdout.lines().filter(|line| line.contains(".connected "));
+                let down: Vec<&str> = links
+                    .filter(|line| !line.starts_with(&own) && !line.ends_with("= 1"))
+                    .collect();
+                if down.is_empty() { Ok(()) } else { Err(format!("{down:?}")) }
             })?;
         }
         Ok(())
@@ -101,7 +120,13 @@ impl<'lab> Cluster<'lab> {
             if side.is_some_and(|side| !side.reaches_witness) {
                 away.push(self.witness.address(Network::Mgmt));
             }
-            away.iter().map(|from| format!("iptables -w -A INPUT -s {from} -j DROP\n")).collect()
+            // Both ways: QNetd must not hear of a part that does not hear QNetd.
+            let rule = |from: &String| {
+                format!(
+                    "iptables -w -A INPUT -s {from} -j DROP\niptables -w -A OUTPUT -d {from} -j DROP\n"
+                )
+            };
+            away.iter().map(rule).collect()
         };
         let sides = self.nodes.iter().filter(|(id, _)| side_of(**id).is_some());
         let sides: Vec<_> = sides.map(|(id, host)| (*host, rules(*id))).collect();
@@ -156,7 +181,7 @@ fn clear(host: &Host<'_>) -> Result<()> {
         host.heal(network)?;
     }
     kill(host)?;
-    host.sh("iptables -w -F INPUT; rm -rf /var/lib/corosync/*; systemctl reset-failed").map(|_| ())
+    host.sh("iptables -w -F INPUT; iptables -w -F OUTPUT; rm -rf /var/lib/corosync/*; systemctl reset-failed").map(|_| ())
 }
 
 /// A QNetd that knows of no cluster yet.

@@ -70,7 +70,8 @@ pub enum Verb {
     Explain(explain::Args),
     /// Foretell who keeps quorum when something fails: each node, each link, the witness, or what is asked for.
     ///
-    /// Nothing is touched. Ends with exit code 1 when a failure is not survived: nobody keeps quorum, or two parts do.
+    /// Nothing is touched. Ends with exit code 1 when a failure is not survived: nobody keeps quorum, or two parts do; and
+    /// when the rules of the file let two parts keep it in whatever way they fall apart.
     /// Offline it takes a file: `kubectl pvecm whatif --conf corosync.conf`.
     Whatif(whatif::Args),
     /// Show a cluster on one screen: quorum, nodes, broken links, change, next action.

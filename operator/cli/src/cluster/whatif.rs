@@ -13,7 +13,7 @@ use pvecm_core::conf::Document;
 use pvecm_core::ha::HaState;
 use pvecm_core::ids::NodeId;
 use pvecm_core::observed::{Claim, HostView, ObservedCluster};
-use pvecm_core::whatif::{Asked, Electorate, Event, Outcome, Part, pairs, singles};
+use pvecm_core::whatif::{Asked, Electorate, Event, Outcome, Part, SplitBrain, pairs, singles};
 use serde::Serialize;
 
 use super::{offline, read};
@@ -56,6 +56,9 @@ struct Answer {
     /// All of it in one sentence.
     verdict: String,
     failures: Vec<Failure>,
+    /// A way to fall apart with which two parts are quorate, whether it was asked about or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split_brain_when: Option<String>,
     /// What the file says and corosync does not do.
     notes: Vec<String>,
     /// What was taken for granted.
@@ -84,7 +87,7 @@ struct Cluster {
     assumed: Vec<String>,
 }
 
-/// Foretells and prints. Not fine when something is not survived.
+/// Foretells and prints. Not fine when something is not survived, or two parts can be quorate at once.
 pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
     let cluster = match (&args.cluster, &args.conf) {
         (Some(name), _) => {
@@ -104,7 +107,8 @@ pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
     };
     let answer = answer(&cluster, args)?;
     print(args.output, &answer, || shown(&answer).into_bytes())?;
-    Ok(Verdict::when(answer.failures.iter().all(|failure| failure.survived)))
+    let is_safe = answer.split_brain_when.is_none();
+    Ok(Verdict::when(is_safe && answer.failures.iter().all(|failure| failure.survived)))
 }
 
 impl Cluster {
@@ -163,12 +167,24 @@ fn answer(cluster: &Cluster, args: &Args) -> anyhow::Result<Answer> {
     };
     let events = events(&electorate, args)?;
     let failures = events.iter().map(failure).collect::<Result<Vec<_>, _>>()?;
+    let mut assumed = assumed.clone();
+    let split_brain_when = match SplitBrain::of(&electorate) {
+        SplitBrain::Impossible => None,
+        SplitBrain::Possible(event) => Some(event.called(&electorate).to_string()),
+        SplitBrain::Unknown => {
+            assumed.push(
+                "no way to fall in two leaves both parts quorate: there are too many".to_owned(),
+            );
+            None
+        }
+    };
     Ok(Answer {
         cluster: name.clone(),
         verdict: verdict(&failures, args.all_pairs),
         failures,
+        split_brain_when,
         notes: electorate.notes().to_vec(),
-        assumed: assumed.clone(),
+        assumed,
     })
 }
 
@@ -208,7 +224,7 @@ fn verdict(failures: &[Failure], pairs: bool) -> String {
 }
 
 fn shown(answer: &Answer) -> String {
-    let Answer { cluster, verdict, failures, notes, assumed } = answer;
+    let Answer { cluster, verdict, failures, split_brain_when, notes, assumed } = answer;
     let mut out = format!("{cluster}: {verdict}\n");
     out.push_str(&match &failures[..] {
         [only] => table(
@@ -220,6 +236,12 @@ fn shown(answer: &Answer) -> String {
             &several.iter().map(row).collect::<Vec<_>>(),
         ),
     });
+    if let Some(when) = split_brain_when {
+        out.push_str(&format!(
+            "SPLIT BRAIN is possible: with {when} two parts keep quorum, and each starts the guests of the \
+             other\n"
+        ));
+    }
     for note in notes {
         out.push_str(&format!("Note: {note}\n"));
     }
@@ -310,7 +332,9 @@ mod tests {
             told(&cluster(3, odd), "prod --cut link:0,link:1"),
             told(&cluster(4, lms), "prod --partition n1,n2/n3,n4"),
             told(&cluster(4, ffsplit), "prod --lose witness --partition n1,n2/n3,n4"),
+            told(&cluster(2, "  two_node: 1\n"), "prod"),
             told(&cluster(2, "  two_node: 1\n"), "prod --partition n1/n2"),
+            told(&cluster(4, "  two_node: 1\n"), "prod --lose n1"),
             told(&cluster(5, "  last_man_standing: 1\n"), "prod --lose n1,n2"),
         ];
         insta::assert_snapshot!(said.concat());

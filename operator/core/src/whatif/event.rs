@@ -178,6 +178,19 @@ pub fn pairs(electorate: &Electorate) -> Vec<Event> {
     first.flat_map(pair).collect()
 }
 
+/// Every way to fall into two parts, as far as that many can be gone through: `None` with more nodes than 16.
+pub(super) fn halves(electorate: &Electorate) -> Option<impl Iterator<Item = Event>> {
+    let nodes = &electorate.nodes;
+    let ways = (nodes.len() <= 16).then(|| 1_u32 << nodes.len().saturating_sub(1))?;
+    let side = |way: u32, wanted: u32| {
+        let part = nodes.iter().zip(0..).filter(move |(_, at)| way >> at & 1 == wanted);
+        Side { members: part.map(|(node, _)| node.id).collect(), reaches_witness: true }
+    };
+    // The node of the highest id is always in the other part: every way once.
+    let parts = (1..ways).map(move |way| vec![side(way, 1), side(way, 0)]);
+    Some(parts.map(|parts| Event { parts, ..Event::default() }))
+}
+
 /// The names of these nodes, by id.
 pub(super) fn names(electorate: &Electorate, ids: &BTreeSet<NodeId>) -> Vec<String> {
     let named = electorate.nodes.iter().filter(|node| ids.contains(&node.id));

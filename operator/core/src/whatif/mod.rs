@@ -23,4 +23,4 @@ mod tests;
 pub use device::{Algorithm, Device, Preferred};
 pub use electorate::{Electorate, TieBreaker, Unclear, Voter};
 pub use event::{Asked, Event, Misasked, Side, pairs, singles};
-pub use outcome::{Member, Outcome, Part};
+pub use outcome::{Member, Outcome, Part, SplitBrain};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::electorate::{Electorate, TieBreaker, Unclear};
-use super::event::{Event, Side, names};
+use super::event::{Event, Side, halves, names};
 use crate::ids::NodeId;
 use crate::quorum::needed_by;
 
@@ -81,6 +81,29 @@ impl Outcome {
     #[must_use]
     pub fn is_split_brain(&self) -> bool {
         self.quorate().count() > 1
+    }
+}
+
+/// Whether the rules of a cluster let two parts be quorate at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SplitBrain {
+    /// In no way in which it can fall in two.
+    Impossible,
+    /// When it falls apart like this.
+    Possible(Event),
+    /// There are too many nodes to go through all ways.
+    Unknown,
+}
+
+impl SplitBrain {
+    /// Goes through every way in which a cluster can fall in two.
+    #[must_use]
+    pub fn of(electorate: &Electorate) -> Self {
+        let Some(mut halves) = halves(electorate) else { return Self::Unknown };
+        // Where it is not foretold which half QNetd votes for, it is still one of them.
+        let both_go_on =
+            |event: &Event| Outcome::of(electorate, event).is_ok_and(|told| told.is_split_brain());
+        halves.find(both_go_on).map_or(Self::Impossible, Self::Possible)
     }
 }
 

@@ -7,7 +7,7 @@ mod reading;
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Electorate, Event, Outcome, Unclear};
+use super::{Asked, Electorate, Event, Outcome, SplitBrain, Unclear};
 use crate::conf::Document;
 
 const FFSPLIT: &str = "device { model: net; votes: 1; net { host: w; } }";
@@ -195,4 +195,24 @@ fn two_quorate_parts_are_told_loudly() {
     let said = outcome(&electorate(&ONES[..2], "two_node: 1;"), &apart("n1/n2"));
     assert!(said.is_split_brain() && !said.is_survived());
     assert!(said.verdict(&BTreeMap::new()).starts_with("SPLIT BRAIN: [n1] and [n2] keep quorum"));
+}
+
+/// Nobody has to ask about the partition: it is the file that is dangerous.
+#[test]
+fn rules_that_allow_two_quorate_parts_are_found_by_going_through_all_of_them() {
+    let found = |votes: &[u64], quorum: &str| {
+        let electorate = electorate(votes, quorum);
+        match SplitBrain::of(&electorate) {
+            SplitBrain::Possible(event) => event.called(&electorate).to_string(),
+            SplitBrain::Impossible => "never".to_owned(),
+            SplitBrain::Unknown => "unknown".to_owned(),
+        }
+    };
+    assert_eq!(found(&ONES[..2], "two_node: 1;"), "n1 / n2 apart");
+    assert_eq!(found(&[1, 1, 3], "wait_for_all: 1; auto_tie_breaker: 1;"), "n1,n2 / n3 apart");
+    for quorum in ["", "auto_tie_breaker: 1;", "last_man_standing: 1;", FFSPLIT, LMS] {
+        assert_eq!(found(&ONES[..4], quorum), "never", "{quorum}");
+    }
+    assert_eq!(found(&ONES[..1], ""), "never");
+    assert_eq!(found(&[1; 17], ""), "unknown");
 }
