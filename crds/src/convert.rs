@@ -11,7 +11,7 @@ use pvecm_core::ids::IdError;
 pub use adopted::{LeftOut, adopted};
 pub use desired::{InvalidSpec, desired, dissolves};
 pub use host::host_view;
-pub use observed::{HostNotUnderstood, left, observed, texts};
+pub use observed::{HostNotUnderstood, left, observed, texts, was_in_force};
 pub use plan::{plan_from_core, plan_stages, stage_from_core, stage_to_core};
 
 /// Why an object that the API server accepted could not be read or written.

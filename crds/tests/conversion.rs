@@ -14,7 +14,7 @@ use pvecm_core::observed::Claim;
 use pvecm_core::references::{Reference, ReferenceKind};
 use pvecm_crds::convert::{
     ConvertError, adopted, desired, host_view, observed, plan_from_core, plan_stages,
-    stage_from_core, stage_to_core,
+    stage_from_core, stage_to_core, was_in_force,
 };
 use pvecm_crds::{PveChange, PveCluster, PveHost, cases, change, yaml};
 use serde_json::{Value, json};
@@ -387,6 +387,33 @@ fn the_text_that_the_last_change_left_is_the_one_it_ended_with() {
     assert_eq!(left(&ended(2, "u2", &["a"], ("Succeeded", 1))), "old");
     let none: [&PveChange; 0] = [];
     assert_eq!(observed([], &none, ("u1", NOW)).expect("a view").left, None);
+}
+
+/// The outage: a host that boots gets a number from the API server that was reserved for an undo and never written;
+/// it starts with that, and every other member that starts after it ends by itself.
+#[test]
+fn only_what_a_change_shows_to_have_been_in_force_is_given_to_a_host_that_boots() {
+    let first = ended(1, "u1", &["old"], ("Succeeded", 1));
+    let told = |last: &PveChange| was_in_force(&[&first, last], "u1").expect("a text").text;
+    let superseded = |results: &[&str]| {
+        let mut last = ended(2, "u1", &["a", "b"], ("Superseded", 2));
+        let of = |result: &&str| {
+            serde_json::from_value(json!({"host": "n1", "stage": 2, "result": result}))
+        };
+        let hosts = results.iter().map(of).collect::<Result<_, _>>().expect("words of hosts");
+        last.status.as_mut().expect("a status").hosts = hosts;
+        last
+    };
+    assert_eq!(told(&ended(2, "u1", &["a", "b"], ("Succeeded", 2))), "b");
+    for outcome in ["RolledBack", "Failed"] {
+        assert_eq!(told(&ended(2, "u1", &["a", "b"], (outcome, 2))), "a");
+        assert_eq!(told(&ended(2, "u1", &["a", "b"], (outcome, 1))), "old");
+    }
+    assert_eq!(told(&superseded(&["Acting", "Confirmed"])), "b");
+    assert_eq!(told(&superseded(&["Acting"])), "a");
+    assert_eq!(told(&ended(2, "u1", &["a", "b"], ("Superseded", 0))), "old");
+    assert_eq!(told(&ended(2, "u2", &["a"], ("Succeeded", 1))), "old");
+    assert_eq!(was_in_force(&[], "u1"), None);
 }
 
 /// Everything that a spec can say of what a file has.

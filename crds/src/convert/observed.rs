@@ -9,7 +9,7 @@ use pvecm_core::ids::{ChangeNumber, ConfigVersion, HostName};
 use pvecm_core::observed::{HostView, ObservedCluster};
 
 use super::{ConvertError, host_view};
-use crate::change::{ConfigText, Outcome, PveChange};
+use crate::change::{ConfigText, Outcome, PveChange, Stage, StageResult};
 use crate::host::PveHost;
 
 /// A host's object that cannot be read.
@@ -63,23 +63,49 @@ pub fn observed<'a>(
 /// What an undone stage went back to has another number than the text before, and says the same.
 #[must_use]
 pub fn left(changes: &[&PveChange], uid: &str) -> Option<ConfText> {
-    let ours = changes.iter().rev().filter(|change| change.spec.cluster_ref.uid == uid);
-    let text = ours.filter_map(|change| {
-        let outcome = change.outcome()?;
-        let stages = &change.spec.plan.stages;
-        let released = change.status.as_ref().map_or(0, |status| status.released_stage);
-        let released = usize::try_from(released).unwrap_or(0).min(stages.len());
-        let (last, before) = (released.checked_sub(1), released.checked_sub(2));
-        match outcome {
-            Outcome::Succeeded | Outcome::Superseded => last.map(|last| &stages[last].config),
-            Outcome::RolledBack | Outcome::Failed => {
-                let back = last.and_then(|last| stages[last].back.as_ref());
-                back.or_else(|| before.map(|before| &stages[before].config))
-            }
+    newest(changes, uid, |change| match change.outcome()? {
+        Outcome::Succeeded | Outcome::Superseded => released(change, 0).map(|last| &last.config),
+        Outcome::RolledBack | Outcome::Failed => {
+            let back = released(change, 0).and_then(|last| last.back.as_ref());
+            back.or_else(|| released(change, 1).map(|before| &before.config))
         }
-    });
-    let ConfigText { version, digest: _, text } = text.into_iter().next()?;
+    })
+}
+
+/// The newest text that ended changes show to have been in force. A stage that was not begun writes nothing, not
+/// even what it would have gone back to, and a host that starts with such a number has all others outrun.
+#[must_use]
+pub fn was_in_force(changes: &[&PveChange], uid: &str) -> Option<ConfText> {
+    newest(changes, uid, |change| {
+        let status = change.status.as_ref()?;
+        let is_said = status.hosts.iter().any(|host| {
+            host.stage == status.released_stage && host.result == StageResult::Confirmed
+        });
+        let stays = match status.outcome? {
+            Outcome::Succeeded => true,
+            Outcome::Superseded => is_said,
+            Outcome::RolledBack | Outcome::Failed => false,
+        };
+        released(change, usize::from(!stays)).map(|stage| &stage.config)
+    })
+}
+
+fn newest(
+    changes: &[&PveChange],
+    uid: &str,
+    text: impl Fn(&PveChange) -> Option<&ConfigText>,
+) -> Option<ConfText> {
+    let mut ours = changes.iter().rev().filter(|change| change.spec.cluster_ref.uid == uid);
+    let ConfigText { version, digest: _, text } = ours.find_map(|change| text(change))?;
     Some(ConfText::new(ConfigVersion(u64::try_from(*version).ok()?), text.clone()))
+}
+
+/// The stage that was released last, or the one so many before it.
+fn released(change: &PveChange, before: usize) -> Option<&Stage> {
+    let stages = &change.spec.plan.stages;
+    let released = change.status.as_ref().map_or(0, |status| status.released_stage);
+    let released = usize::try_from(released).unwrap_or(0).min(stages.len());
+    stages.get(released.checked_sub(before + 1)?)
 }
 
 /// Every text that these changes wrote or reserved, by digest.

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use connect::client;
 pub use connect::read_bootstrap;
-pub use past::left_by_changes;
+pub use past::{left_by_changes, left_for};
 
 /// The most that one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,7 +6,7 @@ use std::path::Path;
 use kube::Api;
 use kube::api::ListParams;
 use pvecm_core::gate::{Said, Weight};
-use pvecm_crds::convert::left;
+use pvecm_crds::convert::was_in_force;
 use pvecm_crds::{PveChange, PveHost};
 
 use super::{client, in_time, read_bootstrap};
@@ -19,19 +19,26 @@ pub async fn left_by_changes(bootstrap_path: &Path) -> anyhow::Result<Vec<Said>>
     let hosts: Api<PveHost> = Api::namespaced(client.clone(), &bootstrap.namespace);
     let changes: Api<PveChange> = Api::namespaced(client, &bootstrap.namespace);
     let host = in_time(hosts.get(bootstrap.host.as_str())).await?;
-    let claim = host.status.and_then(|status| status.cluster).map(|cluster| cluster.uid);
-    let mut all = in_time(changes.list(&ListParams::default())).await?.items;
+    let all = in_time(changes.list(&ListParams::default())).await?.items;
+    Ok(left_for(&host, all.iter().collect()))
+}
+
+/// Of these changes.
+#[must_use]
+pub fn left_for(host: &PveHost, mut all: Vec<&PveChange>) -> Vec<Said> {
+    let claim = host.status.as_ref().and_then(|status| status.cluster.as_ref());
+    let claim = claim.map(|cluster| cluster.uid.as_str());
     all.sort_by_key(|change| change.spec.number);
     let mut of: BTreeMap<&str, Vec<&PveChange>> = BTreeMap::new();
-    for change in &all {
+    for change in all {
         of.entry(&change.spec.cluster_ref.uid).or_default().push(change);
     }
-    let wanted = |uid: &str| claim.as_deref().is_none_or(|claim| claim == uid);
+    let wanted = |uid: &str| claim.is_none_or(|claim| claim == uid);
     let of = of.iter().filter(|(uid, _)| wanted(uid));
     let said = of.filter_map(|(uid, changes)| {
-        let conf = left(changes, uid)?;
+        let conf = was_in_force(changes, uid)?;
         let by = format!("the last change of {}", changes.last()?.spec.cluster_ref.name);
         Some(Said { by, text: conf.text, weight: Weight::Change })
     });
-    Ok(said.collect())
+    said.collect()
 }

@@ -12,6 +12,18 @@ use pvecm_core::gate::Held;
 use crate::STATE_FOLDER;
 use crate::host::replace_file;
 
+/// What the gate remembers on its host.
+pub trait Holding: Send + Sync {
+    /// Why this file is held, if it is.
+    fn reason(&self, disk: &[u8]) -> Option<Held>;
+    /// Holds corosync as long as it has this file.
+    fn set(&self, disk: &[u8], held: &Held) -> io::Result<()>;
+    /// Holds it no longer.
+    fn lift(&self) -> io::Result<()>;
+    /// Keeps a file that is about to be replaced.
+    fn keep(&self, disk: &[u8]) -> io::Result<()>;
+}
+
 /// Where the hold and what the gate replaced lie.
 #[derive(Debug, Clone)]
 pub struct Hold {
@@ -39,32 +51,30 @@ impl Hold {
     fn because(&self) -> PathBuf {
         self.folder.join("because.json")
     }
+}
 
-    /// Why this file is held, if it is.
-    #[must_use]
-    pub fn reason(&self, disk: &[u8]) -> Option<Held> {
+impl Holding for Hold {
+    fn reason(&self, disk: &[u8]) -> Option<Held> {
         let is_held = fs::read(self.file()).is_ok_and(|file| file == disk);
         let because = fs::read(self.because()).ok().filter(|_| is_held)?;
         serde_json::from_slice(&because).ok()
     }
 
-    /// Holds corosync as long as it has this file. The copy, which is what holds, comes last.
-    pub fn set(&self, disk: &[u8], held: &Held) -> io::Result<()> {
+    /// The copy, which is what holds, comes last.
+    fn set(&self, disk: &[u8], held: &Held) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         replace_file(&self.because(), &serde_json::to_vec(held)?, 0o600)?;
         replace_file(&self.file(), disk, 0o600)
     }
 
-    /// Holds it no longer.
-    pub fn lift(&self) -> io::Result<()> {
+    fn lift(&self) -> io::Result<()> {
         match fs::remove_file(self.file()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    /// Keeps a file that is about to be replaced.
-    pub fn keep(&self, disk: &[u8]) -> io::Result<()> {
+    fn keep(&self, disk: &[u8]) -> io::Result<()> {
         let version = Document::parse(disk).version().unwrap_or_default();
         let folder = self.state.join("replaced");
         fs::create_dir_all(&folder)?;

@@ -12,10 +12,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::{StreamExt, stream};
-use pvecm_core::gate::{Own, Said, Verdict};
+use futures::{Stream, StreamExt, stream};
+use pvecm_core::gate::{Own, Peer, Said, Verdict};
 
-pub use hold::Hold;
+pub use hold::{Hold, Holding};
 pub use peers::QUESTION;
 
 use crate::api;
@@ -27,13 +27,31 @@ const ASK: Duration = Duration::from_millis(9_500);
 
 /// Asks, judges and acts. Called by hand it does the same.
 pub async fn run(bootstrap: &Path) -> anyhow::Result<()> {
-    let outcome = pass(&Host::real()?, &Hold::here(), bootstrap).await?;
+    let ask = |peers| words(peers, bootstrap);
+    let outcome = pass(&Host::real()?, &Hold::here(), ask).await?;
     tracing::info!(outcome, "the gate has ended");
     Ok(())
 }
 
-/// Says in one sentence what came of it.
-async fn pass(host: &Host, hold: &Hold, bootstrap: &Path) -> anyhow::Result<String> {
+/// What is said by the API server and by the other nodes, as it comes.
+fn words(peers: Vec<Peer>, bootstrap: &Path) -> impl Stream<Item = Said> {
+    let changes = async {
+        let left = api::left_by_changes(bootstrap).await;
+        left.unwrap_or_else(|error| {
+            tracing::info!(error = format!("{error:#}"), "the API server says nothing");
+            Vec::new()
+        })
+    };
+    let changes = stream::once(changes).flat_map(stream::iter);
+    stream::select(peers::ask(peers), changes)
+}
+
+/// Has those asked whom its file names, and says in one sentence what came of it.
+pub async fn pass<S: Stream<Item = Said>>(
+    host: &Host,
+    hold: &impl Holding,
+    ask: impl FnOnce(Vec<Peer>) -> S,
+) -> anyhow::Result<String> {
     if host.corosync.view().is_some() {
         return Ok("corosync runs already: nothing is touched".to_owned());
     }
@@ -47,21 +65,13 @@ async fn pass(host: &Host, hold: &Hold, bootstrap: &Path) -> anyhow::Result<Stri
         hold.lift()?;
         return Ok("corosync.conf is not understood, or does not list this host".to_owned());
     };
-    let said = gather(&own, bootstrap).await;
+    let said = gather(&own, ask(own.peers())).await;
     act(host, hold, &disk, own.decide(&said, hold.reason(&disk).as_ref()))
 }
 
 /// What is told within the time: nothing more once a quorate member has spoken.
-async fn gather(own: &Own, bootstrap: &Path) -> Vec<Said> {
-    let changes = async {
-        let left = api::left_by_changes(bootstrap).await;
-        left.unwrap_or_else(|error| {
-            tracing::info!(error = format!("{error:#}"), "the API server says nothing");
-            Vec::new()
-        })
-    };
-    let changes = stream::once(changes).flat_map(stream::iter);
-    let mut words = pin!(stream::select(peers::ask(own.peers()), changes));
+async fn gather(own: &Own, words: impl Stream<Item = Said>) -> Vec<Said> {
+    let mut words = pin!(words);
     let mut said = Vec::new();
     let listen = async {
         while let Some(word) = words.next().await {
@@ -79,7 +89,7 @@ async fn gather(own: &Own, bootstrap: &Path) -> Vec<Said> {
     said
 }
 
-fn act(host: &Host, hold: &Hold, disk: &[u8], verdict: Verdict) -> anyhow::Result<String> {
+fn act(host: &Host, hold: &impl Holding, disk: &[u8], verdict: Verdict) -> anyhow::Result<String> {
     match verdict {
         Verdict::Start => {
             hold.lift()?;

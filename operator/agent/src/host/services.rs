@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use pvecm_core::gate::{Idle, outrun};
 
 use super::disk::RealDisk;
-use crate::gate::Hold;
+use crate::gate::{Hold, Holding as _};
 use crate::ports::{Disk as _, DiskFile, Services, Unit};
 
 const AT_MOST: Duration = Duration::from_secs(45);
