@@ -27,7 +27,8 @@ pub async fn keep_running(shared: Shared, keys: Arc<Vec<Vec<u8>>>) {
     loop {
         let missing = shared.with(|world| {
             let hosts = world.hosts.iter().enumerate();
-            let missing = hosts.filter(|(_, host)| host.up && host.agent.is_none());
+            let missing =
+                hosts.filter(|(_, host)| host.up && host.gate.is_none() && host.agent.is_none());
             missing.map(|(at, _)| at).collect::<Vec<_>>()
         });
         for at in missing {
@@ -123,7 +124,7 @@ async fn supervise(
 }
 
 /// How a request of an agent fares: so long under way, and whether it arrives.
-fn way(world: &mut World, at: usize) -> (u64, bool) {
+pub(crate) fn way(world: &mut World, at: usize) -> (u64, bool) {
     let slow = world.dice.chance(world.rates.api_slow);
     let wait = if slow { world.dice.below(9_000) } else { world.dice.between(2, 40) };
     let fails = world.rates.api > 0 && world.dice.chance(world.rates.api);
@@ -213,7 +214,7 @@ async fn beat(shared: Shared, (name, at): (String, usize), mut held: watch::Rece
         tokio::time::sleep(Duration::from_millis(wait)).await;
         if arrives {
             shared.with(|world| {
-                world.hosts[at].heard_at = world.now();
+                world.heard(at);
                 let second = world.now() / 1_000;
                 let micros = world.next_number() % 1_000_000;
                 let time = format!(

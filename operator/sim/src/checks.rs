@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::ids::Digest;
 
+use crate::gone::Graves;
 use crate::world::Parsed;
 
 /// What was seen, as far as a rule needs it.
@@ -17,6 +18,8 @@ pub struct Checks {
     pub restored_at: Option<u64>,
     /// When requests that take seconds ended: what they brought is late for a while yet.
     pub slow_until: Option<u64>,
+    /// Who was taken off the list.
+    pub graves: Graves,
     /// No text may be written: the cluster is adopted, or at rest.
     pub at_rest: bool,
     /// The highest change of which a text has landed.
@@ -83,6 +86,13 @@ impl Checks {
         }
         self.landed.insert(digest);
         Ok(())
+    }
+
+    /// A text of a change that was never written.
+    #[must_use]
+    pub fn is_planned_alone(&self, bytes: &[u8]) -> bool {
+        let digest = Digest::of(bytes);
+        self.texts.contains_key(&digest) && !self.landed.contains(&digest)
     }
 
     /// A change counts as in force: its last text was written.

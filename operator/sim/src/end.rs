@@ -7,12 +7,13 @@ use pvecm_agent::ports::DiskFile;
 use crate::api::{Kind, NAMESPACE};
 use crate::setup::CLUSTER;
 use crate::wish::Wish;
-use crate::world::World;
+use crate::world::{Host, World};
 
 impl World {
     /// Whether every wanted host runs what is wanted, and the operator says so.
     pub fn stands(&mut self, wish: &Wish) -> Result<(), String> {
-        if let Some(host) = self.hosts.iter().find(|host| !host.up || host.agent.is_none()) {
+        let stands = |host: &Host| host.off || host.up && host.agent.is_some();
+        if let Some(host) = self.hosts.iter().find(|host| !stands(host)) {
             return Err(format!("{} does not run", host.name));
         }
         if let Some(name) = self.held() {
@@ -38,6 +39,7 @@ impl World {
         self.gone_stand(wish)?;
         self.keys_stand(wish)?;
         self.marks_stand()?;
+        self.keys_are_let_in()?;
         if let Some(name) = self.unconnected() {
             return Err(format!("the operator does not see {name} as connected"));
         }
@@ -48,10 +50,13 @@ impl World {
     /// A host that is not wanted has nothing that starts as a member of the cluster when it boots.
     fn gone_stand(&self, wish: &Wish) -> Result<(), String> {
         let others = self.hosts.iter().enumerate().filter(|(at, _)| !wish.nodes.contains_key(at));
-        for (_, host) in others {
+        for (_, host) in others.filter(|(_, host)| !host.off) {
             let on_disk = host.disk.contains_key(&DiskFile::Conf);
             if host.daemon.is_some() || host.db.conf.is_some() || on_disk {
                 return Err(format!("{} still has something of the cluster", host.name));
+            }
+            if host.lives_on && host.db.guests.is_empty() {
+                return Err(format!("{} went on alone, and its guest is lost", host.name));
             }
         }
         Ok(())
@@ -70,6 +75,10 @@ impl World {
         }
         if keys.len() != 1 {
             return Err(format!("there are {} keys", keys.len()));
+        }
+        let mut dead = self.hosts.iter().filter(|host| host.off);
+        if let Some(host) = dead.find(|host| keys.contains(&host.disk.get(&DiskFile::Authkey))) {
+            return Err(format!("{}, which is dead, has the key in force", host.name));
         }
         let object = self.api.get(Kind::Cluster, CLUSTER);
         let told = object.and_then(|o| o.value["status"]["authkey"]["generation"].as_u64());
@@ -92,6 +101,20 @@ impl World {
         Ok(())
     }
 
+    /// A member is let in by the others, and its agent knows it.
+    fn keys_are_let_in(&self) -> Result<(), String> {
+        let is_out = |value: &serde_json::Value| {
+            let conditions = value["status"]["conditions"].as_array();
+            let mut shared = conditions.into_iter().flatten().filter(|c| c["type"] == "KeysShared");
+            shared.any(|condition| condition["status"] == "False")
+        };
+        let mut hosts = self.api.all(Kind::Host);
+        match hosts.find(|(_, host)| is_out(&host.value)) {
+            Some((name, _)) => Err(format!("{name} has not handed over its keys")),
+            None => Ok(()),
+        }
+    }
+
     /// A host whose return the operator has yet to tell, also one that is no member.
     fn unconnected(&self) -> Option<String> {
         let connected = |value: &serde_json::Value| {
@@ -99,8 +122,10 @@ impl World {
             let found = conditions.and_then(|list| list.iter().find(|c| c["type"] == "Connected"));
             found.is_none_or(|condition| condition["status"] == "True")
         };
-        let mut hosts = self.api.all(Kind::Host);
-        hosts.find(|(_, host)| !connected(&host.value)).map(|(name, _)| name.clone())
+        let hosts = self.api.all(Kind::Host);
+        let is_off = |name: &String| self.hosts.iter().any(|host| host.off && host.name == *name);
+        let mut silent = hosts.filter(|(_, host)| !connected(&host.value));
+        silent.find(|(name, _)| !is_off(name)).map(|(name, _)| name.clone())
     }
 
     /// A change that ended and keeps its finalizer.

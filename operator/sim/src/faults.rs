@@ -1,7 +1,5 @@
 //! What goes wrong, how often, and one fault at a time.
 
-use pvecm_agent::ports::DiskFile;
-
 use crate::dice::Dice;
 use crate::world::{Mode, World};
 
@@ -152,35 +150,6 @@ impl World {
         }
         self.outside("host cut off", at);
         self.settle();
-    }
-
-    /// Everything that runs on a machine ends; it starts again some seconds later.
-    fn power_cut(&mut self, at: usize) {
-        if !self.hosts[at].up {
-            return;
-        }
-        self.outside("power cut", at);
-        self.kill_agent(at);
-        let ran = self.hosts[at].daemon.is_some();
-        self.hosts[at].up = false;
-        self.end_corosync(at);
-        self.end_pmxcfs(at);
-        let wait = self.dice.between(5_000, 40_000);
-        self.later(wait, move |world| world.boot(at, ran));
-    }
-
-    fn boot(&mut self, at: usize, with_corosync: bool) {
-        let host = &mut self.hosts[at];
-        host.up = true;
-        host.boot += 1;
-        host.read_only = false;
-        host.slow = false;
-        host.lags = false;
-        self.outside("boots", at);
-        self.start_pmxcfs(at);
-        if with_corosync || self.hosts[at].disk.contains_key(&DiskFile::Conf) {
-            let _refused = self.start_corosync(at);
-        }
     }
 
     fn restart_pmxcfs(&mut self, at: usize) {

@@ -4,8 +4,10 @@
 //! Owns what is around the production code, and the rules that it is held against. Never a copy of
 //! that code: operator and agents are the crates themselves. Where to read next: [`story`] (how a seed goes), [`world`]
 //! (what is simulated), [`ports`] and [`api`] (where production code plugs in), [`checks`] (the rules),
-//! [`wish`] (what users want), [`faults`].
+//! [`wish`] (what users want), [`faults`], [`absence`] (machines that are off) and
+//! [`gate`] (before they start again).
 
+pub mod absence;
 pub mod agent;
 pub mod agreement;
 pub mod alone;
@@ -14,6 +16,8 @@ pub mod checks;
 pub mod dice;
 pub mod end;
 pub mod faults;
+pub mod gate;
+pub mod gone;
 pub mod operator;
 pub mod person;
 pub mod ports;

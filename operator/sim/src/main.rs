@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+use pvecm_sim::absence::Tale;
 use pvecm_sim::agreement::simulate;
 use pvecm_sim::faults::Rates;
 use pvecm_sim::story::{Options, Report, run};
@@ -33,6 +34,9 @@ struct Args {
     /// What goes wrong: none, api, agents, operators, hosts, persons, all; else the seed decides.
     #[arg(long, value_parser = Rates::named)]
     faults: Option<Rates>,
+    /// What is told besides; else the seed decides.
+    #[arg(long, value_enum)]
+    tale: Option<Tale>,
     /// End at the first seed that breaks a rule.
     #[arg(long)]
     first: bool,
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
         return agreement(&args);
     }
     if let Some(seed) = args.seed {
-        let options = Options { hosts: args.hosts, rates: args.faults, words: true };
+        let options = options(&args, true);
         let report = run(seed, options);
         report.words.iter().for_each(|line| println!("{line}"));
         println!("{}", summary(seed, &report));
@@ -76,6 +80,10 @@ fn agreement(args: &Args) -> ExitCode {
     }
     println!("{} seeds of the agreement, {broken} broken", seeds.end - seeds.start);
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn options(args: &Args, words: bool) -> Options {
+    Options { hosts: args.hosts, rates: args.faults, tale: args.tale, words }
 }
 
 fn summary(seed: u64, report: &Report) -> String {
@@ -107,7 +115,7 @@ fn many(args: &Args) -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    let options = Options { hosts: args.hosts, rates: args.faults, words: false };
+                    let options = options(args, false);
                     let report = run(seed, options);
                     steps.fetch_add(report.steps, Ordering::Relaxed);
                     for (outcome, count) in &report.changes {
@@ -130,7 +138,7 @@ fn many(args: &Args) -> ExitCode {
     }
     if let Some((seed, _)) = broken.first() {
         let hosts = args.hosts.map(|hosts| format!(" --hosts {hosts}")).unwrap_or_default();
-        let again = run(*seed, Options { hosts: args.hosts, rates: args.faults, words: true });
+        let again = run(*seed, options(args, true));
         again.words.iter().rev().take(200).rev().for_each(|line| println!("{line}"));
         println!("again, with every step: cargo xtask sim --seed {seed}{hosts}");
     }

@@ -84,7 +84,8 @@ impl World {
             let host = &self.hosts[at];
             let listed = config.nodes.iter().any(|node| node.name.as_str() == host.name);
             // A host without a file has never been a member: a join is not a person's repair.
-            let Some(disk) = host.disk.get(&DiskFile::Conf).filter(|_| listed && host.up) else {
+            let is_up = host.up && host.gate.is_none();
+            let Some(disk) = host.disk.get(&DiskFile::Conf).filter(|_| listed && is_up) else {
                 continue;
             };
             let (differs, stopped) = (disk != &conf, host.daemon.is_none());

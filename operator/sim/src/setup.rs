@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use pvecm_agent::ports::DiskFile;
 use pvecm_core::conf::{Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form};
 use pvecm_core::ids::{ConfigVersion, LinkNumber, NodeId};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::absence::{Stated, Tale};
 use crate::api::{Kind, Write};
 use crate::wish::{WantedLink, Wish};
 use crate::world::{Host, Mode, World};
@@ -45,14 +47,32 @@ impl World {
             self.install(&wish);
         }
         for at in 0..hosts {
-            let name = format!("n{}", at + 1);
-            let body = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
-                "metadata": {"name": name}, "spec": {}});
+            let (name, body) = (self.hosts[at].name.clone(), self.host_object(at));
             let key = (Kind::Host, name.as_str());
             let _ = self.api.create(Write { key, manager: "user", status: false, body });
         }
         self.want(&wish);
         wish
+    }
+
+    /// What a person writes of a machine.
+    #[must_use]
+    pub fn host_object(&self, at: usize) -> Value {
+        let Host { name, stated, .. } = &self.hosts[at];
+        let mut spec = json!({});
+        if self.tale == Tale::Separation {
+            spec["afterRemoval"] = json!("LiveAlone");
+        }
+        if let Some(Stated { dead, until }) = stated {
+            let kind = if *dead { "Dead" } else { "Away" };
+            spec["absence"] = json!({"kind": kind, "because": "seen by itself"});
+            let time = |millis: u64| Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok();
+            if let Some(until) = until.and_then(time) {
+                spec["absence"]["until"] = json!(until.to_string());
+            }
+        }
+        json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost", "metadata": {"name": name},
+            "spec": spec})
     }
 
     /// Writes the user's spec.

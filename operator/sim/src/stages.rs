@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use memchr::memmem;
 use pvecm_agent::ports::DiskFile;
-use pvecm_core::ids::Digest;
+use pvecm_core::ids::{Digest, NodeId};
 use pvecm_core::protocol::{Attempt, Phase, Record};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::gone::Buried;
 use crate::votes::Votes;
 use crate::world::World;
 
@@ -32,6 +33,10 @@ pub struct KnownStage {
     pub back: Option<Digest>,
     /// Links that must be connected at the end.
     pub links: Vec<u8>,
+    /// Whom its text takes off the list.
+    pub buries: Vec<Buried>,
+    /// It was released.
+    released: bool,
     votes: Votes,
     phases: BTreeMap<usize, Phase>,
     held: BTreeSet<usize>,
@@ -48,6 +53,13 @@ pub fn digest_of(text: &Value) -> Option<Digest> {
     text["digest"].as_str().and_then(|hex| hex.parse().ok())
 }
 
+fn buried(tombstone: &Value) -> Option<Buried> {
+    let place: usize = tombstone["name"].as_str()?.strip_prefix('n')?.parse().ok()?;
+    let id = u32::try_from(tombstone["nodeId"].as_u64()?).ok()?;
+    let dead = !tombstone["keepsKey"].is_null();
+    Some(Buried { at: place.checked_sub(1)?, id: NodeId::try_from(id).ok()?, dead })
+}
+
 impl KnownStage {
     fn read(stage: &Value) -> Self {
         let place = |member: &Value| {
@@ -57,6 +69,11 @@ impl KnownStage {
         let places = |list: &Value| -> BTreeSet<usize> {
             list.as_array().into_iter().flatten().filter_map(place).collect()
         };
+        let actions = stage["actions"].as_array().into_iter().flatten();
+        let actions = actions.filter_map(|host| host["actions"].as_array()).flatten();
+        let mut buries: Vec<Buried> =
+            actions.filter_map(|action| buried(&action["bury"])).collect();
+        buries.dedup();
         let link = |probe: &Value| u8::try_from(probe["linkConnected"]["link"].as_u64()?).ok();
         let group = places(&stage["group"]);
         Self {
@@ -68,6 +85,8 @@ impl KnownStage {
             digest: digest_of(&stage["config"]),
             back: digest_of(&stage["back"]),
             links: stage["probes"].as_array().into_iter().flatten().filter_map(link).collect(),
+            buries,
+            released: false,
             phases: BTreeMap::new(),
             held: BTreeSet::new(),
             writer: None,
@@ -117,6 +136,27 @@ impl Stages {
             return Err(format!("{keys:?} is written back before that was decided"));
         }
         Ok(())
+    }
+
+    /// Whom this text takes off the list.
+    #[must_use]
+    pub fn buried(&self, digest: Digest) -> Vec<Buried> {
+        let stages = self.0.values().filter(|stage| stage.digest == Some(digest));
+        stages.flat_map(|stage| stage.buries.clone()).collect()
+    }
+
+    /// Whom the stages of a change take off the list.
+    #[must_use]
+    pub fn buried_by(&self, change: u64) -> Vec<Buried> {
+        let stages = self.0.range((change, 0)..=(change, u32::MAX));
+        stages.flat_map(|(_, stage)| stage.buries.clone()).collect()
+    }
+
+    /// A stage counts as released; whom it takes off the list, where that is news.
+    pub fn released(&mut self, key: StageKey) -> Vec<Buried> {
+        let Some(stage) = self.0.get_mut(&key) else { return Vec::new() };
+        let is_news = !std::mem::replace(&mut stage.released, true);
+        if is_news { stage.buries.clone() } else { Vec::new() }
     }
 
     /// A stage whose own text this is.

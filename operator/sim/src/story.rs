@@ -7,12 +7,13 @@ use std::time::Duration;
 use pvecm_agent::ports::LedgerStore;
 use pvecm_agent::seal::SealingKey;
 
+use crate::absence::{self, Tale};
 use crate::faults::Rates;
 use crate::setup::hosts;
 use crate::trace::Trace;
 use crate::wish::{JOIN, Wish};
 use crate::world::{Shared, World, runtime};
-use crate::{agent, operator, person};
+use crate::{agent, gate, operator, person};
 
 /// What is asked of a run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,6 +22,8 @@ pub struct Options {
     pub hosts: Option<usize>,
     /// What goes wrong; `None`: the seed decides.
     pub rates: Option<Rates>,
+    /// What is told besides; `None`: the seed decides.
+    pub tale: Option<Tale>,
     /// Keep every step in words.
     pub words: bool,
 }
@@ -87,6 +90,7 @@ async fn tell(seed: u64, options: Options) -> Report {
     let tasks = [
         tokio::spawn(agent::keep_running(shared.clone(), keys())),
         tokio::spawn(operator::keep_running(shared.clone())),
+        tokio::spawn(gate::keep_running(shared.clone())),
     ];
     let adopted = shared.with(|world| world.hosts.iter().any(|host| host.daemon.is_some()));
     if adopted {
@@ -95,8 +99,16 @@ async fn tell(seed: u64, options: Options) -> Report {
     pause(&shared, 20_000).await;
     shared.with(|world| world.checks.at_rest = false);
     shared.with(|world| world.rates = rates);
+    let tale = tokio::spawn(absence::tell(shared.clone(), shared.with(|world| world.tale)));
     act(&shared, &mut wish).await;
-    shared.with(World::heal);
+    while !tale.is_finished() && shared.with(|world| world.checks.broken.is_none()) {
+        pause(&shared, 1_000).await;
+    }
+    tale.abort();
+    shared.with(|world| {
+        world.heal();
+        world.strike_the_dead(&mut wish);
+    });
     settle(&shared, &mut wish).await;
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
     shared.with(report)
@@ -104,15 +116,23 @@ async fn tell(seed: u64, options: Options) -> Report {
 
 fn begin(world: &mut World, options: Options) -> (Wish, Rates) {
     let drawn = hosts(world);
-    let count = options.hosts.unwrap_or(drawn);
+    let told = Tale::drawn(&mut world.dice);
+    world.tale = options.tale.unwrap_or(told);
+    let count = options.hosts.unwrap_or(world.tale.hosts(drawn));
     let drawn = Rates::drawn(&mut world.dice);
     let rates = options.rates.unwrap_or(drawn);
     let fresh = world.dice.chance(150);
-    let formed = if fresh { 0 } else { count - world.dice.index(2) };
+    let absent = matches!(world.tale, Tale::Dead | Tale::Away | Tale::Recovery);
+    let formed = match (absent, fresh) {
+        (true, _) => count,
+        (false, true) => 0,
+        (false, false) => count - world.dice.index(2),
+    };
     let operators = if rates.rivals > 0 { 2 } else { 1 };
     world.operators = (0..operators).map(|_| None).collect();
     let wish = world.set_up(count, formed.min(count));
-    world.note("begins", 0, || format!("{count} hosts, {formed} formed, {rates:?}"));
+    let tale = world.tale;
+    world.note("begins", 0, || format!("{count} hosts, {formed} formed, {tale:?}, {rates:?}"));
     (wish, rates)
 }
 
@@ -121,7 +141,10 @@ async fn pause(shared: &Shared, millis: u64) {
     while left > 0 && shared.with(|world| world.checks.broken.is_none()) {
         let now = left.min(1_000);
         tokio::time::sleep(Duration::from_millis(now)).await;
-        shared.with(World::watch_alone);
+        shared.with(|world| {
+            world.watch_alone();
+            world.watch_gone();
+        });
         left -= now;
     }
 }
@@ -168,8 +191,13 @@ fn happen(shared: &Shared, wish: &mut Wish) {
 }
 
 fn wants(world: &mut World, wish: &mut Wish) {
-    let kind = wish.walk(&mut world.dice);
+    let separates = world.tale == Tale::Separation;
+    let turns = separates && world.dice.chance(500);
+    let kind = if turns { wish.turn(&mut world.dice) } else { wish.walk(&mut world.dice) };
     world.note("the user wants", 0, || format!("{kind}: {wish:?}"));
+    if separates {
+        world.move_guests(wish);
+    }
     world.want(wish);
     let joiner = wish.nodes.len() - 1;
     if kind == JOIN && world.rates.hosts > 0 && world.dice.chance(400) {
@@ -204,7 +232,12 @@ async fn settle(shared: &Shared, wish: &mut Wish) {
         }
         round += 1;
         if round % 6 == 2 {
-            shared.with(World::repair);
+            shared.with(|world| {
+                world.repair();
+                if world.tale == Tale::Separation {
+                    world.move_guests(wish);
+                }
+            });
         }
         stalled = if reason.is_some_and(|r| AGAIN.contains(&r.as_str())) { stalled + 1 } else { 0 };
         if stalled == 4 {

@@ -47,6 +47,9 @@ pub type Edit = fn(&mut Wish, &mut Dice) -> bool;
 /// The kind of edit after which a host joins.
 pub const JOIN: &str = "let a host join";
 
+/// The kind of edit after which a host leaves.
+const LEAVE: &str = "let a host leave";
+
 /// Every kind, with its weight.
 pub const KINDS: [(&str, u64, Edit); 12] = [
     ("add a link", 4, add_link),
@@ -54,7 +57,7 @@ pub const KINDS: [(&str, u64, Edit); 12] = [
     ("change a priority", 3, change_priority),
     ("change votes", 2, change_votes),
     (JOIN, 4, join),
-    ("let a host leave", 4, leave),
+    (LEAVE, 4, leave),
     ("change the timeout", 1, change_timeout),
     ("move a link", 4, move_link),
     ("change a port", 1, change_port),
@@ -85,6 +88,15 @@ impl Wish {
                 at -= weight;
             }
         }
+    }
+
+    /// A host leaves, or one joins.
+    pub fn turn(&mut self, dice: &mut Dice) -> &'static str {
+        let leaves = self.nodes.len() == self.hosts || dice.chance(500);
+        if leaves && leave(self, dice) || !leaves && join(self, dice) {
+            return if leaves { LEAVE } else { JOIN };
+        }
+        self.walk(dice)
     }
 
     /// The spec as a person writes it.

@@ -19,7 +19,7 @@ fn a_seed_repeats_exactly() {
 
 #[test]
 fn without_faults_every_wish_comes_true_on_three_hosts() {
-    let options = Options { hosts: Some(3), rates: Some(Rates::default()), words: false };
+    let options = Options { hosts: Some(3), rates: Some(Rates::default()), ..Options::default() };
     for seed in 1_000..1_010 {
         let report = run(seed, options);
         assert_eq!(report.broken, None, "seed {seed}");

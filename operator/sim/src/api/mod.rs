@@ -314,7 +314,8 @@ impl Server {
         Backup(objects.map(|(key, object)| (key.clone(), object.clone())).collect())
     }
 
-    /// Puts a backup in the place of what is there now. Watches see it as ordinary news.
+    /// Puts a backup in the place of what is there now, but for what users say of hosts: that comes again from
+    /// where they keep it. Watches see it as ordinary news.
     pub fn restore(&mut self, backup: &Backup) {
         let keys: Vec<(Kind, String)> = self.objects.keys().cloned().collect();
         for (kind, name) in keys {
@@ -326,6 +327,10 @@ impl Server {
         for ((kind, name), object) in &backup.0 {
             self.version += 1;
             let mut object = object.clone();
+            let now = self.objects.get(&(*kind, name.clone())).filter(|_| *kind == Kind::Host);
+            let said = now.into_iter().flat_map(|now| &now.parts);
+            let by_users = said.filter(|((manager, _), _)| manager == "user");
+            object.parts.extend(by_users.map(|(part, said)| (part.clone(), said.clone())));
             object.version = self.version;
             object.typed = None;
             object.value = object.merged().into();
@@ -346,7 +351,7 @@ fn has_finalizers(value: &Value) -> bool {
 
 /// Without what says where the document goes and what it must be at.
 fn stripped(mut body: Value) -> Value {
-    if let Some(meta) = body["metadata"].as_object_mut() {
+    if let Some(meta) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         meta.remove("resourceVersion");
         meta.remove("name");
     }

@@ -37,7 +37,10 @@ impl ClusterFiles for Port {
         self.take_lock(at_most_ms).boxed()
     }
     fn guests(&self) -> BTreeSet<u32> {
-        BTreeSet::new()
+        self.look(|world| {
+            let all = world.hosts[self.at].db.guests.iter();
+            all.filter(|(_, at)| **at == self.at).map(|(id, _)| *id).collect()
+        })
     }
     fn read_naming(&self, _: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
@@ -52,14 +55,25 @@ impl ClusterFiles for Port {
     ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         self.lock(at_most_ms)
     }
-    fn guests_left(&self, _: &NodeName) -> io::Result<BTreeSet<String>> {
-        Ok(BTreeSet::new())
+    fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>> {
+        self.look(|world| {
+            let all = world.hosts[self.at].db.guests.iter();
+            let left = all.filter(|(_, at)| world.hosts[**at].name == node.as_str());
+            Ok(left.map(|(id, _)| id.to_string()).collect())
+        })
     }
-    fn sweep(&self, _: &Tombstone) -> io::Result<()> {
-        Ok(())
+    fn sweep(&self, gone: &Tombstone) -> io::Result<()> {
+        let name = gone.name.to_string();
+        self.effect(|world| {
+            let place = world.hosts.iter().position(|host| host.name == name);
+            world.edit_db(self.at, |db| {
+                db.strangers.insert(name.clone());
+                db.guests.retain(|_, at| Some(*at) != place || !gone.lives_alone);
+            })
+        })
     }
     fn put_others_away(&self, _: &BTreeSet<NodeName>) -> io::Result<()> {
-        Ok(())
+        self.effect(|world| world.edit_db(self.at, |db| db.guests.retain(|_, at| *at == self.at)))
     }
 }
 

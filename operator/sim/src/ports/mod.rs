@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use pvecm_agent::gate::Holding;
 use pvecm_agent::host_ports::Host;
 use pvecm_agent::ledger::Ledger;
 use pvecm_agent::ports::{
@@ -20,7 +21,7 @@ use pvecm_agent::ports::{
     HighAvailability, LedgerStore, Machine, Network, Services, Survey, Trust, Unit, Way, Workers,
 };
 use pvecm_core::fitness::Measured;
-use pvecm_core::gate::Idle;
+use pvecm_core::gate::{Held, Idle};
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use pvecm_core::protocol::Attempt;
@@ -62,11 +63,11 @@ impl Port {
             let chance = world.rates.agent_crash;
             if world.lives(at, life) && chance > 0 && world.dice.chance(chance) {
                 world.outside("agent killed inside an effect", at);
-                world.kill_agent(at);
+                world.kill_life(at, life);
             }
             if world.is_dizzy() && world.lives(at, life) {
                 world.broken(format!("the agent of n{} goes round in circles", at + 1));
-                world.kill_agent(at);
+                world.kill_life(at, life);
             }
             !world.lives(at, life)
         });
@@ -144,7 +145,9 @@ impl Disk for Port {
     }
     fn replace(&self, file: DiskFile, bytes: &[u8]) -> io::Result<()> {
         self.effect(|world| {
-            if file == DiskFile::Conf {
+            if file == DiskFile::Conf && world.hosts[self.at].gate == Some(self.life) {
+                world.watch_refresh(self.at, bytes);
+            } else if file == DiskFile::Conf {
                 world.we_write(self.at, bytes, "/etc/corosync");
             }
             world.hosts[self.at].disk.insert(file, bytes.to_vec());
@@ -225,9 +228,12 @@ impl Services for Port {
         self.effect(|world| world.end_pmxcfs(self.at));
         async { Ok(()) }.boxed()
     }
-    /// The simulated hosts have neither a gate nor a journal.
     fn why_idle(&self) -> Option<Idle> {
-        None
+        self.look(|world| {
+            let host = &world.hosts[self.at];
+            let held = host.held.as_ref().filter(|_| host.is_held());
+            held.map(|(_, held)| Idle::Held(held.clone())).or_else(|| host.outrun.clone())
+        })
     }
 }
 
@@ -244,13 +250,23 @@ impl HighAvailability for Port {
     }
 }
 
-/// Keys and certificates are no part of what is simulated.
 impl Trust for Port {
     fn is_shared(&self) -> bool {
-        true
+        self.look(|world| {
+            let host = &world.hosts[self.at];
+            !host.db.strangers.contains(&host.name)
+        })
     }
     fn share(&self, _: Arrival) -> BoxFuture<'_, Result<(), String>> {
-        async { Ok(()) }.boxed()
+        let (shared, at) = (self.shared.clone(), self.at);
+        self.outside(async move {
+            wait_ms(1_500).await;
+            shared.with(|world| {
+                let name = world.hosts[at].name.clone();
+                let shared = world.edit_db(at, |db| _ = db.strangers.remove(&name));
+                shared.map_err(|error| error.to_string())
+            })
+        })
     }
 }
 
@@ -323,6 +339,27 @@ impl Workers for Port {
             Some(agent) if agent.life == life => agent.owns(task.abort_handle()),
             Some(_) | None => task.abort(),
         });
+    }
+}
+
+/// The gate is killed where it writes, as an agent is.
+impl Holding for Port {
+    fn reason(&self, disk: &[u8]) -> Option<Held> {
+        self.look(|world| {
+            let held = world.hosts[self.at].held.as_ref().filter(|(file, _)| file == disk);
+            held.map(|(_, held)| held.clone())
+        })
+    }
+    fn set(&self, disk: &[u8], held: &Held) -> io::Result<()> {
+        self.effect(|world| world.hosts[self.at].held = Some((disk.to_vec(), held.clone())));
+        Ok(())
+    }
+    fn lift(&self) -> io::Result<()> {
+        self.effect(|world| world.hosts[self.at].held = None);
+        Ok(())
+    }
+    fn keep(&self, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 

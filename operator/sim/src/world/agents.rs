@@ -53,10 +53,20 @@ impl AgentProcess {
 }
 
 impl World {
-    /// Whether this life of the agent still goes on.
+    /// Whether this life of the agent, or of the gate, still goes on.
     #[must_use]
     pub fn lives(&self, at: usize, life: u64) -> bool {
-        self.hosts[at].agent.as_ref().is_some_and(|agent| agent.life == life)
+        let host = &self.hosts[at];
+        host.gate == Some(life) || host.agent.as_ref().is_some_and(|agent| agent.life == life)
+    }
+
+    /// Ends whichever of them has this life.
+    pub fn kill_life(&mut self, at: usize, life: u64) {
+        if self.hosts[at].gate == Some(life) {
+            self.hosts[at].gate = None;
+        } else {
+            self.kill_agent(at);
+        }
     }
 
     /// The agent finds corosync, soon after either of them started.

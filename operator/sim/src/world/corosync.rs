@@ -41,8 +41,8 @@ pub struct Daemon {
     pub peers: BTreeMap<NodeId, (bool, u64)>,
     /// It is in the quorate part.
     pub quorate: bool,
-    /// The votes that it was told to expect since it read its file.
-    pub lowered: Option<u32>,
+    /// The votes that it was told to expect since it read its file, and when it was told.
+    pub lowered: Option<(u32, u64)>,
     /// Which daemon of the world it is.
     pub started: u64,
     /// It was in a ring with others before: versions are compared once only (9.2).
@@ -72,9 +72,11 @@ impl Daemon {
 }
 
 impl World {
-    /// Starts corosync. `Ok` without a file: the unit's condition is not met, which is no failure.
+    /// Starts corosync. `Ok` without a file and with one that is held: the unit's conditions are not met, which is
+    /// no failure. Before the gate has ended it waits for that.
     pub fn start_corosync(&mut self, at: usize) -> Result<(), String> {
-        if self.hosts[at].daemon.is_some() || !self.hosts[at].up {
+        let host = &self.hosts[at];
+        if host.daemon.is_some() || !host.up || host.gate.is_some() || host.is_held() {
             return Ok(());
         }
         let Some(bytes) = self.hosts[at].disk.get(&DiskFile::Conf).cloned() else { return Ok(()) };
@@ -107,6 +109,7 @@ impl World {
             running: parsed,
         };
         self.hosts[at].daemon = Some(daemon);
+        self.hosts[at].outrun = None;
         self.note("corosync starts", at, String::new);
         self.count_votes(at);
         self.connect_agent(at);

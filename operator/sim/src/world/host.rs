@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use pvecm_agent::ports::DiskFile;
+use pvecm_core::gate::{Held, Idle, Said};
 use pvecm_core::protocol::Attempt;
 
 use super::agents::AgentProcess;
 use super::corosync::Daemon;
 use super::pmxcfs::Db;
+use crate::absence::Stated;
 use crate::stages::StageKey;
 
 /// How pmxcfs runs.
@@ -29,8 +31,22 @@ pub struct Host {
     pub name: String,
     /// It has power.
     pub up: bool,
+    /// A person keeps it off.
+    pub off: bool,
+    /// What a person says of it.
+    pub stated: Option<Stated>,
+    /// When it was declared dead last.
+    pub dead_until: u64,
     /// Counts its starts.
     pub boot: u64,
+    /// The life of the gate that runs before its corosync.
+    pub gate: Option<u64>,
+    /// What others told that gate.
+    pub told: Vec<Said>,
+    /// The file with which corosync must not be started, and why.
+    pub held: Option<(Vec<u8>, Held)>,
+    /// Why its corosync ended by itself.
+    pub outrun: Option<Idle>,
     /// Addresses by network.
     pub cards: BTreeMap<u8, String>,
     /// /etc/corosync.
@@ -57,6 +73,8 @@ pub struct Host {
     pub synchronised: u64,
     /// pmxcfs's database.
     pub db: Db,
+    /// It goes on alone with a guest.
+    pub lives_on: bool,
     /// A database that was set aside.
     pub aside: Option<(Attempt, Db)>,
     /// /var/lock/pvecm.lock, by the life of the agent that holds it.
@@ -67,6 +85,8 @@ pub struct Host {
     pub api_cut: bool,
     /// When it was heard there last.
     pub heard_at: u64,
+    /// Since when it is heard there without a longer silence.
+    pub heard_since: u64,
     /// The stage that it says it is at work on, and since when.
     pub works: Option<(StageKey, u64)>,
 }
@@ -79,7 +99,14 @@ impl Host {
         Self {
             name: format!("n{}", at + 1),
             up: true,
+            off: false,
+            stated: None,
+            dead_until: 0,
             boot: 1,
+            gate: None,
+            told: Vec::new(),
+            held: None,
+            outrun: None,
             cards: (0..networks).map(card).collect(),
             disk: BTreeMap::new(),
             alone: None,
@@ -94,11 +121,13 @@ impl Host {
             synchronised: 0,
             // A machine of its own has a database of its own, with its guests.
             db: Db { version: 3, ..Db::default() },
+            lives_on: false,
             aside: None,
             local_lock: None,
             agent: None,
             api_cut: false,
             heard_at: 0,
+            heard_since: 0,
             works: None,
         }
     }
@@ -107,6 +136,13 @@ impl Host {
     #[must_use]
     pub fn network_of(&self, address: &str) -> Option<u8> {
         self.cards.iter().find(|(_, own)| own.as_str() == address).map(|(network, _)| *network)
+    }
+
+    /// Whether the gate holds corosync: whatever else is written to the disk lifts that.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let disk = self.disk.get(&DiskFile::Conf);
+        self.held.as_ref().is_some_and(|(file, _)| disk == Some(file))
     }
 
     /// Whether corosync says that this host is in the quorate part.

@@ -14,6 +14,8 @@ pub struct Link {
     pub wanted: bool,
     /// When it was up last.
     pub lost_at: Option<u64>,
+    /// When it came up last.
+    pub up_since: u64,
     /// Which change of `wanted` the next change of `up` belongs to.
     token: u64,
 }
@@ -104,6 +106,7 @@ impl World {
             return;
         };
         link.lost_at = if link.up { Some(now) } else { link.lost_at };
+        link.up_since = if link.up { link.up_since } else { now };
         link.up = link.wanted;
         let up = link.up;
         self.note("link", key.0, || format!("{} to {} up {up}", key.2, key.1 + 1));

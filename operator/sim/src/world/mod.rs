@@ -9,6 +9,7 @@ mod host;
 mod links;
 mod network;
 mod pmxcfs;
+mod power;
 mod rings;
 mod text;
 mod watch;
@@ -20,8 +21,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::absence::Tale;
 use crate::api::{Backup, Server};
 use crate::checks::Checks;
 use crate::dice::Dice;
@@ -73,6 +76,10 @@ pub struct World {
     pub counter: u64,
     /// How often what goes wrong.
     pub rates: Rates,
+    /// What is told besides.
+    pub tale: Tale,
+    /// Gates that are about to begin, by place and life, and who waits for them.
+    pub gates: (Vec<(usize, u64)>, Arc<Notify>),
     parsed: BTreeMap<Vec<u8>, Arc<Parsed>>,
     /// The moment of the last step, and how many there were in it.
     moment: (u64, u32),
@@ -120,6 +127,8 @@ impl Shared {
             rings: 1,
             counter: 0,
             rates,
+            tale: Tale::None,
+            gates: Default::default(),
             parsed: BTreeMap::new(),
             moment: (0, 0),
             started: Instant::now(),

@@ -1,6 +1,8 @@
 //! pmxcfs: one database per host, level among the members of a ring, and its way to the disks
 //! (facts/pmxcfs.md 2 to 4).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pvecm_agent::ports::DiskFile;
 
 use super::World;
@@ -15,6 +17,10 @@ pub struct Db {
     pub version: u64,
     /// priv/lock/file-corosync_conf.
     pub lock: Option<Lock>,
+    /// Nodes that have left and whose keys were put away: nobody lets them in.
+    pub strangers: BTreeSet<String>,
+    /// Guests, and the place of the machine in whose folder each is configured.
+    pub guests: BTreeMap<u32, usize>,
 }
 
 /// Proxmox VE's lock on corosync.conf.
@@ -181,6 +187,21 @@ impl World {
         if self.hosts[at].writable() {
             self.set_lock(at, None);
         }
+    }
+
+    /// Changes something else than corosync.conf in the cluster's files.
+    pub fn edit_db(&mut self, at: usize, edit: impl Fn(&mut Db)) -> Result<(), std::io::Error> {
+        if !self.hosts[at].writable() {
+            return Err(denied());
+        }
+        let reached = if self.hosts[at].mode == Mode::Cluster { self.level(at) } else { vec![at] };
+        let version = self.hosts[at].db.version + 1;
+        for other in reached {
+            let db = &mut self.hosts[other].db;
+            db.version = version;
+            edit(db);
+        }
+        Ok(())
     }
 
     fn set_lock(&mut self, at: usize, lock: Option<Lock>) {

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pvecm_core::conf::Node;
+use pvecm_core::gate::Idle;
 use pvecm_core::ids::NodeId;
 
 use super::World;
@@ -160,6 +162,8 @@ impl World {
             if first && own != 0 && own < highest {
                 self.later(200, move |world| {
                     if world.hosts[at].daemon.as_ref().is_some_and(|d| d.ring == ring) {
+                        let outrun = Idle::Outrun { theirs: highest, mine: own };
+                        world.hosts[at].outrun = Some(outrun);
                         world.end_corosync(at);
                     }
                 });
@@ -202,32 +206,41 @@ impl World {
         if votes < total {
             return Err("CsErrInvalidParam".to_owned());
         }
+        self.watch_lowering(at);
+        let now = self.now();
         let members = self.hosts[at].daemon.as_ref().map(|daemon| daemon.members.clone());
         for member in members.unwrap_or_default() {
             if let Some(daemon) = &mut self.hosts[member].daemon {
-                daemon.lowered = Some(votes);
+                daemon.lowered = Some((votes, now));
             }
         }
         self.count_ring(at);
         Ok(())
     }
 
-    /// Present, expected and needed votes as one host counts them, by its own file, or by what all in its ring
-    /// were told: who comes and was not has the others count by the file again (facts/corosync.md 9.2).
+    /// Present, expected and needed votes as one host counts them, by its own file. Where votes were told, each
+    /// expects the most that one in its ring does: who comes and was not told has the others count by its file
+    /// (facts/corosync.md 9.2).
     #[must_use]
     pub fn votes(&self, at: usize) -> Option<(u32, u32, u32)> {
         let daemon = self.hosts[at].daemon.as_ref()?;
         let config = daemon.config()?;
-        let expected: u32 = config.nodes.iter().map(pvecm_core::conf::Node::votes).sum();
+        let expected: u32 = config.nodes.iter().map(Node::votes).sum();
         let own = |member: &usize| {
             let other = self.hosts[*member].daemon.as_ref()?;
             let told = other.config().and_then(|config| config.node(other.id));
             Some(told.or_else(|| config.node(other.id))?.votes())
         };
         let total = daemon.members.iter().filter_map(own).sum();
-        let told = |member: &usize| self.hosts[*member].daemon.as_ref().map(|other| other.lowered);
-        let lowered: Option<Vec<u32>> = daemon.members.iter().filter_map(told).collect();
-        let expected = lowered.and_then(|told| told.into_iter().max()).unwrap_or(expected);
+        let told = |member: &usize| {
+            let daemon = self.hosts[*member].daemon.as_ref()?;
+            let listed = || Some(daemon.config()?.nodes.iter().map(Node::votes).sum());
+            Some((daemon.lowered.is_some(), daemon.lowered.map(|(told, _)| told).or_else(listed)?))
+        };
+        let told: Vec<(bool, u32)> = daemon.members.iter().filter_map(told).collect();
+        let highest = told.iter().map(|(_, votes)| *votes).max().unwrap_or(expected);
+        let is_told = told.iter().any(|(is_told, _)| *is_told);
+        let expected = if is_told { highest } else { expected };
         Some((total, expected, expected / 2 + 1))
     }
 

@@ -30,8 +30,18 @@ impl World {
             let digests =
                 stages.iter().flat_map(|stage| [of(&stage["config"]), of(&stage["back"])]);
             self.checks.planned(number, digests.flatten());
+            let gone = self.stages.buried_by(u64::try_from(number).unwrap_or(0));
+            self.watch_dead_planned(&gone);
         }
         let status = &change["status"];
+        let stage = u32::try_from(status["releasedStage"].as_i64().unwrap_or(0)).unwrap_or(0);
+        let stage = (u64::try_from(number).unwrap_or(0), stage);
+        let gone = self.stages.released(stage);
+        self.watch_dead_released(&gone);
+        let begins = stage.1 > 0 && spec["plan"]["risk"] == "Recovery";
+        if begins && spec["approved"] != true {
+            self.broken(format!("{name} takes votes from the dead, and nobody approved it"));
+        }
         if status["outcome"] == "Succeeded" {
             let writes = stages.iter().rev().find(|stage| stage["course"] == "Write");
             self.checks.succeeded(name, writes.and_then(|stage| of(&stage["config"])));
@@ -42,8 +52,7 @@ impl World {
             self.broken(format!("{name} is under way, and nothing holds its object"));
         }
         if !status["outcome"].is_null() && self.checks.ended(name) {
-            let stage = u32::try_from(status["releasedStage"].as_i64().unwrap_or(0)).unwrap_or(0);
-            self.nobody_works((u64::try_from(number).unwrap_or(0), stage));
+            self.nobody_works(stage);
         }
         self.watch_tries();
         let open = self.api.all(Kind::Change).filter(|(_, change)| {

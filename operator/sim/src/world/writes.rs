@@ -26,7 +26,12 @@ impl World {
         if let Err(why) = self.checks.written(at, (bytes, &parsed), (place, over)) {
             self.broken(why);
         }
-        if !is_disk && let Err(why) = self.stages.lands(at, Digest::of(bytes)) {
+        if is_disk {
+            return;
+        }
+        self.watch_graves(at, bytes);
+        self.watch_left_out(at, bytes);
+        if let Err(why) = self.stages.lands(at, Digest::of(bytes)) {
             self.broken(why);
         }
     }

@@ -1,0 +1,299 @@
+//! Machines that a person takes off their power, what is stated of them, and how they come back: the courses of
+//! ADR 0006 and 0008 to 0011. One in six seeds has such a tale, beside its wishes and faults.
+//!
+//! The person is honest about machines that are off, now and then wrong about one that runs, and switches on what
+//! was given up only where somebody can be asked: what runs together with nobody in reach no gate can hold.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::api::{Kind, Write};
+use crate::dice::Dice;
+use crate::wish::Wish;
+use crate::world::{Host, Shared, World};
+
+/// What a seed tells besides its wishes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tale {
+    /// Nobody is absent.
+    #[default]
+    None,
+    /// A machine dies and is removed; its disk boots again.
+    Dead,
+    /// A machine is off for a while and remains a member.
+    Away,
+    /// So many die that quorum is lost, and the others go on without them.
+    Recovery,
+    /// Who is removed goes on alone.
+    Separation,
+}
+
+/// What a person says of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stated {
+    /// It does not come back; else it does.
+    pub dead: bool,
+    /// When the permission to act on it ends.
+    pub until: Option<u64>,
+}
+
+impl Stated {
+    /// Whether it says at a moment that the machine is dead.
+    #[must_use]
+    pub fn is_dead_at(self, now: u64) -> bool {
+        self.dead && self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Tale {
+    /// One seed in six has one.
+    pub fn drawn(dice: &mut Dice) -> Self {
+        match dice.below(24) {
+            0 => Self::Dead,
+            1 => Self::Away,
+            2 => Self::Recovery,
+            3 => Self::Separation,
+            _most => Self::None,
+        }
+    }
+
+    /// Few hosts: what is absent of many changes nothing, and each that comes back joins by itself.
+    #[must_use]
+    pub fn hosts(self, drawn: usize) -> usize {
+        match self {
+            Self::None => drawn,
+            Self::Dead | Self::Away | Self::Recovery | Self::Separation => 3 + drawn % 3,
+        }
+    }
+}
+
+/// Tells it to its end: every machine has its power again, or is dead for good.
+pub async fn tell(shared: Shared, tale: Tale) {
+    let dead = tale != Tale::Away;
+    let absent = shared.with(|world| world.chosen(tale));
+    if absent.is_empty() {
+        return;
+    }
+    // Somebody states it of a machine that runs: nothing may come of it as long as it does.
+    let too_early = shared.with(|world| world.dice.chance(200));
+    if too_early {
+        state(&shared, &absent, Some(dead));
+        // Its agent may be silent meanwhile: the others hear its corosync.
+        shared.with(|world| world.cut_api(&absent, true));
+        wait(&shared, (1_000, 50_000)).await;
+        shared.with(|world| world.cut_api(&absent, false));
+    }
+    for at in &absent {
+        shared.with(|world| world.power_off(*at));
+        wait(&shared, (0, 800)).await;
+    }
+    if !too_early {
+        wait(&shared, (0, 30_000)).await;
+        state(&shared, &absent, Some(dead));
+    }
+    go_on(&shared, (tale, &absent)).await;
+    come_back(&shared, (tale, &absent)).await;
+}
+
+fn state(shared: &Shared, absent: &[usize], dead: Option<bool>) {
+    shared.with(|world| absent.iter().for_each(|at| world.state(*at, dead)));
+}
+
+async fn wait(shared: &Shared, (from, to): (u64, u64)) {
+    let millis = shared.with(|world| world.dice.between(from, to));
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// The others go on without them, mostly for long enough that something comes of it. A person approves a recovery.
+async fn go_on(shared: &Shared, (tale, absent): (Tale, &[usize])) {
+    const LOOKS_EACH_MS: u64 = 3_000;
+    let most = shared.with(|world| {
+        let in_the_middle = world.dice.chance(250);
+        if in_the_middle { world.dice.between(2_000, 40_000) } else { 100_000 }
+    });
+    for _ in 0..most / LOOKS_EACH_MS {
+        let is_over = shared.with(|world| {
+            if tale == Tale::Recovery && world.dice.chance(600) {
+                world.approve_recovery();
+            }
+            match tale {
+                Tale::Away => world.dice.chance(80),
+                _dead => world.are_gone(absent) && world.dice.chance(300),
+            }
+        });
+        if is_over {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(LOOKS_EACH_MS)).await;
+    }
+}
+
+/// They are switched on, together or one by one, before or after the statement is taken back. Some of the dead
+/// never are.
+async fn come_back(shared: &Shared, (tale, absent): (Tale, &[usize])) {
+    let (first, for_good) = shared.with(|world| {
+        let stays = world.are_gone(absent) && absent.iter().all(|at| world.is_dead_for_good(*at));
+        (world.dice.chance(200), tale == Tale::Dead && stays && world.dice.chance(250))
+    });
+    if for_good {
+        return;
+    }
+    if first {
+        state(shared, absent, None);
+        wait(shared, (0, 20_000)).await;
+    }
+    reachable(shared, absent).await;
+    for at in absent {
+        shared.with(|world| world.power_on(*at));
+        wait(shared, (0, 300)).await;
+    }
+    wait(shared, (6_000, 40_000)).await;
+    if tale == Tale::Recovery {
+        // Too late: they are seen by now.
+        shared.with(World::approve_recovery);
+    }
+    if !first {
+        state(shared, absent, None);
+    }
+}
+
+/// Waits until who is switched on finds somebody who tells it that it was given up. While a recovery goes on
+/// nobody does it: no look can exclude what comes of that (ADR 0011).
+async fn reachable(shared: &Shared, absent: &[usize]) {
+    for tries in 0.. {
+        let done = shared.with(|world| {
+            if tries > 20 {
+                world.network.mend();
+                world.settle();
+                absent.iter().for_each(|at| world.hosts[*at].api_cut = false);
+            }
+            let gone = world.are_gone(absent);
+            !world.recovers() && (!gone || absent.iter().all(|at| world.can_ask(*at)))
+        });
+        if done || tries > 60 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+impl World {
+    /// Before a host goes on alone it has a guest, and one that is to join has none any more.
+    pub fn move_guests(&mut self, wish: &Wish) {
+        for at in 0..self.hosts.len() {
+            let host = &self.hosts[at];
+            let has = host.db.guests.values().any(|of| *of == at);
+            match (wish.nodes.contains_key(&at), host.daemon.is_some()) {
+                (true, _) => {
+                    if has {
+                        let _later = self.edit_db(at, |db| db.guests.retain(|_, of| *of != at));
+                    }
+                    self.hosts[at].lives_on = false;
+                }
+                (false, true) if !has => {
+                    let id = 100 + u32::try_from(at).unwrap_or(0);
+                    let made = self.edit_db(at, |db| _ = db.guests.insert(id, at));
+                    self.hosts[at].lives_on = made.is_ok();
+                }
+                (false, _) => {}
+            }
+        }
+    }
+
+    /// Who is dead for good is no longer wanted: as long as the spec names it, all is not as wanted.
+    pub fn strike_the_dead(&mut self, wish: &mut Wish) {
+        let before = wish.nodes.len();
+        wish.nodes.retain(|at, _| !self.hosts[*at].off);
+        if wish.nodes.len() < before {
+            self.want(wish);
+        }
+    }
+
+    /// Members that are to be off: one, or so many that the others have no quorum.
+    fn chosen(&mut self, tale: Tale) -> Vec<usize> {
+        let members = self.hosts.iter().enumerate().filter(|(_, host)| host.daemon.is_some());
+        let mut members: Vec<usize> = members.map(|(at, _)| at).collect();
+        let count = match tale {
+            Tale::None | Tale::Separation => 0,
+            Tale::Dead | Tale::Away => usize::from(members.len() > 2),
+            Tale::Recovery => members.len().div_ceil(2).min(members.len().saturating_sub(1)),
+        };
+        let mut chosen: Vec<usize> = (0..count)
+            .map(|_| {
+                let place = self.dice.index(members.len());
+                members.remove(place)
+            })
+            .collect();
+        chosen.sort_unstable();
+        chosen
+    }
+
+    /// A person states something of a machine, or takes it back.
+    pub fn state(&mut self, at: usize, dead: Option<bool>) {
+        let now = self.now();
+        self.note("a person states", at, || format!("dead: {dead:?}"));
+        let until = self.dice.chance(150).then(|| now + self.dice.between(15_000, 60_000));
+        if let Some(before) = self.hosts[at].stated.filter(|before| before.dead) {
+            self.hosts[at].dead_until = before.until.unwrap_or(now).min(now);
+        }
+        self.hosts[at].stated = dead.map(|dead| Stated { dead, until });
+        let (name, body) = (self.hosts[at].name.clone(), self.host_object(at));
+        let key = (Kind::Host, name.as_str());
+        let stated = self.api.apply(Write { key, manager: "user", status: false, body });
+        debug_assert!(stated.is_ok(), "the object of a host is there from the beginning");
+    }
+
+    fn cut_api(&mut self, absent: &[usize], cut: bool) {
+        let cut = cut && self.dice.chance(600);
+        absent.iter().for_each(|at| self.hosts[*at].api_cut = cut);
+    }
+
+    fn is_dead_for_good(&self, at: usize) -> bool {
+        self.hosts[at].stated.is_some_and(|stated| stated.dead && stated.until.is_none())
+    }
+
+    fn recovery(&self, approved: bool) -> Option<String> {
+        let is_it = |value: &Value| {
+            value["spec"]["plan"]["risk"] == "Recovery"
+                && (value["spec"]["approved"] == true) == approved
+                && value["status"]["outcome"].is_null()
+        };
+        let mut all = self.api.all(Kind::Change);
+        all.find(|(_, change)| is_it(&change.value)).map(|(name, _)| name.clone())
+    }
+
+    /// Whether votes are being taken from the dead.
+    fn recovers(&self) -> bool {
+        self.recovery(true).is_some()
+    }
+
+    /// A recovery always waits for a person.
+    fn approve_recovery(&mut self) {
+        if let Some(name) = self.recovery(false) {
+            self.note("a person approves", 0, || name.clone());
+            let (key, body) = ((Kind::Change, name.as_str()), json!({"spec": {"approved": true}}));
+            let _gone = self.api.apply(Write { key, manager: "user", status: false, body });
+        }
+    }
+
+    /// Whether the list in force has none of them any more.
+    fn are_gone(&mut self, absent: &[usize]) -> bool {
+        let quorate = self.hosts.iter().find(|host| host.quorate());
+        let Some(conf) = quorate.and_then(|host| host.db.conf.clone()) else { return false };
+        let parsed = self.parse(&conf);
+        let Some(config) = parsed.config() else { return false };
+        let is = |at: &usize| &self.hosts[*at].name;
+        !absent.iter().any(|at| config.nodes.iter().any(|node| node.name.as_str() == is(at)))
+    }
+
+    /// Whether the gate of a machine that boots now finds a quorate member that lets it in, or the API server.
+    fn can_ask(&self, at: usize) -> bool {
+        let (asks, by_api) = (&self.hosts[at], self.rates.api == 0 && self.rates.api_slow == 0);
+        let answers = |(other, host): (usize, &Host)| {
+            let reached = asks.cards.keys().all(|net| self.network.connects(*net, at, other));
+            host.quorate() && reached && !host.db.strangers.contains(&asks.name)
+        };
+        by_api && !asks.api_cut || self.hosts.iter().enumerate().any(answers)
+    }
+}
