@@ -76,12 +76,12 @@ pub async fn tell(shared: Shared, tale: Tale) {
         return;
     }
     // Somebody states it of a machine that runs: nothing may come of it as long as it does.
-    let too_early = shared.with(|world| world.dice.chance(200));
+    let too_early = shared.with(|world| world.dice.chance(300));
     if too_early {
         state(&shared, &absent, Some(dead));
         // Its agent may be silent meanwhile: the others hear its corosync.
         shared.with(|world| world.cut_api(&absent, true));
-        wait(&shared, (1_000, 50_000)).await;
+        wait(&shared, (1_000, 60_000)).await;
         shared.with(|world| world.cut_api(&absent, false));
     }
     for at in &absent {
@@ -113,15 +113,20 @@ async fn go_on(shared: &Shared, (tale, absent): (Tale, &[usize])) {
         if in_the_middle { world.dice.between(2_000, 40_000) } else { 100_000 }
     });
     for _ in 0..most / LOOKS_EACH_MS {
-        let is_over = shared.with(|world| {
-            if tale == Tale::Recovery && world.dice.chance(600) {
-                world.approve_recovery();
-            }
-            match tale {
+        let (is_over, changes_mind) = shared.with(|world| {
+            let may = tale == Tale::Recovery && world.dice.chance(600);
+            let approved = may && world.approve_recovery();
+            let is_over = match tale {
                 Tale::Away => world.dice.chance(80),
                 _dead => world.are_gone(absent) && world.dice.chance(300),
-            }
+            };
+            (is_over, approved && world.dice.chance(200))
         });
+        if changes_mind {
+            // Between its stages perhaps: what was lowered for it is put back.
+            wait(shared, (60, 600)).await;
+            return state(shared, absent, None);
+        }
         if is_over {
             return;
         }
@@ -151,7 +156,7 @@ async fn come_back(shared: &Shared, (tale, absent): (Tale, &[usize])) {
     wait(shared, (6_000, 40_000)).await;
     if tale == Tale::Recovery {
         // Too late: they are seen by now.
-        shared.with(World::approve_recovery);
+        shared.with(|world| world.approve_recovery());
     }
     if !first {
         state(shared, absent, None);
@@ -232,8 +237,12 @@ impl World {
     /// A person states something of a machine, or takes it back.
     pub fn state(&mut self, at: usize, dead: Option<bool>) {
         let now = self.now();
+        if dead.is_none() {
+            // Votes that were lowered for it are put back.
+            self.outside("a person takes back", at);
+        }
         self.note("a person states", at, || format!("dead: {dead:?}"));
-        let until = self.dice.chance(150).then(|| now + self.dice.between(15_000, 60_000));
+        let until = self.dice.chance(300).then(|| now + self.dice.between(15_000, 60_000));
         if let Some(before) = self.hosts[at].stated.filter(|before| before.dead) {
             self.hosts[at].dead_until = before.until.unwrap_or(now).min(now);
         }
@@ -245,7 +254,7 @@ impl World {
     }
 
     fn cut_api(&mut self, absent: &[usize], cut: bool) {
-        let cut = cut && self.dice.chance(600);
+        let cut = cut && self.dice.chance(700);
         absent.iter().for_each(|at| self.hosts[*at].api_cut = cut);
     }
 
@@ -268,13 +277,12 @@ impl World {
         self.recovery(true).is_some()
     }
 
-    /// A recovery always waits for a person.
-    fn approve_recovery(&mut self) {
-        if let Some(name) = self.recovery(false) {
-            self.note("a person approves", 0, || name.clone());
-            let (key, body) = ((Kind::Change, name.as_str()), json!({"spec": {"approved": true}}));
-            let _gone = self.api.apply(Write { key, manager: "user", status: false, body });
-        }
+    /// A recovery always waits for a person; whether one waited.
+    fn approve_recovery(&mut self) -> bool {
+        let Some(name) = self.recovery(false) else { return false };
+        self.note("a person approves", 0, || name.clone());
+        let (key, body) = ((Kind::Change, name.as_str()), json!({"spec": {"approved": true}}));
+        self.api.apply(Write { key, manager: "user", status: false, body }).is_ok()
     }
 
     /// Whether the list in force has none of them any more.

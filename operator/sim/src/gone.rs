@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::ids::{Digest, NodeId};
 
-use crate::world::World;
+use crate::world::{Host, Link, World};
 
 /// Nodes that were taken off the list, by the place of their machine and their number.
 pub type Graves = BTreeSet<(usize, NodeId)>;
@@ -116,7 +116,7 @@ impl World {
     fn is_seen_from(&self, at: usize, gone: usize) -> bool {
         let now = self.now();
         let members = self.hosts[at].daemon.iter().flat_map(|daemon| &daemon.members);
-        let is_old = |link: &crate::world::Link| link.up && now > link.up_since + JUST_NOW_MS;
+        let is_old = |link: &Link| link.up && now > link.up_since + JUST_NOW_MS;
         members.filter(|member| **member != gone).any(|at| self.between(*at, gone).any(is_old))
     }
 
@@ -133,13 +133,16 @@ impl World {
 
     /// A change was made that takes the dead off the list: somebody has to have said so.
     pub(crate) fn watch_dead_planned(&mut self, gone: &[Buried]) {
+        const LATE_MS: u64 = 3_000;
         let now = self.now();
+        // Read a moment ago, and perhaps long under way.
+        if self.rates.api > 0 || self.rates.api_slow > 0 {
+            return;
+        }
         let said = |gone: &Buried| {
-            let host = &self.hosts[gone.at];
-            let stands = host.stated.is_some_and(|stated| stated.is_dead_at(now));
-            stands
-                || now
-                    < host.dead_until.max(host.stated.and_then(|s| s.until).unwrap_or(0)) + KNOWN_MS
+            let Host { stated, dead_until, .. } = &self.hosts[gone.at];
+            let ended = stated.and_then(|stated| stated.until).unwrap_or(0).max(*dead_until);
+            stated.is_some_and(|stated| stated.is_dead_at(now)) || now < ended + LATE_MS
         };
         if let Some(gone) = gone.iter().find(|gone| gone.dead && !said(gone)) {
             let at = gone.at + 1;

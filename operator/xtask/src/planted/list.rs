@@ -32,6 +32,19 @@ const SEALED: &str = "operator/controller/src/reconcile/sealed.rs";
 const HOSTS: &str = "operator/controller/src/hosts.rs";
 const LEADER: &str = "operator/controller/src/leader.rs";
 
+const GATE: &str = "operator/core/src/gate/mod.rs";
+const KEYS: &str = "operator/core/src/plan/keys.rs";
+const AWAY: &str = "operator/core/src/plan/away.rs";
+const APPROVAL: &str = "operator/core/src/approval.rs";
+const GUARD_AWAY: &str = "operator/core/src/guard/away.rs";
+const GUARD_HOSTS: &str = "operator/core/src/guard/hosts.rs";
+const GUARD_REMOVAL: &str = "operator/core/src/guard/removal.rs";
+const STAGE_AWAY: &str = "operator/agent/src/stage/away.rs";
+const STAGE_LEAVE: &str = "operator/agent/src/stage/leave.rs";
+const SEPARATE: &str = "operator/agent/src/stage/separate.rs";
+const PAST: &str = "operator/agent/src/api/past.rs";
+const STATED: &str = "crds/src/convert/host.rs";
+
 /// All of them, numbered from 1 in this order.
 pub const BUGS: &[Bug] = &[
     Bug {
@@ -262,4 +275,78 @@ pub const BUGS: &[Bug] = &[
         )],
     },
     Bug { name: "nobody asks who leads", edits: &[(LEADER, "self.held.borrow().holds()", "true")] },
+    Bug {
+        name: "the gate holds nobody",
+        edits: &[(GATE, "told.iter().all(|told| !self.is_listed(&told.config))", "false")],
+    },
+    Bug {
+        name: "the gate brings nobody the newer file",
+        edits: &[(GATE, "if «is_one» { Verdict::Refresh", "{ let _ = is_one; false }")],
+    },
+    Bug {
+        name: "the gate brings what a change would have gone back to",
+        edits: &[(PAST, "was_in_force(changes, uid)", "pvecm_crds::convert::left(changes, uid)")],
+    },
+    Bug {
+        name: "the dead are taken off the list while they run",
+        edits: &[
+            (GROUND, "refuse_living(&ground)?", "()"),
+            (GROUND, "view.members != listed", "!listed.is_subset(&view.members)"),
+            (GUARD_HOSTS, "view.members != case.members", "!case.members.is_subset(&view.members)"),
+            (
+                GUARD_REMOVAL,
+                "dead.connected || keys::members(case).into_values().any(sees)",
+                "{ let _ = sees; false }",
+            ),
+            (STAGE_LEAVE, "is_seen(corosync, gone.node_id)", "false"),
+            (
+                DRIVE,
+                "rest.find_map(|stage| drops_the_living(stage, hosts))",
+                "{ let _ = &mut rest; None::<&'static str> }",
+            ),
+        ],
+    },
+    Bug {
+        name: "a statement never ends",
+        edits: &[(STATED, "until.as_ref().is_none_or(|end| now < end.0)", "true")],
+    },
+    Bug {
+        name: "the key that the dead have stays in force",
+        edits: &[(
+            KEYS,
+            "kept.filter(|kept| *kept >= now).map(|_kept| now.saturating_add(1))",
+            "kept.filter(|_| false)",
+        )],
+    },
+    Bug {
+        name: "a member that runs is left out as one that is away",
+        edits: &[
+            (GROUND, "view.members != listed", "!listed.is_subset(&view.members)"),
+            (
+                AWAY,
+                "ground.away.iter().find_map(heard)",
+                "{ let _ = heard; None::<(&Member<'_>, String)> }",
+            ),
+            (GUARD_HOSTS, "view.members != case.members", "!case.members.is_subset(&view.members)"),
+            (GUARD_AWAY, "!is_heard(case, parent, listed)", "true"),
+            (STAGE_AWAY, "if «corosync.members.contains(&id)» {", "false"),
+            (STAGE_AWAY, "links.find(|(_, connected)| **connected)", "links.find(|_| false)"),
+        ],
+    },
+    Bug {
+        name: "a recovery asks nobody",
+        edits: &[(APPROVAL, "Risk::Recovery | Risk::Dissolution => «Some(Need::Always)»", "None")],
+    },
+    Bug {
+        name: "votes that were lowered for nothing stay lowered",
+        edits: &[(AGENT, "self.keep_expected()?", "()")],
+    },
+    Bug {
+        name: "who goes on alone loses its database",
+        edits: &[(
+            SEPARATE,
+            "host.disk.copy_database_aside(attempt)",
+            "host.disk.set_database_aside(attempt)",
+        )],
+    },
 ];
