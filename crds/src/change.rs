@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use plan::Tombstone;
 pub use plan::{
-    Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
-    StageLimits,
+    Action, ConfigText, Course, DatacenterLine, HostActions, Member, Parent, Plan, Probe, Receiver,
+    Risk, Stage, StageLimits,
 };
 pub use status::{HostProgress, Outcome, PveChangeStatus, SealedFor, StageResult};
 

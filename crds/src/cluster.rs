@@ -11,6 +11,7 @@ mod rollout;
 mod rules;
 mod status;
 mod totem;
+mod transfer;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ pub use status::{
 pub use totem::{
     Cipher, Compression, CompressionModel, Crypto, Hash, IpVersion, LinkMode, Totem, Transport,
 };
+pub use transfer::{Transfer, TransferType, UnencryptedTraffic};
 
 use crate::reference::HostRef;
 
@@ -111,7 +113,10 @@ pub struct PveClusterSpec {
     pub quorum: Option<Quorum>,
     /// Over which network, and how, guests move between nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub migration: Option<Migration>,
+    pub migration: Option<Transfer>,
+    /// Over which network, and how, volumes are copied between nodes from time to time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Transfer>,
     /// How changes are rolled out.
     #[serde(default)]
     pub rollout: Rollout,
@@ -226,30 +231,4 @@ pub struct LinkLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub loss_percent: Option<i32>,
-}
-
-/// How guests move between nodes (`migration` in datacenter.cfg).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::migration_network_has_type())]
-pub struct Migration {
-    /// Through an encrypted tunnel, in the clear, or as Proxmox VE does by itself.
-    #[serde(rename = "type")]
-    pub kind: MigrationType,
-    /// A network in CIDR form in which every node has exactly one address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 43))]
-    #[x_kube(validation = rules::is_cidr())]
-    pub network: Option<String>,
-}
-
-/// Kind of transport for migrating guests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub enum MigrationType {
-    /// Through an SSH tunnel.
-    Secure,
-    /// In the clear: for trusted networks only.
-    Insecure,
-    /// No line in datacenter.cfg: Proxmox VE's own default.
-    Default,
 }

@@ -5,6 +5,7 @@ mod desired;
 mod host;
 mod observed;
 mod plan;
+mod transfer;
 
 use pvecm_core::ids::IdError;
 

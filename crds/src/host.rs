@@ -13,9 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use status::{
-    AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDrift,
-    HostHa, HostLinkFault, HostQuorum, Ledger, Membership, Pmxcfs, PveHostStatus, Reference,
-    ReferenceKind, Running, SealedSecret, StartedWith,
+    AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDatacenter,
+    HostDrift, HostHa, HostLinkFault, HostQuorum, HostTransfer, Ledger, Membership, Pmxcfs,
+    PveHostStatus, Reference, ReferenceKind, Running, SealedSecret, StartedWith,
 };
 
 /// What a person says of one machine.

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use crate::cluster::{Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem};
+use crate::cluster::{
+    Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem, Transfer,
+};
 
 /// A field of a spec, as `kubectl explain` would be asked for it, with keys in brackets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,7 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         logging,
         quorum,
         migration,
+        replication,
         rollout,
         deletion_policy: _,
     } = &cluster.spec;
@@ -68,7 +71,9 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
     if let Some(Quorum { device }) = quorum {
         used.note("spec.quorum.device", device.is_some());
     }
-    used.note("spec.migration", migration.is_some());
+    for transfer in [migration, replication].into_iter().flatten() {
+        let Transfer { kind: _, network: _, unencrypted_traffic: _ } = transfer;
+    }
     let Rollout {
         approval: _,
         max_risk: _,

@@ -5,6 +5,7 @@ use pvecm_core::ids::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::TransferType;
 use crate::host::Reference;
 
 /// Everything that will be done.
@@ -134,6 +135,8 @@ pub enum Course {
     /// The group agrees, then every member stops corosync, puts `config` on its own disk and starts again;
     /// /etc/pve gets it when all are back.
     Outage,
+    /// The group prepares, one member changes datacenter.cfg through pmxcfs, everyone confirms.
+    Datacenter,
 }
 
 /// A host under its number in corosync.
@@ -278,6 +281,31 @@ pub enum Action {
         #[schemars(length(min = 1, max = 64))]
         references: Vec<Reference>,
     },
+    /// With the whole group: change these lines of datacenter.cfg.
+    WriteDatacenterConfig {
+        /// SHA-256 of the file that it starts from, 64 lower-case hexadecimal digits.
+        #[schemars(length(min = 64, max = 64))]
+        parent: String,
+        /// The line `migration`, if it changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migration: Option<DatacenterLine>,
+        /// The line `replication`, if it changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replication: Option<DatacenterLine>,
+    },
+}
+
+/// A line of datacenter.cfg.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DatacenterLine {
+    /// How guests travel; Default: the line is taken out.
+    #[serde(rename = "type")]
+    pub kind: TransferType,
+    /// Over which network; absent: the cluster's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub network: Option<String>,
 }
 
 /// Who has left a cluster.

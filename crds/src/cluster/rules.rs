@@ -108,15 +108,26 @@ pub(super) fn is_network() -> Rule {
         .message("must be a network in CIDR form without host bits, such as 10.0.0.0/24")
 }
 
-/// Proxmox VE takes host bits in a migration network, so an adopted one may have them.
-pub(super) fn is_cidr() -> Rule {
-    Rule::new("isCIDR(self)").message("must be in CIDR form, such as 10.0.0.0/24")
+/// Proxmox VE takes host bits in a migration network, so an adopted one may have them; no mask of less than 8
+/// bits.
+pub(super) fn is_transfer_network() -> Rule {
+    Rule::new("self == 'None' || (isCIDR(self) && cidr(self).prefixLength() >= 8)").message(
+        "must be None, or a network in CIDR form with a mask of 8 bits at least, such as 10.0.0.0/24",
+    )
 }
 
 /// `Default` means no line in datacenter.cfg, and then there is no place for a network.
-pub(super) fn migration_network_has_type() -> Rule {
+pub(super) fn transfer_network_has_type() -> Rule {
     Rule::new("!has(self.network) || self.type != 'Default'")
         .message("`network` needs `type` Secure or Insecure")
+}
+
+/// Who listens reads what is in the memory of guests, so nobody says this by the way.
+pub(super) fn in_the_clear_is_accepted() -> Rule {
+    Rule::new("self.type != 'Insecure' || has(self.unencryptedTraffic)").message(
+        "`type` Insecure sends the memory of guests through the network as it is, with the passwords and keys in \
+         it: it needs `unencryptedTraffic: Accepted`",
+    )
 }
 
 /// corosync refuses a cipher without a hash, and a hash alone is asked for by mistake.

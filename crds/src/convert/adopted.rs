@@ -7,6 +7,7 @@ use std::fmt;
 
 use kube::CustomResourceExt as _;
 use pvecm_core::conf::{self, LoggingOptions, TotemOptions};
+use pvecm_core::datacenter::Traffic;
 use pvecm_core::desired::{DesiredCluster, DesiredLink, DesiredNode};
 use serde_json::Value;
 
@@ -39,6 +40,7 @@ pub fn adopted(
     name: &str,
     wanted: &DesiredCluster,
 ) -> Result<(PveCluster, Vec<LeftOut>), ConvertError> {
+    let transfer = |traffic| wanted.datacenter.get(&traffic).copied().map(super::transfer::adopted);
     let spec = PveClusterSpec {
         cluster_name: Some(wanted.name.to_string()).filter(|real| real != name),
         nodes: wanted.nodes.iter().map(node).collect(),
@@ -46,7 +48,8 @@ pub fn adopted(
         totem: Some(totem(&wanted.totem)).filter(|totem| *totem != Totem::default()),
         logging: Some(logging(wanted.logging)).filter(|logging| *logging != Logging::default()),
         quorum: None,
-        migration: None,
+        migration: transfer(Traffic::Migration),
+        replication: transfer(Traffic::Replication),
         rollout: Rollout::default(),
         deletion_policy: DeletionPolicy::default(),
     };

@@ -2,6 +2,7 @@
 
 mod logging;
 mod totem;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -56,6 +57,7 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
         links,
         totem,
         logging: spec.logging.map(logging::options).unwrap_or_default(),
+        datacenter: transfer::wishes(spec)?,
         key_generation: optional("spec.totem.keyGeneration", key_generation)?.unwrap_or(0),
         rollout: rollout(&spec.rollout)?,
         dissolves: dissolves(cluster),

@@ -13,6 +13,7 @@ use pvecm_core::observed::{Absence, AppliedStage, Claim, FileView, HostView, Key
 use pvecm_core::references::Reference;
 
 use super::plan::tombstone_to_core;
+use super::transfer::view_to_core;
 use super::{ConvertError, id, id_number, number};
 use crate::condition::{kind, reason};
 use crate::host::{
@@ -65,6 +66,7 @@ pub fn host_view(
         references: status.references.into_iter().map(Into::into).collect(),
         pmxcfs_file: file(files.pmxcfs)?,
         disk_file: file(files.disk)?,
+        datacenter: status.datacenter.map(view_to_core).transpose()?,
         running_version: running.transpose()?.map(ConfigVersion),
         idle,
         started_with,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use pvecm_core::change::ConfText;
+use pvecm_core::datacenter::Lines;
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, HostName};
 use pvecm_core::observed::{HostView, ObservedCluster};
 
-use super::{ConvertError, host_view};
-use crate::change::{ConfigText, Outcome, PveChange, Stage, StageResult};
+use super::{ConvertError, host_view, stage_to_core};
+use crate::change::{ConfigText, Course, Outcome, PveChange, Stage, StageResult};
 use crate::host::PveHost;
 
 /// A host's object that cannot be read.
@@ -56,6 +57,7 @@ pub fn observed<'a>(
         last_change: ChangeNumber(number(highest)),
         reserved_version: ConfigVersion(number(reserved)),
         left: left(changes, uid),
+        left_datacenter: left_datacenter(changes, uid),
     })
 }
 
@@ -106,6 +108,20 @@ fn released(change: &PveChange, before: usize) -> Option<&Stage> {
     let released = change.status.as_ref().map_or(0, |status| status.released_stage);
     let released = usize::try_from(released).unwrap_or(0).min(stages.len());
     stages.get(released.checked_sub(before + 1)?)
+}
+
+/// The lines of datacenter.cfg that changes of this very cluster left; `changes` in the order of their numbers.
+/// One that did not succeed left nothing: it was undone, or a person was faster.
+fn left_datacenter(changes: &[&PveChange], uid: &str) -> Lines {
+    let ours = changes.iter().filter(|change| change.spec.cluster_ref.uid == uid);
+    let succeeded = ours.filter(|change| change.outcome() == Some(Outcome::Succeeded));
+    let stages = succeeded.flat_map(|change| &change.spec.plan.stages);
+    let stages = stages.filter(|stage| stage.course == Course::Datacenter);
+    let writes = stages.filter_map(|stage| {
+        let stage = stage_to_core(stage).ok()?;
+        Some(stage.datacenter_write()?.lines.clone())
+    });
+    writes.flatten().collect()
 }
 
 /// Every text that these changes wrote or reserved, by digest.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use pvecm_core::change as core;
+use pvecm_core::datacenter::Traffic;
 use pvecm_core::fitness::Limits;
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 
+use super::transfer::{write_from_core, write_to_core};
 use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
     Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
@@ -233,6 +235,11 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
             node: id("cleanReferences.node", node)?,
             references: references.iter().cloned().map(Into::into).collect(),
         },
+        Action::WriteDatacenterConfig { parent, migration, replication } => {
+            let migration = (Traffic::Migration, migration.as_ref());
+            let lines = [migration, (Traffic::Replication, replication.as_ref())];
+            core::Action::WriteDatacenterConfig(write_to_core(parent, lines)?)
+        }
     })
 }
 
@@ -326,6 +333,10 @@ impl From<&core::Action> for Action {
                 node: node.to_string(),
                 references: references.iter().cloned().map(Into::into).collect(),
             },
+            core::Action::WriteDatacenterConfig(write) => {
+                let (parent, migration, replication) = write_from_core(write);
+                Self::WriteDatacenterConfig { parent, migration, replication }
+            }
         }
     }
 }
@@ -391,7 +402,7 @@ same_variants!(
     ReferenceKind, pvecm_core::references::ReferenceKind:
     ReplicationJob, HaRule, HaGroup, Storage, BackupJob, HaResource
 );
-same_variants!(Course, core::Course: Local, Write, Start, Restart, Outage);
+same_variants!(Course, core::Course: Local, Write, Start, Restart, Outage, Datacenter);
 same_variants!(
     StageResult, core::StageResult: Prepared, Acting, Confirmed, RolledBack, Refused, Failed
 );

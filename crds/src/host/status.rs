@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{ConfigText, StageResult, Tombstone};
+use crate::cluster::TransferType;
 
 /// What is so on this machine. `cluster` and the condition `Connected` are the operator's, all
 /// else is the agent's.
@@ -65,6 +66,9 @@ pub struct PveHostStatus {
     /// The two copies of corosync.conf.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Files>,
+    /// /etc/pve/datacenter.cfg; absent while /etc/pve is not mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datacenter: Option<HostDatacenter>,
     /// The running daemon; absent while corosync does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Running>,
@@ -199,6 +203,38 @@ pub struct FileView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = ConfigText::LONGEST))]
     pub text: Option<String>,
+}
+
+/// What matters of datacenter.cfg here. The rest of the file, which may say anything, is not told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostDatacenter {
+    /// SHA-256 of the bytes, 64 lower-case hexadecimal digits. A file that is missing is an empty one.
+    #[schemars(length(min = 64, max = 64))]
+    pub digest: String,
+    /// The line `migration`; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<HostTransfer>,
+    /// The line `replication`; absent when there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<HostTransfer>,
+}
+
+/// A line that says how guests travel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HostTransfer {
+    /// How; absent when the line counts for nothing to Proxmox VE.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TransferType>,
+    /// Over which network; absent: the cluster's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub network: Option<String>,
+    /// Why Proxmox VE takes the line for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub ignored: Option<String>,
 }
 
 /// The running daemon.

@@ -145,9 +145,9 @@ fn edit_runtime(lab: &Lab, host: &str, value: &[&str]) -> Result<Instant> {
 }
 
 /// The rows of the status, the sentence of the condition, and when the API server told them.
-type Told = (Instant, Value, String);
+pub(crate) type Told = (Instant, Value, String);
 
-fn watch_drift(lab: &Lab) -> Result<Receiver<Told>> {
+pub(crate) fn watch_drift(lab: &Lab) -> Result<Receiver<Told>> {
     // Not a tab in between: kubectl makes columns of those.
     let template =
         r#"{.status.drift}{"@"}{.status.conditions[?(@.type=="Drifted")].message}{"\n"}"#;
@@ -159,7 +159,7 @@ fn watch_drift(lab: &Lab) -> Result<Receiver<Told>> {
 
 /// Waits for the row with this key, these hosts and this wish, and for the sentence that names them. It
 /// may be put back within a second, so what counts is what was told, not what is there now.
-fn shown(
+pub(crate) fn shown(
     told: &Receiver<Told>,
     edited: Instant,
     place: &str,
@@ -184,7 +184,7 @@ fn shown(
     }
 }
 
-fn put_back(lab: &Lab, edited: Instant) -> Result<()> {
+pub(crate) fn put_back(lab: &Lab, edited: Instant) -> Result<()> {
     wait_until(SOON, "the edit to be put back", || {
         let cluster = get(lab, &["pvecluster", CLUSTER]).map_err(|error| format!("{error:#}"))?;
         let drifted = condition(lab, "Drifted").map_err(|error| format!("{error:#}"))?;

@@ -18,6 +18,7 @@ mod keys;
 mod lab;
 mod links;
 mod membership;
+mod migration;
 mod moves;
 mod outage;
 mod recovery;

@@ -407,6 +407,7 @@ impl Agent {
             attempt: Attempt { change, stage: stage_number, attempt: 1 },
             expects,
             parent: text,
+            datacenter: stage.datacenter_write().and_then(|_| self.seen.datacenter.clone()),
             daemon: self.seen.corosync.as_ref().and_then(|corosync| corosync.started),
             had_authkey: self.seen.authkey.is_some(),
             keys: if stage.exchanges_authkey() { keys::laid(&self.host) } else { None },

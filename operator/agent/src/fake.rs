@@ -66,6 +66,10 @@ pub struct World {
     /// Which of them were locked, in order, and which one cannot be written.
     pub locked: Vec<ReferenceKind>,
     pub refuses_naming: Option<ReferenceKind>,
+    /// datacenter.cfg, what a person makes of it while its lock is waited for, and whether no write comes through.
+    pub datacenter: Vec<u8>,
+    pub datacenter_meanwhile: Option<Vec<u8>>,
+    pub refuses_datacenter: bool,
     /// Guests of a node that has left, and the nodes that were swept.
     pub guests_left: BTreeSet<String>,
     pub swept: Vec<Tombstone>,
@@ -310,6 +314,25 @@ impl ClusterFiles for FakeHost {
         at_most_ms: u64,
     ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         self.world().locked.push(kind);
+        self.lock(at_most_ms)
+    }
+    fn read_datacenter(&self) -> io::Result<Vec<u8>> {
+        Ok(self.world().datacenter.clone())
+    }
+    fn replace_datacenter(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut world = self.world();
+        if world.refuses_datacenter {
+            return Err(io::Error::other("no quorum"));
+        }
+        world.datacenter = bytes.to_vec();
+        Ok(())
+    }
+    fn lock_datacenter(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        let mut world = self.world();
+        if let Some(bytes) = world.datacenter_meanwhile.take() {
+            world.datacenter = bytes;
+        }
+        drop(world);
         self.lock(at_most_ms)
     }
     fn guests_left(&self, _: &NodeName) -> io::Result<BTreeSet<String>> {

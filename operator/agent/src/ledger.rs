@@ -102,6 +102,9 @@ pub struct Pending {
     pub expects: Option<Parent>,
     /// /etc/pve/corosync.conf as it was found before the stage; `None`: there was none.
     pub parent: Option<String>,
+    /// /etc/pve/datacenter.cfg as it was found before a stage that changes it. It may hold any bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datacenter: Option<Vec<u8>>,
     /// Which daemon ran before the stage, by [`Started::ticks`].
     #[serde(default)]
     pub daemon: Option<u64>,
@@ -389,6 +392,7 @@ mod tests {
             stage,
             expects: None,
             parent: None,
+            datacenter: None,
             daemon: None,
             had_authkey: false,
             keys: None,

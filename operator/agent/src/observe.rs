@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, TRANSPORT, values_at_start};
+use pvecm_core::datacenter::DatacenterView;
 use pvecm_core::drift::{HostDrift, Places, of_host};
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::{Ha, knows_disarm};
@@ -35,6 +36,8 @@ pub struct Observation {
     pub pmxcfs_conf: Option<ConfFile>,
     /// /etc/corosync/corosync.conf.
     pub disk_conf: Option<ConfFile>,
+    /// /etc/pve/datacenter.cfg; empty where it is missing, `None` where it cannot be read.
+    pub datacenter: Option<Vec<u8>>,
     /// /etc/corosync/authkey, as far as it is anybody's to know.
     pub authkey: Option<Fingerprint>,
     /// High availability.
@@ -68,6 +71,7 @@ impl Observation {
             writable: mounted && host.cluster_files.writable(),
             pmxcfs_conf: if mounted { found(host.cluster_files.read_conf()) } else { None },
             disk_conf: found(host.disk.read(DiskFile::Conf)),
+            datacenter: if mounted { host.cluster_files.read_datacenter().ok() } else { None },
             authkey: fingerprint(host, DiskFile::Authkey),
             ha: if mounted { Ha::read(&host.ha.files()) } else { Ha::default() },
             guests: if mounted { host.cluster_files.guests() } else { BTreeSet::new() },
@@ -219,6 +223,7 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
             pmxcfs: seen.pmxcfs_conf.as_ref().map(|file| file_view(file, known)),
             disk: seen.disk_conf.as_ref().map(|file| file_view(file, known)),
         }),
+        datacenter: seen.datacenter.as_deref().map(|bytes| (&DatacenterView::of(bytes)).into()),
         running: seen.running_version().map(|version| Running {
             config_version: number(version.0),
             started_with: seen.started.iter().map(started).collect(),

@@ -132,6 +132,12 @@ pub trait ClusterFiles: Send + Sync {
         kind: ReferenceKind,
         at_most_ms: u64,
     ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>>;
+    /// datacenter.cfg; a file that is missing is an empty one.
+    fn read_datacenter(&self) -> io::Result<Vec<u8>>;
+    /// Replaces it by a temporary file of our own name and a rename.
+    fn replace_datacenter(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Takes Proxmox VE's lock on it, waiting at most so long. Dropping it gives it back.
+    fn lock_datacenter(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>>;
     /// The guests that are configured in a node's folder.
     fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>>;
     /// Moves the folder of a node that has left, and its lines in the common files of keys, to where nobody

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Serialize};
 
 use crate::conf::Config;
+use crate::datacenter::DatacenterWrite;
 use crate::fitness::Limits;
 use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId, NodeName};
 use crate::references::Reference;
@@ -88,6 +89,9 @@ pub enum Course {
     /// The group prepares and agrees, then every member stops corosync, puts `config` on its own disk and
     /// starts again. /etc/pve gets it when all are back.
     Outage,
+    /// The group prepares, one member changes datacenter.cfg through pmxcfs, everyone confirms that it reads the
+    /// same. corosync.conf stays as it is, and so does every daemon.
+    Datacenter,
 }
 
 /// What one host does in a stage. Each is idempotent and can see that it is already done.
@@ -177,6 +181,8 @@ pub enum Action {
         /// What names it, and names others as well.
         references: BTreeSet<Reference>,
     },
+    /// With the whole group: change these lines of datacenter.cfg.
+    WriteDatacenterConfig(DatacenterWrite),
 }
 
 /// Who has left a cluster. It stands in the ledger of every member, so that the number is never given away
@@ -235,7 +241,8 @@ impl Action {
             | Self::SetExpectedVotes { .. }
             | Self::Bury(_)
             | Self::Sweep(_)
-            | Self::CleanReferences { .. } => (None, None),
+            | Self::CleanReferences { .. }
+            | Self::WriteDatacenterConfig(_) => (None, None),
         };
         one.into_iter().chain(several.into_iter().flatten())
     }
@@ -330,6 +337,15 @@ impl Stage {
     pub fn exchanges_authkey(&self) -> bool {
         let exchanges = |action: &Action| matches!(action, Action::ExchangeAuthkey { .. });
         self.actions.values().flatten().any(exchanges)
+    }
+
+    /// What the group writes into datacenter.cfg.
+    #[must_use]
+    pub fn datacenter_write(&self) -> Option<&DatacenterWrite> {
+        self.actions.values().flatten().find_map(|action| match action {
+            Action::WriteDatacenterConfig(write) => Some(write),
+            _other => None,
+        })
     }
 
     /// Whether a host waits in this stage for a secret that another one seals for it.

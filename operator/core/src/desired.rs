@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use crate::conf::{LinkOptions, LoggingOptions, TotemOptions};
+use crate::datacenter::{Traffic, TransferWish};
 use crate::fitness::Limits;
 use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
 
@@ -24,6 +25,8 @@ pub struct DesiredCluster {
     pub totem: TotemOptions,
     /// The wanted keys of `logging`.
     pub logging: LoggingOptions,
+    /// What is wanted of the managed lines of datacenter.cfg.
+    pub datacenter: BTreeMap<Traffic, TransferWish>,
     /// The wanted generation of the authkey; 0: it is never exchanged.
     pub key_generation: u32,
     /// How changes are rolled out.

@@ -89,6 +89,7 @@ mod tests {
             include_str!("guard/tests/separation.rs"),
             include_str!("guard/tests/transport.rs"),
             include_str!("guard/tests/away.rs"),
+            include_str!("guard/tests/datacenter.rs"),
         ]
         .concat();
         let blockers = [
@@ -99,6 +100,7 @@ mod tests {
             include_str!("plan/tests/separation.rs"),
             include_str!("plan/tests/transport.rs"),
             include_str!("plan/tests/away.rs"),
+            include_str!("plan/tests/datacenter.rs"),
         ]
         .concat();
         let tests = [

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult, Tombstone};
+use crate::datacenter::{DatacenterView, Lines};
 use crate::drift::HostDrift;
 use crate::fitness::Fitness;
 use crate::ha::HaState;
@@ -24,6 +25,8 @@ pub struct ObservedCluster {
     /// The text that the last ended change of this cluster left, up to its number; `None`: no kept
     /// change tells.
     pub left: Option<ConfText>,
+    /// The lines of datacenter.cfg that changes of this cluster left; what is missing no kept change tells.
+    pub left_datacenter: Lines,
 }
 
 /// What one host's agent says of itself, and whether the agent is heard at all.
@@ -56,6 +59,8 @@ pub struct HostView {
     pub pmxcfs_file: Option<FileView>,
     /// `/etc/corosync/corosync.conf`.
     pub disk_file: Option<FileView>,
+    /// `/etc/pve/datacenter.cfg`; `None`: it is not known.
+    pub datacenter: Option<DatacenterView>,
     /// `totem.config_version` of the running daemon; `None`: corosync does not run.
     pub running_version: Option<ConfigVersion>,
     /// Why corosync does not run, in one sentence, where the host can tell.

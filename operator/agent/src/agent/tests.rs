@@ -46,6 +46,7 @@ fn an_agent_that_was_started_after_the_outcome_tells_it_to_a_host_that_asks() {
         stage: stage.unwrap(),
         expects: None,
         parent: None,
+        datacenter: None,
         daemon: None,
         had_authkey: true,
         keys: None,

@@ -31,18 +31,23 @@ const fn lock_name(kind: ReferenceKind) -> &'static str {
     }
 }
 
-/// Takes it. One that a killed agent left is given free by pmxcfs after two minutes.
+/// Takes it.
 pub(super) fn lock(
     root: &Path,
     kind: ReferenceKind,
     at_most_ms: u64,
 ) -> io::Result<Box<dyn ConfLock>> {
+    take(root, lock_name(kind), at_most_ms)
+}
+
+/// Takes a lock of this name. One that a killed agent left is given free by pmxcfs after two minutes.
+pub(super) fn take(root: &Path, name: &str, at_most_ms: u64) -> io::Result<Box<dyn ConfLock>> {
     let end = Instant::now() + Duration::from_millis(at_most_ms);
     let folder = root.join("priv/lock");
     if !folder.exists() {
         fs::create_dir_all(&folder)?;
     }
-    let path = folder.join(lock_name(kind));
+    let path = folder.join(name);
     loop {
         match fs::create_dir(&path) {
             Ok(()) => return Ok(Box::new(FolderLock(path))),

@@ -22,6 +22,9 @@ use super::naming;
 use crate::STATE_FOLDER;
 use crate::ports::{ClusterFiles, ConfLock};
 
+const DATACENTER: &str = "datacenter.cfg";
+/// The lock under which Proxmox VE writes it (facts/pve.md 6.1).
+const DATACENTER_LOCK: &str = "file-datacenter_cfg";
 const LOCAL_LOCK: &str = "/var/lock/pvecm.lock";
 /// The time of the cluster's lock as this host set it last, or sets it just now; there while the lock is not
 /// given back.
@@ -135,7 +138,7 @@ impl ClusterFiles for RealPmxcfs {
         let text = fs::read_to_string(self.root.join(".version")).ok()?;
         let all: Value = serde_json::from_str(&text).ok()?;
         // The other counters (tasks, statistics) move all the time and mean nothing here.
-        let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf"];
+        let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf", DATACENTER];
         let naming = ReferenceKind::ALL.map(ReferenceKind::file);
         let counters = wanted.into_iter().chain(naming).map(|key| all[key].to_string());
         Some(counters.collect::<Vec<_>>().join(" "))
@@ -171,6 +174,18 @@ impl ClusterFiles for RealPmxcfs {
         at_most_ms: u64,
     ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         async move { naming::lock(&self.root, kind, at_most_ms) }.boxed()
+    }
+
+    fn read_datacenter(&self) -> io::Result<Vec<u8>> {
+        Ok(read_optional(&self.root.join(DATACENTER))?.unwrap_or_default())
+    }
+
+    fn replace_datacenter(&self, bytes: &[u8]) -> io::Result<()> {
+        self.put(&self.root.join(DATACENTER), bytes)
+    }
+
+    fn lock_datacenter(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        async move { naming::take(&self.root, DATACENTER_LOCK, at_most_ms) }.boxed()
     }
 
     fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>> {

@@ -78,6 +78,9 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::CleanReferences { node, references } => {
                 leftovers::clean(host, task, (node, references)).await?;
             }
+            Action::WriteDatacenterConfig(_) => {
+                return Err(not_begun("a group changes datacenter.cfg, not a host for itself"));
+            }
             Action::Bury(_) => {
                 return Err(not_begun("a group remembers who leaves it, not a host for itself"));
             }

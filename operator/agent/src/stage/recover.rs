@@ -141,6 +141,7 @@ mod tests {
             stage,
             expects,
             parent: None,
+            datacenter: None,
             daemon: None,
             had_authkey: true,
             keys: None,

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::action::{Task, join, may_join, restart, start_with, undo_join};
 use super::away::the_left_out_are_silent;
+use super::datacenter;
 use super::ha::leaves_room;
 use super::keys::{self, Exchange};
 use super::leave::{the_gone_are_not_needed, the_gone_have_stopped};
@@ -144,8 +145,7 @@ impl GroupRun {
             self.last_view = Some(view.clone());
             self.on(Event::View(view), book)?;
         }
-        let parent = self.pending.parent.as_deref();
-        let in_force = which(&self.pending.stage, parent, seen.pmxcfs_conf.as_deref());
+        let in_force = in_force(&self.pending, seen);
         if self.last_in_force != Some(in_force) {
             self.last_in_force = Some(in_force);
             self.on(Event::InForce(in_force), book)?;
@@ -160,6 +160,7 @@ impl GroupRun {
         }
         if self.probing && self.outcome.is_none() {
             let held = holds(&self.pending.stage, Some(self.me), seen);
+            let held = held.and_then(|()| datacenter::holds(&self.pending, seen));
             let now_ms = self.jobs.host.clock.now().millis;
             let held = self.proof.judge(&self.pending, seen, (held, now_ms));
             self.on(Event::Probes(held), book)?;
@@ -173,8 +174,14 @@ impl GroupRun {
         let Pending { stage, parent, record, .. } = &self.pending;
         let prepared = matches!(record.as_ref()?.phase, Phase::Prepared { .. });
         let lies = which(stage, parent.as_deref(), seen.disk_conf.as_deref());
-        let edited = prepared && stage.course != Course::Start && lies == InForce::Other;
-        edited.then(|| "/etc/corosync/corosync.conf was changed after the checks".to_owned())
+        let edited = stage.course != Course::Start && lies == InForce::Other;
+        let another = datacenter::which(&self.pending, seen.datacenter.as_deref());
+        let file = match (edited, another) {
+            (true, _) => "/etc/corosync/corosync.conf",
+            (false, Some(InForce::Other)) => "/etc/pve/datacenter.cfg",
+            (false, _) => return None,
+        };
+        prepared.then(|| format!("{file} was changed after the checks"))
     }
 
     /// Where this host is prepared and one that is to leave has come since the checks.
@@ -262,6 +269,13 @@ impl GroupRun {
     }
 }
 
+/// What the file is that the stage writes.
+fn in_force(pending: &Pending, seen: &Observation) -> InForce {
+    let Pending { stage, parent, .. } = pending;
+    let lies = || which(stage, parent.as_deref(), seen.pmxcfs_conf.as_deref());
+    datacenter::which(pending, seen.datacenter.as_deref()).unwrap_or_else(lies)
+}
+
 /// What a machine has to know. `None`: this host has no number in the stage.
 fn setup(pending: &Pending, name: &HostName, host: &Host) -> Option<Setup> {
     let (stage, parent) = (&pending.stage, pending.parent.as_deref());
@@ -275,9 +289,9 @@ fn setup(pending: &Pending, name: &HostName, host: &Host) -> Option<Setup> {
         group: stage.group.keys().copied().collect(),
         joining: stage.joining.keys().copied().collect(),
         names: nodes().map(|(id, name)| (*id, name.clone())).collect(),
-        has_back: stage.back.is_some(),
+        has_back: stage.back.is_some() || stage.course == Course::Datacenter,
         confirm_timeout_ms: u64::from(stage.confirm_timeout_secs) * 1000,
-        in_force: which(stage, parent, seen.pmxcfs_conf.as_deref()),
+        in_force: in_force(pending, &seen),
         keys: keys::lying(host, pending.keys.as_ref()),
         runs: text_run(stage, parent, &seen),
         recovered: pending.record_at(&host.clock.now()),
@@ -302,6 +316,12 @@ async fn job(
             let joins = stage.course == Course::Start && stage.joining.contains_key(&me);
             if joins { may_join(host, stage) } else { checks(host, pending, me) }
         }))),
+        Effect::Write if stage.course == Course::Datacenter => {
+            Some(Event::Written(datacenter::write(host, pending).await))
+        }
+        Effect::WriteBack { .. } if stage.course == Course::Datacenter => {
+            Some(Event::WrittenBack(datacenter::write_back(host, pending).await))
+        }
         Effect::Write => {
             let written = write(host, stage, parent, exchange.take_lock()).await;
             Some(Event::Written(written))
@@ -378,6 +398,7 @@ fn checks(host: &Host, pending: &Pending, me: NodeId) -> Result<(), String> {
         Course::Restart if stage.joining.contains_key(&me) => {
             host.corosync.check(&stage.config.text)
         }
+        Course::Datacenter => datacenter::checks(pending, &seen),
         Course::Outage => starts_with_both(host, stage),
         Course::Start | Course::Restart | Course::Local => Ok(()),
     }

@@ -20,6 +20,7 @@ use crate::observe::Observation;
 use crate::ports::{Clock, ClusterFiles, DiskFile};
 use crate::seal::{SealingKey, seal};
 
+mod datacenter;
 mod exchange;
 mod leaving;
 mod leftovers;
@@ -57,11 +58,13 @@ fn stage(course: Course) -> Stage {
 fn pending(fake: &FakeHost, stage: Stage, expects: Option<Parent>) -> Pending {
     let had_authkey = fake.world().disk.contains_key(&DiskFile::Authkey);
     let daemon = fake.world().started;
+    let datacenter = Some(fake.world().datacenter.clone());
     Pending {
         attempt: Attempt { change: ChangeNumber(1), stage: 1, attempt: 1 },
         stage,
         expects,
         parent: fake.read_conf().unwrap().map(|bytes| String::from_utf8(bytes).unwrap()),
+        datacenter,
         daemon,
         had_authkey,
         keys: keys::laid(&fake.host()),

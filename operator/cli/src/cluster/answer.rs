@@ -5,6 +5,7 @@
 
 use pvecm_core::approval::{Interruption, need};
 use pvecm_core::change::{Parent, Risk, Stage};
+use pvecm_core::datacenter::{DatacenterWrite, Traffic, Transfer};
 use pvecm_core::desired::{DesiredCluster, Rollout};
 use pvecm_core::guard::guard;
 use pvecm_core::ids::Digest;
@@ -71,7 +72,7 @@ pub struct ShownStage {
     pub confirm_timeout_secs: u32,
     /// `config_version` at its end.
     pub config_version: u64,
-    /// The difference that it makes to corosync.conf; empty for a stage that writes nothing.
+    /// The difference that it makes to corosync.conf or datacenter.cfg; empty for a stage that writes nothing.
     pub diff: String,
 }
 
@@ -163,21 +164,24 @@ impl Shown {
             interruption: Interruption::of(stages),
             stages: befores
                 .zip(stages)
-                .map(|(before, stage)| ShownStage::of(before, stage))
+                .map(|(before, stage)| ShownStage::of(before, stage, observed))
                 .collect(),
         }
     }
 }
 
 impl ShownStage {
-    fn of(before: Text<'_>, stage: &Stage) -> Self {
+    fn of(before: Text<'_>, stage: &Stage, observed: &ObservedCluster) -> Self {
         Self {
             summary: stage.summary.clone(),
             risk: stage.risk,
             interruption: Interruption::of(std::slice::from_ref(stage)),
             confirm_timeout_secs: stage.confirm_timeout_secs,
             config_version: stage.config.version.0,
-            diff: difference(before, stage),
+            diff: match stage.datacenter_write() {
+                Some(write) => lines(write, observed),
+                None => difference(before, stage),
+            },
         }
     }
 }
@@ -208,6 +212,23 @@ fn difference((version, before): Text<'_>, stage: &Stage) -> String {
         Some(before) => unified((&named(version), before), (&after, &stage.config.text)),
         None => format!("the text of {} is not known here\n", named(version)),
     }
+}
+
+/// What a stage changes in datacenter.cfg, of which nobody tells but the lines that a spec manages.
+fn lines(write: &DatacenterWrite, observed: &ObservedCluster) -> String {
+    let mut files = observed.hosts.values().filter_map(|view| view.datacenter.as_ref());
+    let Some(before) = files.find(|file| file.digest == write.parent) else {
+        return "the datacenter.cfg that this starts from is no longer there\n".to_owned();
+    };
+    let line = |(traffic, line): (Traffic, Option<Transfer>)| match line {
+        Some(line) => format!("{}: {line}\n", traffic.key()),
+        None => String::new(),
+    };
+    let is = |traffic| (traffic, before.line(traffic).unwrap_or_default());
+    let will_be = |traffic| (traffic, write.lines.get(&traffic).copied().unwrap_or(is(traffic).1));
+    let old = Traffic::ALL.map(is).map(line).concat();
+    let new = Traffic::ALL.map(will_be).map(line).concat();
+    unified(("datacenter.cfg", &old), ("datacenter.cfg", &new))
 }
 
 /// The answer as text.

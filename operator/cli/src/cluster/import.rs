@@ -197,6 +197,7 @@ fn bare(cluster: &PveCluster) -> anyhow::Result<Value> {
 
 #[cfg(test)]
 mod tests {
+    use pvecm_core::datacenter::DatacenterView;
     use pvecm_core::plan::{State, plan};
     use serde_json::json;
 
@@ -267,6 +268,34 @@ mod tests {
             let report = plan(&desired, &observed).report;
             assert_eq!(report.state, State::Settled, "{name}: {}", report.sentence);
         }
+    }
+
+    #[test]
+    fn how_guests_travel_is_written_as_it_is_found_and_a_danger_is_said() {
+        let written = |text: &str| {
+            let mut hosts = views(GROWN, 1..=3);
+            for view in hosts.values_mut() {
+                view.datacenter = Some(DatacenterView::of(text.as_bytes()));
+            }
+            let import = Import::of("grown", None, (&hosts, adopt(&hosts))).unwrap();
+            let yaml = import.as_yaml().unwrap();
+            let written: PveCluster = yaml::read(&yaml).unwrap();
+            let desired = validate(&written).unwrap();
+            let observed = pvecm_core::observed::ObservedCluster { hosts, ..Default::default() };
+            let report = plan(&desired, &observed).report;
+            assert_eq!(report.state, State::Settled, "{}", report.sentence);
+            (yaml, serde_json::to_value(written.spec).unwrap())
+        };
+        let (yaml, spec) =
+            written("migration: insecure,network=10.0.1.7/24\nreplication: secure\n");
+        let insecure =
+            json!({"type": "Insecure", "network": "10.0.1.7/24", "unencryptedTraffic": "Accepted"});
+        assert_eq!(spec["migration"], insecure);
+        assert_eq!(spec["replication"], json!({"type": "Secure"}));
+        assert!(yaml.contains("travels in the clear"), "{yaml}");
+        let (yaml, spec) = written("migration: unsafe\n");
+        assert_eq!((&spec["migration"], &spec["replication"]), (&Value::Null, &Value::Null));
+        assert!(yaml.contains("counts for nothing to Proxmox VE"), "{yaml}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Config, Document, Node};
+use pvecm_core::datacenter::DatacenterView;
 use pvecm_core::desired::{DesiredCluster, DesiredNode};
 use pvecm_core::ha::HaState;
 use pvecm_core::ids::{Fingerprint, HostName, NodeId};
@@ -29,6 +30,8 @@ pub struct Files<'a> {
     pub spec: &'a Path,
     /// The file in force; `None`: there is no cluster yet.
     pub conf: Option<&'a Path>,
+    /// The datacenter.cfg beside it, which may hold any bytes.
+    pub datacenter: Option<&'a Path>,
 }
 
 /// Plans from files. `hosts` are `PveHost`s, from which names, addresses, guests and keys are taken.
@@ -38,7 +41,10 @@ pub fn answer(files: Files<'_>, hosts: Option<&Path>) -> anyhow::Result<Answer> 
     let conf = files.conf.map(read).transpose()?;
     let facts = hosts.map(known).transpose()?.unwrap_or_default();
     match validate(&cluster) {
-        Ok(desired) => plan(&desired, conf.as_deref(), &facts),
+        Ok(desired) => {
+            let datacenter = files.datacenter.map(bytes).transpose()?;
+            plan(&desired, (conf.as_deref(), datacenter.as_deref()), &facts)
+        }
         Err(why) => Ok(Answer::invalid(cluster.name_any(), &why)),
     }
 }
@@ -46,6 +52,10 @@ pub fn answer(files: Files<'_>, hosts: Option<&Path>) -> anyhow::Result<Answer> 
 /// A file's text.
 pub fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// What is known of hosts, by name.
@@ -96,11 +106,20 @@ fn facts(text: &str) -> anyhow::Result<Facts> {
     hosts.into_iter().map(view).collect()
 }
 
-fn plan(desired: &DesiredCluster, conf: Option<&str>, facts: &Facts) -> anyhow::Result<Answer> {
+fn plan(
+    desired: &DesiredCluster,
+    (conf, datacenter): (Option<&str>, Option<&[u8]>),
+    facts: &Facts,
+) -> anyhow::Result<Answer> {
     let config = conf.map(|text| Config::read(&Document::parse(text.as_bytes()))).transpose();
     let config = config.context("corosync.conf is not understood")?;
     let in_force = config.as_ref().zip(conf);
-    let in_force = in_force.map(|(config, text)| InForce::of(config, text, facts));
+    let mut in_force = in_force.map(|(config, text)| InForce::of(config, text, facts));
+    let known = datacenter.is_some() || in_force.as_ref().is_some_and(|f| f.datacenter.is_some());
+    if let Some(in_force) = &mut in_force {
+        let given = datacenter.map(DatacenterView::of).or_else(|| in_force.datacenter.take());
+        in_force.datacenter = Some(given.unwrap_or_else(|| DatacenterView::of(b"")));
+    }
     let view = |node: &DesiredNode| {
         let view = view(node, in_force.as_ref(), facts.get(&node.host));
         (node.host.clone(), view)
@@ -110,6 +129,11 @@ fn plan(desired: &DesiredCluster, conf: Option<&str>, facts: &Facts) -> anyhow::
     let hosts = desired.nodes.iter().chain(&gone).map(view).collect();
     let mut answer = ask(desired, &ObservedCluster { hosts, ..ObservedCluster::default() });
     answer.not_known = not_known(desired, in_force.as_ref(), facts);
+    if !desired.datacenter.is_empty() && in_force.is_some() && !known {
+        answer.not_known.push(
+            "what datacenter.cfg says: without --datacenter it is taken to be empty".to_owned(),
+        );
+    }
     Ok(answer)
 }
 
@@ -120,6 +144,8 @@ struct InForce<'a> {
     members: BTreeSet<NodeId>,
     /// The authkey that a member has of whom nothing is known.
     key: KeyView,
+    /// What datacenter.cfg says, where anybody told.
+    datacenter: Option<DatacenterView>,
 }
 
 impl<'a> InForce<'a> {
@@ -127,7 +153,9 @@ impl<'a> InForce<'a> {
         let members = config.nodes.iter().map(|node| node.id).collect();
         let key = facts.values().find_map(|facts| facts.authkey);
         let key = key.unwrap_or(KeyView { fingerprint: Fingerprint::of(b""), generation: 0 });
-        Self { config, conf: ConfText::new(config.version, text.to_owned()), members, key }
+        let datacenter = facts.values().find_map(|facts| facts.datacenter.clone());
+        let conf = ConfText::new(config.version, text.to_owned());
+        Self { config, conf, members, key, datacenter }
     }
 }
 
@@ -172,6 +200,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         lives_alone: facts.and_then(|facts| facts.lives_alone.clone()),
         pmxcfs_file: file.clone(),
         disk_file: file,
+        datacenter: in_force.and_then(|in_force| in_force.datacenter.clone()),
         idle: None,
         running_version: member.map(|in_force| in_force.conf.version),
         started_with: facts.map(|facts| facts.started_with.clone()).unwrap_or_default(),
@@ -303,13 +332,28 @@ quorum {
 
     #[test]
     fn a_plan_from_files_is_that_of_the_operator() {
-        let answer = plan(&spec(|_| ()), Some(CONF), &hosts()).unwrap();
+        let answer = plan(&spec(|_| ()), (Some(CONF), None), &hosts()).unwrap();
         insta::assert_snapshot!(shown(&answer, true));
     }
 
     #[test]
+    fn a_line_of_datacenter_cfg_is_shown_as_it_is_and_as_it_will_be() {
+        let wanted = spec(|cluster| {
+            cluster["spec"]["links"] = json!([]);
+            cluster["spec"]["migration"] = json!({"type": "Secure", "network": "10.0.1.0/24"});
+        });
+        let text = b"# ours\r\nmigration:  type=insecure\r\nreplication: secure\n";
+        let answer = plan(&wanted, (Some(CONF), Some(text.as_slice())), &hosts()).unwrap();
+        let wanted_diff = "--- datacenter.cfg\n+++ datacenter.cfg\n@@ -1,2 +1,2 @@\n-migration: insecure\n\
+                           +migration: secure,network=10.0.1.0/24\n replication: secure\n";
+        assert_eq!(answer.plan.unwrap().stages[0].diff, wanted_diff);
+        let blind = plan(&wanted, (Some(CONF), None), &hosts()).unwrap();
+        assert!(blind.not_known.iter().any(|said| said.contains("--datacenter")));
+    }
+
+    #[test]
     fn without_facts_a_network_gives_no_address_and_the_answer_says_what_it_does_not_know() {
-        let answer = plan(&spec(|_| ()), Some(CONF), &Facts::new()).unwrap();
+        let answer = plan(&spec(|_| ()), (Some(CONF), None), &Facts::new()).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("AddressMissing", true));
         assert!(answer.not_known[0].contains("n1, n2, n3"), "{:?}", answer.not_known);
     }
@@ -323,13 +367,13 @@ quorum {
                 cluster["spec"]["nodes"][n]["addresses"] = json!([{"link": 1, "address": address}]);
             }
         });
-        let answer = plan(&stated, Some(CONF), &Facts::new()).unwrap();
+        let answer = plan(&stated, (Some(CONF), None), &Facts::new()).unwrap();
         assert!(answer.plan.unwrap().stages[0].diff.contains("+    ring1_addr: 10.0.1.3"));
     }
 
     #[test]
     fn without_a_file_in_force_a_cluster_is_formed() {
-        let answer = plan(&spec(|_| ()), None, &hosts()).unwrap();
+        let answer = plan(&spec(|_| ()), (None, None), &hosts()).unwrap();
         let plan = answer.plan.unwrap();
         assert!(plan.stages[0].diff.starts_with("--- /dev/null\n"), "{}", plan.stages[0].diff);
         assert_eq!(answer.waiting_for, ["n2 joins", "n3 joins"]);
@@ -340,7 +384,7 @@ quorum {
         let careful = spec(|cluster| {
             cluster["spec"]["rollout"] = json!({"paused": true, "approval": "Manual"});
         });
-        let answer = plan(&careful, Some(CONF), &hosts()).unwrap();
+        let answer = plan(&careful, (Some(CONF), None), &hosts()).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("Paused", false));
         assert!(answer.plan.unwrap().waits.unwrap().contains("`rollout.approval` is Manual"));
     }
@@ -350,14 +394,14 @@ quorum {
         let fewer = spec(|cluster| {
             cluster["spec"]["nodes"].as_array_mut().unwrap().pop();
         });
-        let answer = plan(&fewer, Some(CONF), &Facts::new()).unwrap();
+        let answer = plan(&fewer, (Some(CONF), None), &Facts::new()).unwrap();
         let plan = answer.plan.unwrap();
         assert_eq!(plan.stages[0].summary, "Stop corosync and pmxcfs on n3");
         assert!(plan.waits.is_some(), "who is removed is asked for");
         let nobody = spec(|cluster| {
             cluster["spec"]["nodes"] = json!([{"name": "n9"}]);
         });
-        let answer = super::plan(&nobody, Some(CONF), &hosts()).unwrap();
+        let answer = super::plan(&nobody, (Some(CONF), None), &hosts()).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("NobodyStays", true));
         assert!(answer.plan.is_none());
     }

@@ -28,10 +28,13 @@ pub struct Args {
     /// Offline: the corosync.conf in force; without it there is no cluster yet.
     #[arg(long, value_name = "FILE", requires = "file")]
     conf: Option<PathBuf>,
+    /// Offline: the datacenter.cfg in force; without it none is taken to be there.
+    #[arg(long, value_name = "FILE", requires = "conf")]
+    datacenter: Option<PathBuf>,
     /// Offline: what is known of the hosts, as `kubectl get pvehosts -o yaml` prints it.
     #[arg(long, value_name = "FILE", requires = "file")]
     hosts: Option<PathBuf>,
-    /// Show what each stage changes in corosync.conf.
+    /// Show what each stage changes in corosync.conf, or in datacenter.cfg.
     #[arg(long)]
     diff: bool,
     /// Print data instead of text; differences are always in it.
@@ -47,7 +50,8 @@ pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
             read::picture(&client, &namespace, cluster).await
         })?)?,
         (None, Some(file)) => {
-            let files = offline::Files { spec: file, conf: args.conf.as_deref() };
+            let (conf, datacenter) = (args.conf.as_deref(), args.datacenter.as_deref());
+            let files = offline::Files { spec: file, conf, datacenter };
             offline::answer(files, args.hosts.as_deref())?
         }
         (None, None) => anyhow::bail!("name a cluster, or a file"),
@@ -145,10 +149,10 @@ mod tests {
     #[test]
     fn a_spec_that_cannot_be_carried_out_is_an_answer_with_its_reason() {
         let mut unbuilt = fake::cluster();
-        unbuilt["spec"]["migration"] = json!({"type": "Secure"});
+        unbuilt["spec"]["quorum"] = json!({"device": {"type": "None"}});
         let answer = of_cluster(&picture(unbuilt, Vec::new())).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("NotSupported", true));
-        assert!(answer.sentence.contains("spec.migration"));
+        assert!(answer.sentence.contains("spec.quorum.device"));
     }
 
     #[test]

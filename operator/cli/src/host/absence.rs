@@ -92,8 +92,8 @@ fn said(name: &str, kind: Option<AbsenceKind>) -> String {
         ),
         Some(AbsenceKind::Away) => {
             format!(
-                "{name} is declared away: it stays a member; once nobody hears it, links, timing and logging change \
-                 without it, and all else waits for it; {back}"
+                "{name} is declared away: it stays a member; once nobody hears it, links, timing, logging and \
+                 datacenter.cfg change without it, and all else waits for it; {back}"
             )
         }
         None => format!("{name} is expected to be there"),

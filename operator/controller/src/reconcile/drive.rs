@@ -429,7 +429,8 @@ fn silence(host: &HostName, view: &HostView) -> String {
 fn unseen(host: &HostName, stage: &Stage, view: &HostView) -> Option<String> {
     match stage.course {
         Course::Local => return None,
-        Course::Write | Course::Start | Course::Restart | Course::Outage => {}
+        // Who confirmed a datacenter.cfg told of it in the same breath, and a person may be faster than the next.
+        Course::Write | Course::Start | Course::Restart | Course::Outage | Course::Datacenter => {}
     }
     let ConfText { version, digest, text: _ } = &stage.config;
     let files = [("/etc/pve", &view.pmxcfs_file), ("/etc/corosync", &view.disk_file)];

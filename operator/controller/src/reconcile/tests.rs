@@ -221,7 +221,7 @@ async fn a_second_identical_pass_writes_nothing() {
 async fn a_spec_that_uses_what_is_not_built_stalls_and_touches_no_host() {
     let server = world();
     let mut wanted = cluster();
-    wanted["spec"]["migration"] = json!({"type": "Secure"});
+    wanted["spec"]["quorum"] = json!({"device": {"type": "None"}});
     server.lock().unwrap().put("pveclusters", wanted);
     assert_eq!(pass(&server).await, [format!("PATCH {GROUP}/pveclusters/prod/status")]);
     let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
@@ -229,7 +229,7 @@ async fn a_spec_that_uses_what_is_not_built_stalls_and_touches_no_host() {
     assert_eq!(conditions.len(), 7);
     let stalled = conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
     assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "NotSupported"));
-    assert!(stalled.message.contains("spec.migration"), "{}", stalled.message);
+    assert!(stalled.message.contains("spec.quorum.device"), "{}", stalled.message);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::conf::{
     Cipher, Config, Hash, IP_VERSION, LINK_MODE, LinkOptions, TRANSPORT, TotemOptions,
     token_growth_millis,
 };
+use crate::datacenter::{Traffic, TransferType, TransferWish};
 use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
@@ -38,6 +39,7 @@ pub(super) fn describe(
         links,
         totem: totem(config, members, found),
         logging: config.logging,
+        datacenter: datacenter(members, found),
         key_generation: 0,
         dissolves: false,
         rollout: rollout(),
@@ -150,6 +152,40 @@ fn compression(totem: &mut TotemOptions, found: &mut Findings) {
         (totem.compression_threshold_bytes, totem.compression_level) = (None, None);
         found.add(Kind::Unmanaged, "knet's compression has details in the file and no method");
     }
+}
+
+/// The lines of datacenter.cfg that count. One without a network says nothing of it in the spec either.
+fn datacenter(members: &[Member<'_>], found: &mut Findings) -> BTreeMap<Traffic, TransferWish> {
+    let mut wishes = BTreeMap::new();
+    let Some(file) = members.iter().find_map(|member| member.view.datacenter.as_ref()) else {
+        return wishes;
+    };
+    for (traffic, line) in &file.lines {
+        let key = traffic.key();
+        match line {
+            Ok(line) => {
+                let wish = match line.network {
+                    Some(_) => TransferWish::Line(*line),
+                    None => TransferWish::Type(line.kind),
+                };
+                wishes.insert(*traffic, wish);
+                if line.kind == TransferType::Insecure {
+                    let sentence = format!(
+                        "`{key}: {line}` in datacenter.cfg: the memory of guests travels in the clear, with the \
+                         passwords and keys in it; the spec accepts that as it is found"
+                    );
+                    found.add(Kind::Risk, sentence);
+                }
+            }
+            Err(why) => {
+                let sentence = format!(
+                    "`{key}` in datacenter.cfg counts for nothing to Proxmox VE ({why}), so the spec leaves it out"
+                );
+                found.add(Kind::Unmanaged, sentence);
+            }
+        }
+    }
+    wishes
 }
 
 /// Whether a daemon was started with another value than the file has now: to state it would be to ask

@@ -1,6 +1,7 @@
 //! Tests of datacenter.cfg. The messages that Proxmox VE prints itself stand beside the cases.
 
 mod edits;
+mod lines;
 mod linting;
 mod reading;
 

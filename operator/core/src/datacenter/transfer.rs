@@ -3,13 +3,14 @@
 use std::fmt;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::document::Document;
 use super::schema::TRANSFER;
 use super::value::{ValueError, boolean, network};
 
 /// Which traffic is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Traffic {
     /// Guests on their way to another node.
     Migration,
@@ -18,6 +19,9 @@ pub enum Traffic {
 }
 
 impl Traffic {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Migration, Self::Replication];
+
     /// The key in datacenter.cfg.
     #[must_use]
     pub const fn key(self) -> &'static str {
@@ -30,7 +34,9 @@ impl Traffic {
 
 /// Whether traffic goes through SSH. The guides call the second one "unsafe"; Proxmox VE takes only
 /// `insecure` (pve.md 9, item 18).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum TransferType {
     /// `secure`: through SSH. Proxmox VE's default.
     #[default]
@@ -52,7 +58,7 @@ impl TransferType {
 }
 
 /// A value of `migration` or `replication`. The default is what Proxmox VE does without either.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// Always given: Proxmox VE drops a line without it.
     pub kind: TransferType,

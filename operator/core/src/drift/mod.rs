@@ -6,8 +6,9 @@
 //! spec has moved on, and an ordinary change is due. What the spec does not name is nobody's to compare
 //! with it, but the three places of a host are always held against each other.
 //!
-//! Where to read next: `host` (the agent's part), [`Difference`] (what a status shows).
+//! Where to read next: `host` (the agent's part), `datacenter` (the file that is in one place alone), [`Difference`] (what a status shows).
 
+mod datacenter;
 mod host;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use datacenter::is_only_edited;
 pub use host::{HostDrift, Places, WHOLE_FILE, of_host};
 
 use crate::change::ConfText;
@@ -51,8 +53,11 @@ impl fmt::Display for Difference {
         if let Some(spec) = spec {
             write!(f, "the spec wants {spec}, ")?;
         }
-        let (pmxcfs, disk, running) = (value(pmxcfs), value(disk), value(running));
-        write!(f, "/etc/pve has {pmxcfs}, the disk {disk}, the daemon {running}")
+        write!(f, "/etc/pve has {}", value(pmxcfs))?;
+        if key.starts_with(datacenter::PREFIX) {
+            return Ok(());
+        }
+        write!(f, ", the disk {}, the daemon {}", value(disk), value(running))
     }
 }
 
@@ -66,7 +71,9 @@ pub fn differences(desired: &DesiredCluster, observed: &ObservedCluster) -> Vec<
         let Some(view) = observed.hosts.get(&node.host).filter(|view| view.connected) else {
             continue;
         };
-        for row in of_view(desired, view, &edited) {
+        let lines = datacenter::of_view(desired, observed, view);
+        let lines = lines.map(|(drift, spec)| Row { drift, spec: Some(spec) });
+        for row in of_view(desired, view, &edited).into_iter().chain(lines) {
             rows.entry(row).or_default().push(node.host.clone());
         }
     }

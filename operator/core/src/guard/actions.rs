@@ -40,9 +40,8 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::SetExpectedVotes { .. },
             Course::Local,
         )
-        | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write) => {
-            is_member(case, host)
-        }
+        | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write)
+        | (Action::WriteDatacenterConfig(_), Course::Datacenter) => is_member(case, host),
         (Action::ReceiveAuthkey { .. }, Course::Local) => joins && !is_member(case, host),
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
@@ -88,8 +87,14 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::SetExpectedVotes { .. }
             | Action::Bury(_)
             | Action::Sweep(_)
-            | Action::CleanReferences { .. },
-            Course::Local | Course::Write | Course::Start | Course::Restart | Course::Outage,
+            | Action::CleanReferences { .. }
+            | Action::WriteDatacenterConfig(_),
+            Course::Local
+            | Course::Write
+            | Course::Start
+            | Course::Restart
+            | Course::Outage
+            | Course::Datacenter,
         ) => false,
     }
 }
@@ -195,7 +200,7 @@ fn unproven_link(step: &Step<'_>) -> Option<String> {
     let after = step.config.config.links();
     let before = step.before.as_ref()?.config.links();
     let new = match step.stage.course {
-        Course::Local | Course::Restart => return None,
+        Course::Local | Course::Restart | Course::Datacenter => return None,
         Course::Write | Course::Outage => after.difference(&before).copied().collect(),
         Course::Start => after,
     };
@@ -259,7 +264,7 @@ pub(super) fn risks_are_told(case: &Case<'_>) -> Result<(), Refusal> {
             let exchanges = step.stage.exchanges_authkey();
             Risk::of_reload(&before.config, &step.config.config, exchanges)
         }
-        (Course::Local | Course::Write | Course::Start, _) => Risk::Live,
+        (Course::Local | Course::Write | Course::Start | Course::Datacenter, _) => Risk::Live,
     };
     let hidden = |step: &&Step<'_>| step.stage.risk < least(step);
     match case.steps.iter().find(hidden) {

@@ -54,6 +54,8 @@ fn goes_without(step: &Step<'_>) -> bool {
             let kept = step.before.as_ref().is_some_and(|before| keeps(before, &step.config));
             kept && actions.next().is_none()
         }
+        // It reads the file when it is back.
+        Course::Datacenter => true,
         Course::Start | Course::Restart | Course::Outage => false,
     }
 }

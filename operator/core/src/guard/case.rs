@@ -242,7 +242,7 @@ impl Step<'_> {
     pub fn writes(&self) -> bool {
         match self.stage.course {
             Course::Write | Course::Outage => true,
-            Course::Local | Course::Start | Course::Restart => false,
+            Course::Local | Course::Start | Course::Restart | Course::Datacenter => false,
         }
     }
 

@@ -145,7 +145,7 @@ pub(super) fn groups_are_the_members(case: &Case<'_>) -> Result<(), Refusal> {
         let (stage, listed) = (step.number, step.config.ids());
         let wrong = match step.stage.course {
             Course::Local => !step.stage.group.is_empty() || !step.stage.joining.is_empty(),
-            Course::Write | Course::Outage => {
+            Course::Write | Course::Outage | Course::Datacenter => {
                 step.stage.group != mapping(case, step, &step.running)
                     || !step.stage.joining.is_empty()
             }

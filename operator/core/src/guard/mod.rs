@@ -4,11 +4,12 @@
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
 //! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
-//! `totem`, `transport`, `hosts`, `removal`, `separation`, `away`, `recovery`, `actions`, `keys`.
+//! `totem`, `transport`, `datacenter`, `hosts`, `removal`, `separation`, `away`, `recovery`, `actions`, `keys`.
 
 mod actions;
 mod away;
 mod case;
+mod datacenter;
 mod ha;
 mod hosts;
 mod keys;
@@ -86,6 +87,10 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         keys::keys_go_to_their_owners,
         keys::keys_are_the_same,
         keys::exchanges_are_whole,
+        datacenter::all_write_the_same,
+        datacenter::the_file_is_the_parent,
+        datacenter::lines_are_wanted,
+        datacenter::members_have_one_address,
         actions::changes_are_proven,
         ha::nobody_is_reset,
         ha::disarming_is_needed,

@@ -284,4 +284,24 @@ pages! { Refusal:
         prevents: "It would begin by itself where the rollout says that a person is asked before anything stops.",
         act: "Report it: this is a defect of the operator."
     }
+    DatacenterHalf {
+        means: "A stage that changes datacenter.cfg is not the same for every member, does more than that, or comes twice in one plan.",
+        prevents: "A host that derives another file than the others confirms what is not there, or has the change undone for all.",
+        act: "Report it: this is a defect of the operator."
+    }
+    DatacenterReplaced {
+        means: "A member has another datacenter.cfg than the one that the plan starts from, or has not told of it.",
+        prevents: "What a person just changed there, in the web interface say, would be written over unseen.",
+        act: "Nothing: a plan for the file in force follows."
+    }
+    DatacenterUnwanted {
+        means: "A stage sets or takes out a line of datacenter.cfg that the spec does not speak of, or to another value.",
+        prevents: "The memory of guests, with passwords and keys in it, would travel over a network that nobody chose, or in the clear.",
+        act: "Report it with the sentence: this is a defect of the operator."
+    }
+    TransferAddress {
+        means: "A member does not have exactly one address in the network for guests, or one that another member has as well.",
+        prevents: "Proxmox VE asks each node for its one address there: no guest could be moved to or from that node, also when its host has to be emptied.",
+        act: "Give every node exactly one address inside the network, or name another network in the spec. A plan for that follows."
+    }
 }

@@ -1,5 +1,7 @@
 //! Why a plan is refused. Stages are counted from 1.
 
+use ipnet::IpNet;
+
 use crate::conf::{Cipher, Hash, Transport};
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId, NodeName};
 
@@ -301,7 +303,9 @@ pub enum Refusal {
         host: HostName,
     },
     /// More would change than what changes without everybody.
-    #[error("stage {stage} changes more than links, timing and logging, and {host} is away")]
+    #[error(
+        "stage {stage} changes more than links, timing, logging and datacenter.cfg, and {host} is away"
+    )]
     AwayIsNeeded {
         /// The stage.
         stage: usize,
@@ -424,6 +428,44 @@ pub enum Refusal {
         stage: usize,
         /// The transport.
         to: Transport,
+    },
+    /// datacenter.cfg would be another file on one host than on the rest, or one that nobody can undo.
+    #[error(
+        "stage {stage}: not all members change datacenter.cfg in the same way, and nothing else"
+    )]
+    DatacenterHalf {
+        /// The stage.
+        stage: usize,
+    },
+    /// What a person changed in datacenter.cfg meanwhile would be lost.
+    #[error("stage {stage}: {host} has another datacenter.cfg than the plan starts from")]
+    DatacenterReplaced {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
+    /// Guests would travel in a way that nobody asked for.
+    #[error("stage {stage} changes `{key}` in datacenter.cfg to what the spec does not ask for")]
+    DatacenterUnwanted {
+        /// The stage.
+        stage: usize,
+        /// The key.
+        key: &'static str,
+    },
+    /// No guest could be moved to or from a node.
+    #[error(
+        "stage {stage}: {host} does not have exactly one address of its own in {network}, the network of `{key}`"
+    )]
+    TransferAddress {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+        /// The key in datacenter.cfg.
+        key: &'static str,
+        /// The network.
+        network: IpNet,
     },
     /// A stage interrupts somebody and says that it does not.
     #[error("stage {stage} stops corosync and calls itself less than that")]

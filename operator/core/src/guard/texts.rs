@@ -48,7 +48,7 @@ pub(super) fn versions_ascend(case: &Case<'_>) -> Result<(), Refusal> {
         let carried = carries_what_is_in_force(step)?;
         listed_here |= step.writes();
         let known = match step.stage.course {
-            Course::Local => true,
+            Course::Local | Course::Datacenter => true,
             Course::Start => listed_here,
             Course::Write | Course::Restart | Course::Outage => false,
         };
@@ -73,10 +73,12 @@ fn carries_what_is_in_force(step: &Step<'_>) -> Result<bool, Refusal> {
     };
     match step.stage.course {
         Course::Write | Course::Outage => Ok(false),
-        Course::Local | Course::Start | Course::Restart if step.config.conf == before.conf => {
+        Course::Local | Course::Start | Course::Restart | Course::Datacenter
+            if step.config.conf == before.conf =>
+        {
             Ok(true)
         }
-        Course::Local | Course::Start | Course::Restart => {
+        Course::Local | Course::Start | Course::Restart | Course::Datacenter => {
             Err(Refusal::OtherText { stage: step.number })
         }
     }
@@ -89,7 +91,8 @@ pub(super) fn ways_back(case: &Case<'_>) -> Result<(), Refusal> {
     for step in &case.steps {
         let stage = step.number;
         match step.stage.course {
-            Course::Local => continue,
+            // The bytes that datacenter.cfg had are what undoes it, and every host has them.
+            Course::Local | Course::Datacenter => continue,
             Course::Restart => {
                 leads_before_the_plan(case, step)?;
                 continue;

@@ -18,7 +18,7 @@ pub(super) fn old_ones_only_move(case: &Case<'_>) -> Result<(), Refusal> {
         let fits = match step.stage.course {
             Course::Outage => true,
             Course::Local => step.stage.actions.values().flatten().all(around),
-            Course::Write | Course::Start | Course::Restart => false,
+            Course::Write | Course::Start | Course::Restart | Course::Datacenter => false,
         };
         if old && !fits {
             return Err(Refusal::OldTransport { stage: step.number });

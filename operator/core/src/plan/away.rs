@@ -63,8 +63,8 @@ pub(super) fn refuse(ground: &InForce<'_>, what: &str) -> Result<(), Obstacle> {
     };
     let hosts = away.iter().map(word).collect::<Vec<_>>().join(", ");
     let sentence = format!(
-        "next would be: {what}; that waits for who is away, {hosts}: only links, timing and logging change \
-         without a member"
+        "next would be: {what}; that waits for who is away, {hosts}: only links, timing, logging \
+         and datacenter.cfg change without a member"
     );
     Obstacle::stop(Blocker::HostAway, sentence)
 }

@@ -16,6 +16,7 @@ use crate::conf::{
     Config, Document, EditError, changed_values, derived_pings, edit, ping_timeout_millis,
     values_at_start,
 };
+use crate::datacenter::DatacenterWrite;
 use crate::desired::DesiredCluster;
 use crate::ids::{ConfigVersion, HostName, LinkNumber, NodeId, NodeName};
 use crate::observed::ObservedCluster;
@@ -343,6 +344,18 @@ impl<'a> Draft<'a> {
         let Some(host) = self.group.values().next().cloned() else { return };
         let summary = format!("{host} puts away what /etc/pve keeps of {}", gone.name);
         self.local(summary, BTreeMap::from([(host, vec![Action::Sweep(gone.clone())])]));
+    }
+
+    /// A stage in which the group changes lines of datacenter.cfg.
+    pub fn datacenter(&mut self, summary: String, write: &DatacenterWrite) {
+        let action = Action::WriteDatacenterConfig(write.clone());
+        let actions = self.group.values().map(|host| (host.clone(), vec![action.clone()]));
+        let stage = Stage {
+            actions: actions.collect(),
+            probes: vec![Probe::Membership { nodes: self.group.keys().copied().collect() }],
+            ..self.stage(summary, Course::Datacenter)
+        };
+        self.stages.push(stage);
     }
 
     /// The finished plan.

@@ -1,11 +1,15 @@
 //! What the spec wants of a sound cluster and that is not so, in the order in which it is brought about.
 
+use std::collections::BTreeSet;
+
 use super::ground::{InForce, Member};
 use super::report::Obstacle;
-use super::{away, join, keys, links, logging, outage, remove, restarts, totem, votes};
-use crate::change::{Plan, Proposed};
+use super::{away, datacenter, join, keys, links, logging, outage, remove, restarts, totem, votes};
+use crate::change::{ConfText, Plan, Proposed};
 use crate::conf::{LoggingOptions, TotemOptions};
+use crate::datacenter::Traffic;
 use crate::desired::{DesiredCluster, DesiredNode};
+use crate::drift::{is_only_edited, only_edited};
 use crate::observed::ObservedCluster;
 use crate::quorum::Votes;
 
@@ -19,6 +23,7 @@ pub(super) enum Due<'a> {
     Key(u32),
     Join(&'a DesiredNode),
     Votes(Votes),
+    Datacenter(BTreeSet<Traffic>),
     Restarts(restarts::Goal),
     Outage(outage::Goal),
     /// A host that left and could not do the rest.
@@ -45,6 +50,8 @@ pub(super) fn all<'a>(
     all.extend(keys::goal(desired, ground).map(Due::Key));
     all.extend(joiners.map(Due::Join));
     all.extend((!votes.is_empty()).then_some(Due::Votes(votes)));
+    let datacenter = datacenter::goal(desired, ground);
+    all.extend((!datacenter.is_empty()).then_some(Due::Datacenter(datacenter)));
     all.extend(restarts::goal(desired, ground).map(Due::Restarts));
     all.extend(outage::goal(desired, ground).map(Due::Outage));
     let rests = |gone: &&Member<'_>| !desired.nodes.iter().any(|node| node.host == gone.node.host);
@@ -62,6 +69,7 @@ impl Due<'_> {
             Self::Key(_) => Some("exchange the authkey".to_owned()),
             Self::Join(node) => Some(join::summary(node)),
             Self::Votes(_) => Some("votes change".to_owned()),
+            Self::Datacenter(goal) => Some(datacenter::summary(goal)),
             Self::Restarts(goal) => Some(goal.summary()),
             Self::Outage(goal) => Some(goal.summary()),
             Self::PutAway(gone) => Some(remove::put_away_summary(*gone)),
@@ -71,7 +79,7 @@ impl Due<'_> {
     /// Whether it moves members or votes, stops a daemon, or changes what daemons need to hear each other.
     pub const fn needs_everybody(&self) -> bool {
         match self {
-            Self::Links(_) | Self::Logging(_) => false,
+            Self::Links(_) | Self::Logging(_) | Self::Datacenter(_) => false,
             Self::Totem(goal) => goal.cipher.is_some() || goal.hash.is_some(),
             Self::Key(_)
             | Self::Join(_)
@@ -82,9 +90,26 @@ impl Due<'_> {
         }
     }
 
-    /// Whether an edit beside the operator can be all of the reason: a file says nothing of keys.
-    pub const fn may_put_back(&self) -> bool {
-        !matches!(self, Self::Key(_))
+    /// Whether it does nothing but put back what somebody changed beside the operator.
+    pub fn only_puts_back(
+        &self,
+        desired: &DesiredCluster,
+        observed: &ObservedCluster,
+        conf: &ConfText,
+    ) -> bool {
+        match self {
+            Self::Datacenter(goal) => is_only_edited(desired, observed, goal),
+            // A file says nothing of keys.
+            Self::Key(_) => false,
+            Self::Links(_)
+            | Self::Totem(_)
+            | Self::Logging(_)
+            | Self::Join(_)
+            | Self::Votes(_)
+            | Self::Restarts(_)
+            | Self::Outage(_)
+            | Self::PutAway(_) => only_edited(desired, observed, conf),
+        }
     }
 
     /// The plan, and what of it is left for later ones.
@@ -111,6 +136,7 @@ impl Due<'_> {
                 None => join::plan(desired, observed, (ground, node)),
             },
             Self::Votes(goal) => votes::plan(desired, observed, (ground, &goal)),
+            Self::Datacenter(goal) => datacenter::plan(desired, observed, (ground, &goal)),
             Self::Restarts(goal) => restarts::plan(desired, observed, (ground, &goal)),
             Self::Outage(goal) => outage::plan(desired, observed, (ground, goal)),
             Self::PutAway(gone) => remove::put_away(desired, observed, (ground, gone)),

@@ -7,16 +7,17 @@
 //!
 //! One plan changes one thing: a member that leaves (nothing else can be planned for a node that the spec
 //! does not speak of), or the links, or the keys of totem, or those of logging, or the authkey, or one node
-//! more, or the votes, or what takes a restart, or what takes an outage, in this order (what may wait for
+//! more, or the votes, or lines of datacenter.cfg, or what takes a restart, or what takes an outage, in this order (what may wait for
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
 //! `ground` (may anything be planned at all), `recover` (quorum is lost), `refresh` (what was changed beside
 //! /etc/pve), `remove`, `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`,
-//! `logging`, `keys`, `join`, `votes`, `restarts`, `outage`, `transport` (what is not on knet is moved there first),
+//! `logging`, `keys`, `join`, `votes`, `datacenter`, `restarts`, `outage`, `transport` (what is not on knet is moved there first),
 //! `preflight` (what stands in a joiner's way), `draft` (how stages are numbered), `ha` (what stands around
 //! stages that may stall the cluster).
 
 mod addresses;
 mod away;
+mod datacenter;
 mod draft;
 mod due;
 mod form;
@@ -48,7 +49,6 @@ pub use wishes::{Wishes, is_managed, wishes};
 
 use crate::change::{Plan, Proposed};
 use crate::desired::{DesiredCluster, DesiredNode, Drift};
-use crate::drift::only_edited;
 use crate::leaving::{in_effect, leaving};
 use crate::observed::ObservedCluster;
 use ground::{Ground, InForce};
@@ -69,6 +69,7 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     let desired = &*in_effect(desired, observed);
     let mut planned = next(desired, observed);
     planned.report.waiting_for.extend(away::remarks(desired, observed));
+    planned.report.waiting_for.extend(datacenter::remarks(desired, observed));
     planned
 }
 
@@ -205,8 +206,8 @@ fn change(
         away::refuse(ground, &first.summary().unwrap_or_default())?;
     }
     // Texts are read for it, and only with `Report` does it matter.
-    let reports = desired.rollout.drift == Drift::Report && first.may_put_back();
-    let puts_back = reports && only_edited(desired, observed, &ground.conf);
+    let reports = desired.rollout.drift == Drift::Report;
+    let puts_back = reports && first.only_puts_back(desired, observed, &ground.conf);
     let (plan, rest) = first.plan(desired, observed, ground)?;
     let later = rest.into_iter().chain(due.filter_map(|due| due.summary())).collect();
     Ok(Some(Next { plan, later, puts_back }))

@@ -165,7 +165,7 @@ pages! { Blocker:
         act: "Power the machine off, at its plug or by its management card, and see that nothing starts it. Was it the wrong one: `kubectl pvecm host back NAME`."
     }
     HostAway {
-        means: "A member is declared away. Links, timing and logging change without it; members, votes, restarts, encryption, the authkey and outages wait for it.",
+        means: "A member is declared away. Links, timing, logging and datacenter.cfg change without it; members, votes, restarts, encryption, the authkey and outages wait for it.",
         prevents: "Its vote is missing already: with another one moved or stopped, one failure more takes quorum from the rest. Without the key or the transport of the others it would come back and find nobody.",
         act: "Nothing until the machine is back: it is waited for without end. `kubectl pvecm host back NAME` takes the statement back; one that never comes back is declared dead instead (`kubectl pvecm host dead NAME`)."
     }
@@ -213,5 +213,20 @@ pages! { Blocker:
         means: "corosync runs on udp or udpu, or is to, and something is wanted that does not go with that.",
         prevents: "With a second link or a cipher in the file no corosync starts on udp or udpu; a host that starts on another transport than the rest is alone.",
         act: "Set `totem.transport: Knet`: with your approval every member stops, and all start on knet. What else the spec wants comes after that. The way to udp or udpu takes link 0 alone and `crypto` with cipher and hash None."
+    }
+    DatacenterUnknown {
+        means: "The members have not all told of the same /etc/pve/datacenter.cfg: one has not looked yet since it was changed, or runs an agent that knows nothing of it.",
+        prevents: "A line would be written over what a person just changed there, unseen.",
+        act: "Nothing: they tell within seconds. If it stays so, see that the agents on all hosts are of this version, and compare the file on the hosts that are named."
+    }
+    DatacenterNotUnderstood {
+        means: "datacenter.cfg has a line `migration` or `replication` that counts for nothing to Proxmox VE, and the spec wants something of it.",
+        prevents: "What was meant by the line would be lost with the change: guests would travel over another network than the person who wrote it believes.",
+        act: "Correct the line in /etc/pve/datacenter.cfg, or take it out. `kubectl pvecm explain` and the sentence say what Proxmox VE does not take; the type must be given, the word is `insecure`."
+    }
+    TransferNetworkUnfit {
+        means: "A member has no address in the network that the spec wants for migration or replication, or several, or the same one as another member.",
+        prevents: "Proxmox VE asks each node for its one address there: no guest could be moved to or from that node any more, and an evacuation would find that out.",
+        act: "Give every node exactly one address inside the network, take the others off its cards, or name a narrower or another network in the spec."
     }
 }

@@ -121,6 +121,12 @@ pub enum Blocker {
     AuthkeyElsewhere,
     /// The cluster runs on udp or udpu, or is to, and something does not go with that.
     OldTransport,
+    /// The members have not all told of the same datacenter.cfg.
+    DatacenterUnknown,
+    /// A managed line of datacenter.cfg is none to Proxmox VE.
+    DatacenterNotUnderstood,
+    /// A member does not have exactly one address of its own in the network for guests.
+    TransferNetworkUnfit,
 }
 
 impl fmt::Display for Blocker {
@@ -146,7 +152,10 @@ impl Blocker {
     #[must_use]
     pub const fn class(self) -> Class {
         match self {
-            Self::ConfigUnknown | Self::SealingKeyMissing | Self::AuthkeyUnknown => Class::Waiting,
+            Self::ConfigUnknown
+            | Self::SealingKeyMissing
+            | Self::AuthkeyUnknown
+            | Self::DatacenterUnknown => Class::Waiting,
             Self::HostMissing
             | Self::HostNotConnected
             | Self::HostClaimed
@@ -180,7 +189,9 @@ impl Blocker {
             | Self::QuorumOptionsNotSupported
             | Self::AuthkeysDiffer
             | Self::AuthkeyElsewhere
-            | Self::OldTransport => Class::Blocked,
+            | Self::OldTransport
+            | Self::DatacenterNotUnderstood
+            | Self::TransferNetworkUnfit => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken
             | Self::NoVotes

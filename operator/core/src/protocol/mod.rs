@@ -90,6 +90,13 @@
 //! A host that is alone may have a daemon with another key than the others: what they decided, it cannot
 //! hear. Without quorum ten seconds after the deadline it tries the old key and the new one in turn, until
 //! it hears them.
+//!
+//! # datacenter.cfg
+//!
+//! A `Datacenter` stage is one that writes, of a file that lies in /etc/pve alone and has no number. What undoes
+//! it are the bytes from before, so that `Parent` and `Back` look alike: a host that reads the old file sees
+//! `Parent`, and whoever wrote it back says `Back`. No own disk is restored. Nothing fences a rename that lands
+//! after that; it is one of two proven texts, nobody's quorum hangs on it, and the next plan starts from it.
 
 mod machine;
 mod message;
@@ -112,7 +119,7 @@ pub struct Setup {
     pub me: NodeId,
     /// Which attempt.
     pub attempt: Attempt,
-    /// `Write`, `Start`, `Restart` or `Outage`; a `Local` stage has no use for a machine.
+    /// `Write`, `Start`, `Restart`, `Outage` or `Datacenter`; a `Local` stage has no use for a machine.
     pub course: Course,
     /// The members that prepare, vote and confirm. Never empty.
     pub group: BTreeSet<NodeId>,
@@ -124,7 +131,7 @@ pub struct Setup {
     pub has_back: bool,
     /// From the start of acting until the stage is undone, in milliseconds.
     pub confirm_timeout_ms: u64,
-    /// What /etc/pve/corosync.conf is now.
+    /// What the file that the stage writes is now.
     pub in_force: InForce,
     /// Where the stage exchanges the authkey: the two keys, as they lie now.
     pub keys: Option<Keys>,
@@ -141,7 +148,7 @@ impl Setup {
     }
 }
 
-/// Which of the texts that a stage knows /etc/pve/corosync.conf is, byte for byte.
+/// Which of the texts that a stage knows its file in /etc/pve is, byte for byte: corosync.conf, or datacenter.cfg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InForce {
     /// The one before the stage.

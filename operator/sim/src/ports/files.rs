@@ -55,6 +55,15 @@ impl ClusterFiles for Port {
     ) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         self.lock(at_most_ms)
     }
+    fn read_datacenter(&self) -> io::Result<Vec<u8>> {
+        self.look(|world| Ok(world.hosts[self.at].db.datacenter.clone()))
+    }
+    fn replace_datacenter(&self, bytes: &[u8]) -> io::Result<()> {
+        self.effect(|world| world.land_datacenter(self.at, bytes))
+    }
+    fn lock_datacenter(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
+        self.lock(at_most_ms)
+    }
     fn guests_left(&self, node: &NodeName) -> io::Result<BTreeSet<String>> {
         self.look(|world| {
             let all = world.hosts[self.at].db.guests.iter();

@@ -13,6 +13,8 @@ use super::host::Mode;
 pub struct Db {
     /// corosync.conf.
     pub conf: Option<Vec<u8>>,
+    /// datacenter.cfg.
+    pub datacenter: Vec<u8>,
     /// Counts the writes.
     pub version: u64,
     /// priv/lock/file-corosync_conf.
@@ -128,6 +130,22 @@ impl World {
             }
         }
         everywhere && conf.is_some()
+    }
+
+    /// The same of datacenter.cfg, which goes to no disk and is followed by no reload.
+    pub fn land_datacenter(&mut self, at: usize, bytes: &[u8]) -> std::io::Result<()> {
+        let reached = if self.hosts[at].mode == Mode::Cluster { self.level(at) } else { vec![at] };
+        let behind = reached.iter().any(|other| self.hosts[*other].behind > 0);
+        if !self.hosts[at].writable() || self.is_stuck(at) || behind {
+            return Err(denied());
+        }
+        let version = self.hosts[at].db.version + 1;
+        for other in reached {
+            let db = &mut self.hosts[other].db;
+            (db.version, db.datacenter) = (version, bytes.to_vec());
+        }
+        self.note("datacenter.cfg", at, || version.to_string());
+        Ok(())
     }
 
     fn arrive(&mut self, at: usize, (version, conf): (u64, Option<Vec<u8>>)) {

@@ -70,6 +70,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         lives_alone: None,
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),
+        datacenter: None,
         idle: None,
         running_version: Some(ConfigVersion(version)),
         started_with: BTreeMap::new(),

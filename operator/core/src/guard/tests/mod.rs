@@ -70,6 +70,7 @@ macro_rules! refuses {
 }
 
 mod away;
+mod datacenter;
 mod ha;
 mod keys;
 mod recovery;

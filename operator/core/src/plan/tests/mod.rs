@@ -2,6 +2,7 @@
 
 mod away;
 mod blockers;
+pub(crate) mod datacenter;
 mod drift;
 mod goldens;
 mod ha;

@@ -7,6 +7,7 @@ use crate::conf::{
     Config, Document, Formation, LinkOptions, LoggingOptions, NodeEntry, TotemOptions, form,
     values_at_start,
 };
+use crate::datacenter::{DatacenterView, Traffic};
 use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
@@ -56,6 +57,7 @@ impl World {
             links: vec![wanted_link(0, None)],
             totem: TotemOptions::default(),
             logging: LoggingOptions::default(),
+            datacenter: BTreeMap::new(),
             key_generation: 0,
             dissolves: false,
             rollout: Rollout {
@@ -197,6 +199,7 @@ impl World {
                 assert_eq!(up.len(), 1);
             }
             Course::Local => return self.act_alone(stage),
+            Course::Datacenter => return self.write_datacenter(stage),
             Course::Write => {
                 self.exchange(stage);
                 self.bury(stage);
@@ -213,6 +216,26 @@ impl World {
         }
         stays_quorate(&stage.config, &up);
         self.in_force(&stage.config, &up);
+    }
+
+    /// Every member derives the same file. What else is in it does not matter here.
+    fn write_datacenter(&mut self, stage: &Stage) {
+        for (host, actions) in &stage.actions {
+            let [Action::WriteDatacenterConfig(write)] = actions.as_slice() else { panic!() };
+            let view = self.observed.hosts.get_mut(host).unwrap();
+            let before = view.datacenter.clone().unwrap();
+            assert_eq!(before.digest, write.parent);
+            let line = |traffic| match write.lines.get(&traffic) {
+                Some(line) => *line,
+                None => before.line(traffic).unwrap(),
+            };
+            let lines = Traffic::ALL.map(|traffic| (traffic, line(traffic)));
+            self.observed.left_datacenter.extend(write.lines.clone());
+            let text = lines
+                .iter()
+                .filter_map(|(traffic, line)| Some(format!("{}: {}\n", traffic.key(), (*line)?)));
+            view.datacenter = Some(DatacenterView::of(text.collect::<String>().as_bytes()));
+        }
     }
 
     /// A host that leaves stops, or puts its files away.
@@ -428,6 +451,7 @@ fn empty_host(number: u32) -> HostView {
         lives_alone: None,
         pmxcfs_file: None,
         disk_file: None,
+        datacenter: Some(DatacenterView::of(b"")),
         idle: None,
         running_version: None,
         started_with: BTreeMap::new(),

@@ -89,12 +89,13 @@ impl Machine {
 
     /// Somebody wrote, so the vote to begin was won, even where this host slept through it.
     fn was_written(&self) -> bool {
-        self.setup.course == Course::Write && self.setup.in_force == InForce::New
+        let writes = matches!(self.setup.course, Course::Write | Course::Datacenter);
+        writes && self.setup.in_force == InForce::New
     }
 
-    /// Whether the text goes into /etc/pve in this stage.
+    /// Whether a text goes into /etc/pve in this stage.
     pub(super) fn writes_text(&self) -> bool {
-        matches!(self.setup.course, Course::Write | Course::Outage)
+        matches!(self.setup.course, Course::Write | Course::Outage | Course::Datacenter)
     }
 
     fn may_begin(&self) -> bool {

@@ -4,6 +4,7 @@ use super::super::message::Phase;
 use super::super::tally::is_against;
 use super::super::{Effect, InForce};
 use super::{ALONE_MS, LEADER_SILENT_MS, Machine};
+use crate::change::Course;
 
 impl Machine {
     pub(super) fn follow_undo(&mut self) {
@@ -22,7 +23,7 @@ impl Machine {
     }
 
     pub(super) fn step_undoing(&mut self) {
-        let restores = !self.restored && self.setup.has_back && !self.is_outage();
+        let restores = !self.restored && self.lies_on_disks() && !self.is_outage();
         if self.alone_too_long() && restores {
             self.restored = true;
             self.out.push(Effect::Persist(self.record()));
@@ -48,6 +49,12 @@ impl Machine {
             self.writing_back = true;
             self.out.push(Effect::WriteBack { over_parent });
         }
+    }
+
+    /// Whether pmxcfs brings what undoes the stage to the own disk too, so that a host which is alone can put it
+    /// there by itself. datacenter.cfg is in /etc/pve alone, and nobody is cut off by it.
+    fn lies_on_disks(&self) -> bool {
+        self.setup.has_back && self.setup.course != Course::Datacenter
     }
 
     fn may_write_back(&self) -> bool {

@@ -346,3 +346,70 @@ fn words_of_a_stranger_and_of_another_attempt_count_for_nothing() {
     later.hear(2, Phase::Confirmed);
     assert_eq!(later.outcome(), None);
 }
+
+/// A host that is about to change datacenter.cfg, or another one of three, when all have voted to begin.
+fn datacenter(me: u32) -> Bench {
+    let mut bench = Bench::start(Setup { course: Course::Datacenter, ..setup(me, 3) });
+    bench.on(Event::Checks(Ok(())));
+    (1..=3).for_each(|from| bench.hear(from, Phase::Prepared { writable: true }));
+    (1..=3).for_each(|from| bench.hear(from, Phase::Going));
+    bench
+}
+
+#[test]
+fn datacenter_cfg_is_written_by_the_lowest_host_and_confirmed_by_all() {
+    let mut bench = datacenter(1);
+    assert!(bench.did(&Effect::Write) && !datacenter(2).did(&Effect::Write));
+    bench.on(Event::Written(Ok(())));
+    bench.on(Event::Probes(Ok(())));
+    assert_eq!(bench.phase(), Phase::Holds);
+    (1..=3).for_each(|from| bench.hear(from, Phase::Holds));
+    assert_eq!(bench.phase(), Phase::Sealed);
+    (1..=2).for_each(|from| bench.hear(from, Phase::Sealed));
+    assert_eq!(bench.outcome(), Some(Outcome::Confirmed));
+}
+
+/// What undoes it are the bytes from before: the others see them under the name of the parent.
+#[test]
+fn datacenter_cfg_that_is_not_confirmed_is_written_back_by_the_leader_and_seen_by_the_others() {
+    let mut leader = datacenter(1);
+    leader.on(Event::Written(Ok(())));
+    leader.tick_at(30_000);
+    assert!(matches!(leader.phase(), Phase::RollingBack { .. }));
+    leader.hear_itself();
+    leader.hear(2, undo());
+    assert!(leader.did(&OVER_BOTH));
+    leader.on(Event::InForce(InForce::Parent));
+    leader.on(Event::WrittenBack(Ok(InForce::Back)));
+    assert!(matches!(leader.outcome(), Some(Outcome::RolledBack(_))));
+
+    let mut other = datacenter(2);
+    other.on(Event::InForce(InForce::New));
+    other.hear(1, undo());
+    other.hear_itself();
+    assert_eq!(other.outcome(), None);
+    other.on(Event::InForce(InForce::Parent));
+    assert!(matches!(other.outcome(), Some(Outcome::RolledBack(_))));
+}
+
+/// The file is on no disk, and no daemon reads it: a host that is alone has nothing to put right by itself, and
+/// would put an older corosync.conf over the cluster's.
+#[test]
+fn a_host_without_quorum_restores_no_disk_for_datacenter_cfg() {
+    let mut bench = datacenter(2);
+    bench.on(Event::InForce(InForce::New));
+    bench.on(Event::View(view([2], false)));
+    bench.tick_at(60_000);
+    assert!(matches!(bench.phase(), Phase::RollingBack { .. }));
+    assert!(!bench.did(&Effect::RestoreOwnDisk) && !bench.did(&Effect::TakeClusterFile));
+}
+
+#[test]
+fn a_person_who_was_faster_in_datacenter_cfg_is_not_written_over() {
+    let mut bench = datacenter(1);
+    bench.on(Event::Written(Err("changed by somebody else".to_owned())));
+    bench.hear_itself();
+    bench.hear(2, undo());
+    bench.on(Event::WrittenBack(Ok(InForce::Other)));
+    assert!(matches!(bench.outcome(), Some(Outcome::Failed(_))));
+}
