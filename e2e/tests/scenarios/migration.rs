@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::drift::{put_back, shown, watch_drift};
 use crate::outage::ask;
 use crate::support::{
-    CLUSTER, HOSTS, apply, assert_undisturbed, changes, condition, file_in_force, formed, get, now_ms,
-    wait_ready, wait_stalled, with_links,
+    CLUSTER, HOSTS, apply, assert_undisturbed, changes, condition, file_in_force, formed, get,
+    now_ms, wait_ready, wait_stalled, with_links,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -21,7 +21,8 @@ const FILE: &str = "/etc/pve/datacenter.cfg";
 const LOCK: &str = "/etc/pve/priv/lock/file-datacenter_cfg";
 
 /// As people leave it: comments, both kinds of line ends, a line that is none, a byte that is no UTF-8.
-const BY_HAND: &[u8] = b"# our datacenter\r\n#\nkeyboard: de\r\n  # aside\nodd line\nfuture-key:  \xfc \n\
+const BY_HAND: &[u8] =
+    b"# our datacenter\r\n#\nkeyboard: de\r\n  # aside\nodd line\nfuture-key:  \xfc \n\
 mac_prefix: BC:24:11\n\n# the end\n";
 
 #[test]
@@ -36,7 +37,8 @@ fn the_network_for_guests_is_set_changed_and_removed_and_every_other_byte_stays(
     want(&lab, &set)?;
     reads(&lab, &with("migration: secure,network=10.52.0.0/24\n"))?;
 
-    let insecure = json!({"type": "Insecure", "network": "10.51.0.0/24", "unencryptedTraffic": "Accepted"});
+    let insecure =
+        json!({"type": "Insecure", "network": "10.51.0.0/24", "unencryptedTraffic": "Accepted"});
     let changed = json!({"migration": insecure, "replication": {"type": "Secure"}});
     the_plan_shows_the_lines(&lab, &changed)?;
     want(&lab, &changed)?;
@@ -48,8 +50,10 @@ fn the_network_for_guests_is_set_changed_and_removed_and_every_other_byte_stays(
     reads(&lab, &with("migration: secure,network=10.52.0.0/24\nreplication: secure\n"))?;
 
     // What a person changes of a managed line is put back; a line that nobody manages is his.
-    let edit = format!("sed 's/secure,network/insecure,network/; s/keyboard: de/keyboard: fr/' {FILE} \
-        > /root/edited && cat /root/edited > {FILE}");
+    let edit = format!(
+        "sed 's/secure,network/insecure,network/; s/keyboard: de/keyboard: fr/' {FILE} \
+        > {FILE}.new && mv {FILE}.new {FILE}"
+    );
     lab.host("n2")?.sh(&edit)?;
     let edited = Instant::now();
     let wanted = Some("secure,network=10.52.0.0/24");
@@ -87,7 +91,8 @@ fn unfit_networks_are_refused(lab: &Lab, before: &[u8]) -> Result<()> {
     lab.host("n3")?.sh("ip address del 10.52.0.3/24 dev net2")?;
     wait_until(SOON, "the host without an address to be named as well", || {
         let seen = condition(lab, "Stalled").map_err(|error| format!("{error:#}"))?;
-        let both = seen.2.contains("n3 has no address in 10.52.0.0/24") && seen.2.contains("n2 has");
+        let both =
+            seen.2.contains("n3 has no address in 10.52.0.0/24") && seen.2.contains("n2 has");
         if both { Ok(()) } else { Err(format!("{seen:?}")) }
     })?;
     ensure!(changes(lab)?.len() == count, "a change was made");
@@ -150,20 +155,21 @@ fn without_a_writable_etc_pve_or_the_lock_it_waits_and_then_goes_on() -> Result<
         let held = lab.host("n1").and_then(|host| host.run(&["test", "-d", LOCK]));
         held.map(drop).map_err(|error| format!("{error:#}"))
     })?;
-    let count = changes(&lab)?.len();
     apply(&lab, &spec(&json!({"migration": {"type": "Default"}})))?;
-    wait_until(SOON, "a change that ended unwritten", || {
-        let all = changes(&lab).map_err(|error| format!("{error:#}"))?;
-        let last = all.last().map(|change| change["status"].clone()).unwrap_or_default();
-        let ended = all.len() > count && last["outcome"] == "RolledBack";
-        if ended { Ok(()) } else { Err(last.to_string()) }
+    wait_until(SOON, "the writer to give up on the lock", || {
+        let told = get(&lab, &["pvehost", "n1"]).map_err(|error| format!("{error:#}"))?;
+        let said = told["status"]["applied"]["message"].to_string();
+        if said.contains("cannot take the lock on datacenter.cfg") { Ok(()) } else { Err(said) }
     })?;
-    println!("unwritten: {}", changes(&lab)?.pop().unwrap_or_default()["status"]["message"]);
     reads(&lab, &with(text))?;
     holder.kill()?;
     holder.wait()?;
     lab.host("n2")?.run(&["rmdir", LOCK])?;
+    // It was not written and is undone under the same lock, and then made again.
     wait_ready(&lab, SOON)?;
+    let undone = changes(&lab)?;
+    let undone = undone.iter().find(|change| change["status"]["outcome"] == "RolledBack");
+    println!("unwritten: {}", undone.context("no change was undone")?["status"]["message"]);
     reads(&lab, BY_HAND)
 }
 

@@ -316,20 +316,9 @@ async fn job(
             let joins = stage.course == Course::Start && stage.joining.contains_key(&me);
             if joins { may_join(host, stage) } else { checks(host, pending, me) }
         }))),
-        Effect::Write if stage.course == Course::Datacenter => {
-            Some(Event::Written(datacenter::write(host, pending).await))
-        }
-        Effect::WriteBack { .. } if stage.course == Course::Datacenter => {
-            Some(Event::WrittenBack(datacenter::write_back(host, pending).await))
-        }
-        Effect::Write => {
-            let written = write(host, stage, parent, exchange.take_lock()).await;
-            Some(Event::Written(written))
-        }
+        Effect::Write => Some(Event::Written(written(host, pending, exchange).await)),
         Effect::WriteBack { over_parent } => {
-            let kept = exchange.take_lock();
-            let written = write_back(host, stage, parent, (over_parent, kept)).await;
-            Some(Event::WrittenBack(written))
+            Some(Event::WrittenBack(written_back(host, pending, (over_parent, exchange)).await))
         }
         Effect::Lock => Some(Event::Locked(exchange.lock(host, LOCK_MS).await)),
         Effect::Lay(key) => Some(Event::Laid(exchange.lay(host, pending.keys.as_ref(), key))),
@@ -355,6 +344,26 @@ async fn job(
         | Effect::KeepKey(_)
         | Effect::Done(_) => None,
     }
+}
+
+async fn written(host: &Host, pending: &Pending, exchange: &Exchange) -> Result<(), String> {
+    let (stage, parent) = (&pending.stage, pending.parent.as_deref());
+    if stage.course == Course::Datacenter {
+        return datacenter::write(host, pending).await;
+    }
+    write(host, stage, parent, exchange.take_lock()).await
+}
+
+async fn written_back(
+    host: &Host,
+    pending: &Pending,
+    (over_parent, exchange): (bool, &Exchange),
+) -> Result<InForce, String> {
+    let (stage, parent) = (&pending.stage, pending.parent.as_deref());
+    if stage.course == Course::Datacenter {
+        return datacenter::write_back(host, pending).await;
+    }
+    write_back(host, stage, parent, (over_parent, exchange.take_lock())).await
 }
 
 /// What a host of `joining` does by itself.

@@ -26,12 +26,7 @@ pub(super) fn are_in_their_place(case: &Case<'_>) -> Result<(), Refusal> {
 fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Action)) -> bool {
     let joins = case.joining().values().any(|joiner| *joiner == host);
     match (action, step.stage.course) {
-        (Action::FormCluster {}, Course::Local) => {
-            let first = step.config.config.nodes.first().and_then(|node| case.node(&node.name));
-            case.parent.is_none()
-                && step.number == 1
-                && first.is_some_and(|node| node.host == *host)
-        }
+        (Action::FormCluster {}, Course::Local) => forms_the_first(case, step, host),
         (
             Action::SealAuthkey { .. }
             | Action::RefreshStaleConfig {}
@@ -97,6 +92,12 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Course::Datacenter,
         ) => false,
     }
+}
+
+/// Only where there is no cluster, and by the host that the text begins with.
+fn forms_the_first(case: &Case<'_>, step: &Step<'_>, host: &HostName) -> bool {
+    let first = step.config.config.nodes.first().and_then(|node| case.node(&node.name));
+    case.parent.is_none() && step.number == 1 && first.is_some_and(|node| node.host == *host)
 }
 
 /// One that leaves stops while it is listed, and has nothing of the cluster any more only once nobody expects it;
