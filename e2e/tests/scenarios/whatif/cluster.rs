@@ -106,8 +106,8 @@ impl<'lab> Cluster<'lab> {
             kill(&self.witness)?;
         }
         self.each(|host| {
-            let cut = event.cut.iter().map(|link| LINKS[usize::from(link.get())]);
-            cut.map(|network| host.cut(network)).collect()
+            let mut cut = event.cut.iter().map(|link| LINKS[usize::from(link.get())]);
+            cut.try_for_each(|network| host.cut(network))
         })?;
         let side_of = |id: u32| {
             event.parts.iter().position(|side| side.members.iter().any(|m| m.get() == id))

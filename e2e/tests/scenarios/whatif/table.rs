@@ -99,7 +99,7 @@ pub const CASES: &[Case] = &[
     nodes(5).apart("n1,n2/n3,n4,n5"),
     // Links.
     nodes(3).cut("link:0"),
-    nodes(3).links(2).cut("link:0"),
+    nodes(3).links(2).cut("link:0").always(),
     nodes(3).links(2).cut("link:0,link:1"),
     // Votes.
     votes(&[2, 1, 1]).apart("n1/n2,n3"),
@@ -192,9 +192,9 @@ impl Case {
 
     /// The file of all nodes: quick timers, no encryption.
     pub fn conf(&self) -> String {
-        let lines = |lines: &str| -> String {
+        let section = |lines: &str| {
             let lines = lines.split(',').filter(|line| !line.is_empty());
-            lines.map(|line| format!("    {}\n", line.trim())).collect()
+            lines.map(|line| format!("    {}\n", line.trim())).collect::<Vec<_>>().concat()
         };
         let node = |(id, votes): (u8, &u32)| {
             let address = |(link, network): (usize, &Network)| {
@@ -212,8 +212,8 @@ impl Case {
             format!(
                 "  device {{\n    model: net\n    timeout: 4000\n    sync_timeout: 8000\n{}    net {{\n    \
                  host: {host}\n    tls: off\n{}    }}\n  }}\n",
-                lines(device),
-                lines(net)
+                section(device),
+                section(net)
             )
         });
         format!(
@@ -221,7 +221,7 @@ impl Case {
              crypto_cipher: none\n  crypto_hash: none\n  token: 1000\n  token_coefficient: 0\n}}\n\
              nodelist {{\n{nodes}}}\nquorum {{\n  provider: corosync_votequorum\n{}{}}}\n\
              logging {{\n  to_syslog: yes\n}}\n",
-            lines(self.quorum),
+            section(self.quorum),
             device.unwrap_or_default()
         )
     }

@@ -55,7 +55,7 @@ struct Answer {
     cluster: String,
     /// All of it in one sentence.
     verdict: String,
-    failures: Vec<Failure>,
+    failures: Vec<Told>,
     /// A way to fall apart with which two parts are quorate, whether it was asked about or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     split_brain_when: Option<String>,
@@ -68,7 +68,7 @@ struct Answer {
 /// One failure.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct Told {
     failure: String,
     /// Whether one part goes on, and one only.
     survived: bool,
@@ -157,7 +157,7 @@ fn answer(cluster: &Cluster, args: &Args) -> anyhow::Result<Answer> {
     let ha = ha.iter().filter_map(named).collect();
     let failure = |event: &Event| {
         let outcome = Outcome::of(&electorate, event)?;
-        anyhow::Ok(Failure {
+        anyhow::Ok(Told {
             failure: event.called(&electorate).to_string(),
             survived: outcome.is_survived(),
             split_brain: outcome.is_split_brain(),
@@ -202,7 +202,7 @@ fn events(electorate: &Electorate, args: &Args) -> anyhow::Result<Vec<Event>> {
     Ok(vec![Event::read(electorate, &asked)?])
 }
 
-fn verdict(failures: &[Failure], pairs: bool) -> String {
+fn verdict(failures: &[Told], pairs: bool) -> String {
     if let [only] = failures {
         return format!("{}: {}", only.failure, only.verdict);
     }
@@ -251,7 +251,7 @@ fn shown(answer: &Answer) -> String {
     out
 }
 
-fn row(failure: &Failure) -> [String; 3] {
+fn row(failure: &Told) -> [String; 3] {
     let survived = match (failure.survived, failure.split_brain) {
         (true, _) => "yes",
         (false, true) => "SPLIT",
