@@ -70,13 +70,13 @@ impl Device {
         let preferred = match value("net.tie_breaker") {
             None | Some("lowest") => Preferred::Lowest,
             Some("highest") => Preferred::Highest,
-            Some(id) => match id.parse() {
-                Ok(id) => Preferred::Node(id),
-                Err(_) => {
+            Some(word) => {
+                let Ok(id) = word.parse() else {
                     let why = "corosync-qdevice takes lowest, highest or a node id";
-                    return not_foretold("net.tie_breaker", id, why);
-                }
-            },
+                    return not_foretold("net.tie_breaker", word, why);
+                };
+                Preferred::Node(id)
+            }
         };
         let ends = ["ffsplit-votes", "ffsplit-node-votes", "device-without-host"];
         let ends =
