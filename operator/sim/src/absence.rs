@@ -80,7 +80,10 @@ pub async fn tell(shared: Shared, tale: Tale) {
     if too_early {
         state(&shared, &absent, Some(dead));
         // Its agent may be silent meanwhile: the others hear its corosync.
-        shared.with(|world| world.cut_api(&absent, true));
+        shared.with(|world| {
+            let cut = world.dice.chance(700);
+            world.cut_api(&absent, cut);
+        });
         wait(&shared, (1_000, 60_000)).await;
         shared.with(|world| world.cut_api(&absent, false));
     }
@@ -149,18 +152,53 @@ async fn come_back(shared: &Shared, (tale, absent): (Tale, &[usize])) {
         wait(shared, (0, 20_000)).await;
     }
     reachable(shared, absent).await;
+    let again = shared.with(|world| {
+        let known = world.are_gone(absent) && absent.iter().all(|at| world.can_ask_peers(*at));
+        let again = known && world.dice.chance(300);
+        world.cut_api(absent, again);
+        again
+    });
     for at in absent {
         shared.with(|world| world.power_on(*at));
         wait(shared, (0, 300)).await;
     }
-    wait(shared, (6_000, 40_000)).await;
-    if tale == Tale::Recovery {
-        // Too late: they are seen by now.
-        shared.with(|world| world.approve_recovery());
+    if again {
+        boot_again(shared, absent).await;
     }
+    wait(shared, (6_000, 40_000)).await;
+    shared.with(|world| {
+        // Too late: they are seen by now.
+        if tale == Tale::Recovery && world.rates.hosts == 0 {
+            world.approve_recovery();
+        }
+    });
     if !first {
         state(shared, absent, None);
     }
+}
+
+/// Those that the others' word holds are booted once more, with nobody but each other in reach: what they know from
+/// before holds them.
+async fn boot_again(shared: &Shared, absent: &[usize]) {
+    const GATE_MS: u64 = 10_000;
+    tokio::time::sleep(Duration::from_millis(GATE_MS)).await;
+    let held = shared.with(|world| {
+        let held = absent.iter().all(|at| world.hosts[*at].is_held());
+        if held {
+            world.part(absent);
+            absent.iter().for_each(|at| world.power_off(*at));
+        }
+        held
+    });
+    if held {
+        absent.iter().for_each(|at| shared.with(|world| world.power_on(*at)));
+        wait(shared, (GATE_MS, 3 * GATE_MS)).await;
+    }
+    shared.with(|world| {
+        world.network.mend();
+        world.settle();
+        world.cut_api(absent, false);
+    });
 }
 
 /// Waits until who is switched on finds somebody who tells it that it was given up. While a recovery goes on
@@ -254,8 +292,19 @@ impl World {
     }
 
     fn cut_api(&mut self, absent: &[usize], cut: bool) {
-        let cut = cut && self.dice.chance(700);
         absent.iter().for_each(|at| self.hosts[*at].api_cut = cut);
+    }
+
+    /// Cuts machines off from all others, and not from each other.
+    fn part(&mut self, absent: &[usize]) {
+        let others = (0..self.hosts.len()).filter(|other| !absent.contains(other));
+        for (other, at) in others.flat_map(|other| absent.iter().map(move |at| (other, *at))) {
+            for network in self.hosts[at].cards.keys() {
+                self.network.set(*network, (other, at), false);
+            }
+        }
+        self.outside("machines cut off", absent.first().copied().unwrap_or(0));
+        self.settle();
     }
 
     fn is_dead_for_good(&self, at: usize) -> bool {
@@ -272,9 +321,10 @@ impl World {
         all.find(|(_, change)| is_it(&change.value)).map(|(name, _)| name.clone())
     }
 
-    /// Whether votes are being taken from the dead.
+    /// Whether votes are being taken from the dead, or are not given back yet.
     fn recovers(&self) -> bool {
-        self.recovery(true).is_some()
+        let lowered = |host: &Host| host.daemon.as_ref().is_some_and(|d| d.lowered.is_some());
+        self.recovery(true).is_some() || self.hosts.iter().any(lowered)
     }
 
     /// A recovery always waits for a person; whether one waited.
@@ -297,11 +347,15 @@ impl World {
 
     /// Whether the gate of a machine that boots now finds a quorate member that lets it in, or the API server.
     fn can_ask(&self, at: usize) -> bool {
-        let (asks, by_api) = (&self.hosts[at], self.rates.api == 0 && self.rates.api_slow == 0);
-        let answers = |(other, host): (usize, &Host)| {
+        let by_api = self.rates.api == 0 && self.rates.api_slow == 0;
+        by_api && !self.hosts[at].api_cut || self.can_ask_peers(at)
+    }
+
+    fn can_ask_peers(&self, at: usize) -> bool {
+        let asks = &self.hosts[at];
+        self.hosts.iter().enumerate().any(|(other, host)| {
             let reached = asks.cards.keys().all(|net| self.network.connects(*net, at, other));
             host.quorate() && reached && !host.db.strangers.contains(&asks.name)
-        };
-        by_api && !asks.api_cut || self.hosts.iter().enumerate().any(answers)
+        })
     }
 }

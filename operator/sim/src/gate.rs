@@ -58,7 +58,9 @@ async fn run(shared: Shared, (at, life): (usize, u64)) {
     shared.with(|world| {
         if world.hosts[at].up && world.hosts[at].boot == boot {
             world.hosts[at].gate = None;
-            if !killed {
+            if killed {
+                world.hosts[at].told.clear();
+            } else {
                 world.judge_gate(at);
             }
             let _refused = world.start_corosync(at);
@@ -83,7 +85,9 @@ async fn by_changes(shared: Shared, at: usize) -> Vec<Said> {
         let name = world.hosts[at].name.clone();
         let Some(host) = world.api.host(&name) else { return Vec::new() };
         let changes = world.api.changes();
-        left_for(&host, changes.values().map(AsRef::as_ref).collect())
+        let said = left_for(&host, changes.values().map(AsRef::as_ref).collect());
+        world.hosts[at].told.extend(said.iter().cloned());
+        said
     })
 }
 

@@ -45,17 +45,22 @@ impl World {
                 parts.entry(daemon.ring).or_default().push(at);
             }
         }
+        // Whom nobody told that it was removed no gate can hold (ADR 0009).
+        let untold = |at: &usize| self.is_removed(*at) && self.hosts[*at].told.is_empty();
+        parts.retain(|_, part| !part.iter().any(untold));
+        if let Some(at) = parts.values().flatten().find(|at| self.is_removed(**at)) {
+            return self.broken(format!("n{} was removed, and has quorum", at + 1));
+        }
         if parts.len() > 1 {
             let parts: Vec<_> = parts.values().collect();
             return self.broken(format!("several parts have quorum: {parts:?}"));
         }
-        for at in parts.into_values().flatten() {
-            let id = self.hosts[at].daemon.as_ref().map(|daemon| daemon.id);
-            if id.is_some_and(|id| self.checks.graves.contains(&(at, id))) {
-                return self.broken(format!("n{} was removed, and has quorum", at + 1));
-            }
-        }
         self.watch_lowered();
+    }
+
+    fn is_removed(&self, at: usize) -> bool {
+        let id = self.hosts[at].daemon.as_ref().map(|daemon| daemon.id);
+        id.is_some_and(|id| self.checks.graves.contains(&(at, id)))
     }
 
     /// Votes that are expected no more while the dead are on the list: two of these that start would be quorate.

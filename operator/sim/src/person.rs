@@ -59,6 +59,10 @@ fn next_text(world: &mut World, at: usize) -> Option<(Vec<u8>, String)> {
 
 /// Past pmxcfs, on one host's disk: read by whoever reloads next, or torn.
 fn disk_edit(world: &mut World, at: usize, torn: bool) {
+    // Nobody writes to what is off, and another file lifts the hold of the gate.
+    if !world.hosts[at].up || world.hosts[at].is_held() {
+        return;
+    }
     let Some(mut bytes) = world.hosts[at].disk.get(&DiskFile::Conf).cloned() else { return };
     world.outside("a person edits the disk", at);
     if torn {
@@ -84,6 +88,14 @@ impl World {
             let host = &self.hosts[at];
             let listed = config.nodes.iter().any(|node| node.name.as_str() == host.name);
             // A host without a file has never been a member: a join is not a person's repair.
+            if host.edited && host.up && !listed {
+                // It has left, and can say so only with a file that is understood.
+                if let Some(own) = host.db.conf.clone() {
+                    self.hosts[at].disk.insert(DiskFile::Conf, own);
+                }
+                self.hosts[at].edited = false;
+                continue;
+            }
             let is_up = host.up && host.gate.is_none();
             let Some(disk) = host.disk.get(&DiskFile::Conf).filter(|_| listed && is_up) else {
                 continue;

@@ -207,14 +207,18 @@ impl World {
             }
         }
         daemon.values = values;
-        daemon.running = parsed.clone();
-        daemon.lowered = None;
+        let old = std::mem::replace(&mut daemon.running, parsed.clone()).version;
+        let told = daemon.lowered.take().is_some() && old == parsed.version;
         if let Some(key) = key {
             daemon.key = key;
         }
         let (id, members) = (daemon.id, daemon.members.clone());
         let version = parsed.version;
         self.note("runs", at, || version.to_string());
+        if told {
+            // Lowered for nothing: whoever had quorum by it loses it again.
+            self.outside("expects all votes again", at);
+        }
         for member in members {
             if let Some(other) = &mut self.hosts[member].daemon {
                 other.peers.insert(id, (true, version));

@@ -41,7 +41,7 @@ pub struct Host {
     pub boot: u64,
     /// The life of the gate that runs before its corosync.
     pub gate: Option<u64>,
-    /// What others told that gate.
+    /// What others told that gate, and while it holds corosync the one of an earlier boot.
     pub told: Vec<Said>,
     /// The file with which corosync must not be started, and why.
     pub held: Option<(Vec<u8>, Held)>,

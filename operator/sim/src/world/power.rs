@@ -53,7 +53,9 @@ impl World {
         host.slow = false;
         host.lags = false;
         host.gate = Some(life);
-        host.told.clear();
+        if !host.is_held() {
+            host.told.clear();
+        }
         self.outside("boots", at);
         self.start_pmxcfs(at);
         self.gates.0.push((at, life));
