@@ -100,7 +100,9 @@ pub async fn tell(shared: Shared, tale: Tale) {
 }
 
 fn state(shared: &Shared, absent: &[usize], dead: Option<bool>) {
-    shared.with(|world| absent.iter().for_each(|at| world.state(*at, dead)));
+    for at in absent {
+        shared.with(|world| world.state(*at, dead));
+    }
 }
 
 async fn wait(shared: &Shared, (from, to): (u64, u64)) {
@@ -186,12 +188,16 @@ async fn boot_again(shared: &Shared, absent: &[usize]) {
         let held = absent.iter().all(|at| world.hosts[*at].is_held());
         if held {
             world.part(absent);
-            absent.iter().for_each(|at| world.power_off(*at));
+            for at in absent {
+                world.power_off(*at);
+            }
         }
         held
     });
     if held {
-        absent.iter().for_each(|at| shared.with(|world| world.power_on(*at)));
+        for at in absent {
+            shared.with(|world| world.power_on(*at));
+        }
         wait(shared, (GATE_MS, 3 * GATE_MS)).await;
     }
     shared.with(|world| {
@@ -209,7 +215,7 @@ async fn reachable(shared: &Shared, absent: &[usize]) {
             if tries > 20 {
                 world.network.mend();
                 world.settle();
-                absent.iter().for_each(|at| world.hosts[*at].api_cut = false);
+                world.cut_api(absent, false);
             }
             let gone = world.are_gone(absent);
             !world.recovers() && (!gone || absent.iter().all(|at| world.can_ask(*at)))
@@ -292,7 +298,9 @@ impl World {
     }
 
     fn cut_api(&mut self, absent: &[usize], cut: bool) {
-        absent.iter().for_each(|at| self.hosts[*at].api_cut = cut);
+        for at in absent {
+            self.hosts[*at].api_cut = cut;
+        }
     }
 
     /// Cuts machines off from all others, and not from each other.

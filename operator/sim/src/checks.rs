@@ -107,13 +107,13 @@ impl Checks {
         !self.ended.contains(name) && self.ended.insert(name.to_owned())
     }
 
-    /// A host says what became of a stage for good.
-    pub fn outcome(&mut self, at: usize, stage: &StageOf, confirmed: bool) {
+    /// A host says what became of a stage for good. What each does for itself may end differently (`together`).
+    pub fn outcome(&mut self, at: usize, stage: &StageOf, (confirmed, together): (bool, bool)) {
         let told = self.outcomes.entry(stage.clone()).or_default();
         if told.insert(at, confirmed).is_some_and(|before| before != confirmed) {
             return self.fail(format!("n{} changes the outcome of {stage:?}", at + 1));
         }
-        if told.values().any(|other| *other != confirmed) {
+        if together && told.values().any(|other| *other != confirmed) {
             self.fail(format!("stage {stage:?} is confirmed here and not there"));
         }
     }

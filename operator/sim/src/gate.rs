@@ -31,7 +31,7 @@ pub async fn keep_running(shared: Shared) {
 
 /// Asks, judges and acts, and lets corosync start: also when it was killed (ADR 0009).
 async fn run(shared: Shared, (at, life): (usize, u64)) {
-    let boot = shared.with(|world| world.hosts[at].boot);
+    let (boot, own) = shared.with(|world| (world.hosts[at].boot, world.newest_copy(at)));
     let port = Port::new(shared.clone(), at, life);
     let world = shared.clone();
     let pass = tokio::spawn(async move {
@@ -60,8 +60,8 @@ async fn run(shared: Shared, (at, life): (usize, u64)) {
             world.hosts[at].gate = None;
             if killed {
                 world.hosts[at].told.clear();
-            } else {
-                world.judge_gate(at);
+            } else if let Some(own) = &own {
+                world.judge_gate(at, own);
             }
             let _refused = world.start_corosync(at);
         }
@@ -150,15 +150,14 @@ impl World {
 
     /// What quorate members told, all of them the same and newer than what lies here, is what comes of it: a host
     /// that they do not list stays down, and one that they list starts with their file.
-    fn judge_gate(&mut self, at: usize) {
-        let Some(own) = self.newest_copy(at) else { return };
+    fn judge_gate(&mut self, at: usize, own: &[u8]) {
         let told = self.hosts[at].told.iter().filter(|said| said.weight == Weight::Quorate);
         let told: Vec<Vec<u8>> = told.map(|said| said.text.clone().into_bytes()).collect();
         let Some(first) = told.first().filter(|first| told.iter().all(|text| text == *first))
         else {
             return;
         };
-        let (theirs, mine) = (self.parse(first), self.parse(&own));
+        let (theirs, mine) = (self.parse(first), self.parse(own));
         let (Some(config), Some(before)) = (theirs.config(), mine.config()) else { return };
         let host = &self.hosts[at];
         let me = before.nodes.iter().find(|node| node.name.as_str() == host.name);

@@ -145,6 +145,12 @@ impl Stages {
         stages.flat_map(|stage| stage.buries.clone()).collect()
     }
 
+    /// Whether hosts have one outcome of a stage.
+    #[must_use]
+    pub fn is_together(&self, key: StageKey) -> bool {
+        self.0.get(&key).is_none_or(|stage| !stage.group.is_empty())
+    }
+
     /// Whom the stages of a change take off the list.
     #[must_use]
     pub fn buried_by(&self, change: u64) -> Vec<Buried> {

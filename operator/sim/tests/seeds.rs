@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pvecm_sim::absence::Tale;
 use pvecm_sim::faults::Rates;
 use pvecm_sim::story::{Options, Report, run};
 
@@ -52,5 +53,27 @@ fn no_seed_breaks_a_rule() {
     }
     for outcome in ["Succeeded", "RolledBack", "Superseded"] {
         assert!(outcomes.contains_key(outcome), "no change ended so: {outcome} {outcomes:?}");
+    }
+}
+
+/// A tale in which nothing happens proves nothing.
+#[test]
+fn the_dead_are_held_who_was_away_follows_and_quorum_is_recovered() {
+    let told = [
+        (Tale::Dead, "gate corosync is held"),
+        (Tale::Away, "gate corosync.conf is refreshed"),
+        (Tale::Recovery, "gate corosync is held"),
+        (Tale::Separation, "let a host leave"),
+    ];
+    for (tale, words) in told {
+        let options =
+            Options { rates: Some(Rates::default()), tale: Some(tale), hosts: None, words: true };
+        let mut happened = 0;
+        for seed in 2_000..2_006 {
+            let report = run(seed, options);
+            assert_eq!(report.broken, None, "{tale:?}, seed {seed}");
+            happened += usize::from(report.words.iter().any(|line| line.contains(words)));
+        }
+        assert!(happened > 0, "{tale:?}: `{words}` in none of the seeds");
     }
 }

@@ -82,7 +82,8 @@ impl World {
         self.hosts[at].works = known.or(working.then_some((key, self.now())));
         if let Some(confirmed) = confirmed {
             let digest = applied["changeDigest"].as_str().unwrap_or_default().to_owned();
-            self.checks.outcome(at, &(change, digest, stage), confirmed);
+            let together = self.stages.is_together(key);
+            self.checks.outcome(at, &(change, digest, stage), (confirmed, together));
         }
     }
 
