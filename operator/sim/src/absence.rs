@@ -363,7 +363,7 @@ impl World {
         let asks = &self.hosts[at];
         self.hosts.iter().enumerate().any(|(other, host)| {
             let reached = asks.cards.keys().all(|net| self.network.connects(*net, at, other));
-            host.quorate() && reached && !host.db.strangers.contains(&asks.name)
+            host.quorate() && reached && host.db.answers(&asks.name)
         })
     }
 }

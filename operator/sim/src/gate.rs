@@ -128,7 +128,7 @@ impl World {
     fn answers(&mut self, at: usize, peer: &Peer, address: &str) -> Option<Said> {
         let (name, other) = (self.hosts[at].name.clone(), self.at_address(at, address)?);
         let host = &self.hosts[other];
-        let lets_in = host.name == peer.name.as_str() && !host.db.strangers.contains(&name);
+        let lets_in = host.name == peer.name.as_str() && host.db.answers(&name);
         if host.mode == Mode::Down || !lets_in {
             return None;
         }

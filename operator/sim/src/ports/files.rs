@@ -11,7 +11,7 @@ use pvecm_core::ids::NodeName;
 use pvecm_core::references::ReferenceKind;
 
 use super::{Port, wait_ms};
-use crate::world::{Mode, Shared, World, denied};
+use crate::world::{Mode, Shared, Stranger, World, denied};
 
 impl ClusterFiles for Port {
     fn mounted(&self) -> bool {
@@ -73,10 +73,11 @@ impl ClusterFiles for Port {
     }
     fn sweep(&self, gone: &Tombstone) -> io::Result<()> {
         let name = gone.name.to_string();
+        let may = if gone.keeps_key.is_some() { Stranger::Asks } else { Stranger::Unknown };
         self.effect(|world| {
             let place = world.hosts.iter().position(|host| host.name == name);
             world.edit_db(self.at, |db| {
-                db.strangers.insert(name.clone());
+                db.strangers.insert(name.clone(), may);
                 db.guests.retain(|_, at| Some(*at) != place || !gone.lives_alone);
             })
         })

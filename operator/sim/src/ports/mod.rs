@@ -254,7 +254,7 @@ impl Trust for Port {
     fn is_shared(&self) -> bool {
         self.look(|world| {
             let host = &world.hosts[self.at];
-            !host.db.strangers.contains(&host.name)
+            !host.db.strangers.contains_key(&host.name)
         })
     }
     fn share(&self, _: Arrival) -> BoxFuture<'_, Result<(), String>> {

@@ -37,7 +37,7 @@ pub use corosync::Daemon;
 pub use host::{Host, Mode};
 pub use links::{Link, LinkKey};
 pub use network::Network;
-pub use pmxcfs::{Db, Lock, denied};
+pub use pmxcfs::{Db, Lock, Stranger, denied};
 pub use rings::Reform;
 pub use text::Parsed;
 

@@ -1,7 +1,7 @@
 //! pmxcfs: one database per host, level among the members of a ring, and its way to the disks
 //! (facts/pmxcfs.md 2 to 4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pvecm_agent::ports::DiskFile;
 
@@ -19,10 +19,27 @@ pub struct Db {
     pub version: u64,
     /// priv/lock/file-corosync_conf.
     pub lock: Option<Lock>,
-    /// Nodes that have left and whose keys were put away: nobody lets them in.
-    pub strangers: BTreeSet<String>,
+    /// Nodes that have left and whose keys were put away.
+    pub strangers: BTreeMap<String, Stranger>,
     /// Guests, and the place of the machine in whose folder each is configured.
     pub guests: BTreeMap<u32, usize>,
+}
+
+/// What a node that has left may still do with its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// Ask the gate's question.
+    Asks,
+    /// Nobody lets it in.
+    Unknown,
+}
+
+impl Db {
+    /// Whether the gate of a node is answered here.
+    #[must_use]
+    pub fn answers(&self, node: &str) -> bool {
+        self.strangers.get(node) != Some(&Stranger::Unknown)
+    }
 }
 
 /// Proxmox VE's lock on corosync.conf.
