@@ -361,7 +361,9 @@ mod tests {
     /// Three hosts that report this cluster, all well.
     fn observed() -> ObservedCluster {
         let mut hosts = offline::members(&cluster(3, "").text, &offline::Facts::new()).unwrap();
-        hosts.values_mut().for_each(|host| host.claim = Claim::Ours);
+        for host in hosts.values_mut() {
+            host.claim = Claim::Ours;
+        }
         ObservedCluster { hosts, ..ObservedCluster::default() }
     }
 
@@ -391,7 +393,9 @@ mod tests {
         let file = observed.hosts.values_mut().next().unwrap().pmxcfs_file.as_mut().unwrap();
         file.digest = pvecm_core::ids::Digest::of(b"another");
         assert!(why(&observed).contains("do not agree on corosync.conf"), "{}", why(&observed));
-        observed.hosts.values_mut().for_each(|host| host.claim = Claim::Other("test".to_owned()));
+        for host in observed.hosts.values_mut() {
+            host.claim = Claim::Other("test".to_owned());
+        }
         assert!(why(&observed).contains("is there a cluster yet?"), "{}", why(&observed));
     }
 
