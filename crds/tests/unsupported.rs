@@ -22,7 +22,7 @@ fn a_spec_of_built_fields_names_nothing() {
             "addresses": [{ "link": 0, "address": "10.0.0.1" }] }],
         "links": [{ "number": 0, "network": "10.0.0.0/24", "priority": 5, "port": 5405,
             "pingIntervalMillis": 200, "pingTimeoutMillis": 400, "pingPrecision": 2048,
-            "pongCount": 2 }],
+            "pongCount": 2, "limits": { "roundTripMillis": 20, "lossPercent": 2 } }],
         "totem": { "transport": "Knet", "tokenMillis": 3000, "tokenCoefficientMillis": 125, "consensusMillis": 4000,
             "mtuBytes": 1400, "linkMode": "Active", "ipVersion": "IPv4", "keyGeneration": 3, "crypto": { "cipher": "AES256", "hash": "SHA256" },
             "compression": { "model": "Zlib", "thresholdBytes": 200, "level": 3 } },

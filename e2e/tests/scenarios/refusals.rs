@@ -87,9 +87,9 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
     transport["spec"]["totem"] = json!({"transport": "Udpu"});
     expect(&lab, &transport, "OldTransport", "state `crypto`")?;
 
-    let mut migration = with_links(&json!([link0]));
-    migration["spec"]["migration"] = json!({"type": "Secure"});
-    expect(&lab, &migration, "NotSupported", "migration")?;
+    let mut device = with_links(&json!([link0]));
+    device["spec"]["quorum"] = json!({"device": {"type": "Managed", "hostRef": {"name": "w1"}}});
+    expect(&lab, &device, "NotSupported", "quorum.device")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(changes(&lab)?.len() == count, "a change was made");
