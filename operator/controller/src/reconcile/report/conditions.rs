@@ -52,7 +52,7 @@ impl Claim {
 /// All conditions; a time moves only where the status flips.
 pub fn conditions(cluster: &PveCluster, facts: &Facts<'_>) -> Vec<Condition> {
     let claims = [
-        ready(facts),
+        ready(facts.verdict, facts.nodes, facts.links),
         reconciling(facts.verdict),
         stalled(facts.verdict),
         quorate(facts),
@@ -80,13 +80,12 @@ pub fn conditions(cluster: &PveCluster, facts: &Facts<'_>) -> Vec<Condition> {
     claims.into_iter().map(condition).collect()
 }
 
-fn ready(facts: &Facts<'_>) -> Claim {
-    let verdict = facts.verdict;
+fn ready(verdict: &Verdict, nodes: &[NodeStatus], links: &[LinkFault]) -> Claim {
     if verdict.stand != Stand::Settled {
         return Claim::new(kind::READY, "False", &verdict.reason, &verdict.sentence);
     }
-    let (away, here): (Vec<_>, Vec<_>) =
-        facts.nodes.iter().partition(|node| !node.online && is_away(node));
+    let (absent, here): (Vec<_>, Vec<_>) =
+        nodes.iter().partition(|node| !node.online && node.absence.is_some());
     let sick = here.iter().find_map(|node| Some((node, node.message.as_ref()?)));
     if let Some((node, why)) = sick {
         let sentence = format!("{}: {why}", node.name);
@@ -96,29 +95,33 @@ fn ready(facts: &Facts<'_>) -> Claim {
         let sentence = format!("{} is not in the membership", node.name);
         return Claim::new(kind::READY, "False", reason::NODE_UNHEALTHY, sentence);
     }
-    let is_missed = |fault: &&LinkFault| away.iter().any(|node| node.name == fault.to);
-    let mut faults = facts.links.iter().filter(|fault| !is_missed(fault));
+    let is_missed = |fault: &&LinkFault| absent.iter().any(|node| node.name == fault.to);
+    let mut faults = links.iter().filter(|fault| !is_missed(fault));
     if let Some(LinkFault { number, from, to }) = faults.next() {
         let sentence = format!("link {number} from {from} to {to} is not connected");
         return Claim::new(kind::READY, "False", Blocker::LinkNotConnected.reason(), sentence);
     }
     // What is wanted is not in force on a machine that is off, however well that is known.
-    if let Some(node) = away.first() {
-        let because = node.absence.as_ref().map(|absence| absence.because.as_str());
-        let sentence = format!(
-            "{}; {} is away ({}) and follows when it is back",
-            verdict.sentence,
-            node.name,
-            because.unwrap_or_default()
-        );
-        let sentence = super::super::limited(&sentence);
-        return Claim::new(kind::READY, "False", Blocker::HostAway.reason(), sentence);
+    if let Some((node, absence)) =
+        absent.first().and_then(|node| Some((node, node.absence.as_ref()?)))
+    {
+        let (name, because) = (&node.name, &absence.because);
+        let (reason, what) = match absence.kind {
+            AbsenceKind::Away => (
+                Blocker::HostAway.reason(),
+                format!("{name} is away ({because}) and follows when it is back"),
+            ),
+            AbsenceKind::Dead => (
+                reason::NODE_UNHEALTHY,
+                format!(
+                    "{name} is declared dead ({because}) and is left out: take it out of spec.nodes"
+                ),
+            ),
+        };
+        let sentence = super::super::limited(&format!("{}; {what}", verdict.sentence));
+        return Claim::new(kind::READY, "False", reason, sentence);
     }
     Claim::new(kind::READY, "True", reason::AS_WANTED, &verdict.sentence)
-}
-
-fn is_away(node: &NodeStatus) -> bool {
-    node.absence.as_ref().is_some_and(|absence| absence.kind == AbsenceKind::Away)
 }
 
 fn reconciling(verdict: &Verdict) -> Claim {
@@ -207,5 +210,43 @@ fn paused(cluster: &PveCluster) -> Claim {
         Claim::new(kind::PAUSED, "True", reason::PAUSED, sentence)
     } else {
         Claim::new(kind::PAUSED, "False", reason::NOT_PAUSED, "changes are carried out")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pvecm_crds::host::Absence;
+
+    use super::*;
+
+    fn absent(kind: AbsenceKind) -> NodeStatus {
+        let absence = Absence { kind, because: "PDU port 7 off".to_owned(), until: None };
+        NodeStatus { name: "n3".to_owned(), absence: Some(absence), ..NodeStatus::default() }
+    }
+
+    /// A person who looks why the cluster is not ready is told what is left to do.
+    #[test]
+    fn a_cluster_without_one_of_its_nodes_is_not_ready_and_says_what_becomes_of_that_one() {
+        let settled = Verdict::new(Stand::Settled, reason::AS_WANTED, "as wanted");
+        let here = NodeStatus { name: "n1".to_owned(), online: true, ..NodeStatus::default() };
+        let fault = |to: &str| LinkFault { number: 0, from: "n1".to_owned(), to: to.to_owned() };
+        let said = |nodes: &[NodeStatus], links: &[LinkFault]| {
+            let Claim { status, reason, message, .. } = ready(&settled, nodes, links);
+            (status, reason, message)
+        };
+        let with = |node: NodeStatus| said(&[here.clone(), node], &[fault("n3")]);
+        let (status, reason, message) = with(absent(AbsenceKind::Away));
+        assert_eq!((status, reason.as_str()), ("False", "HostAway"));
+        assert_eq!(message, "as wanted; n3 is away (PDU port 7 off) and follows when it is back");
+        let (status, reason, message) = with(absent(AbsenceKind::Dead));
+        assert_eq!((status, reason.as_str()), ("False", "NodeUnhealthy"));
+        let left_out =
+            "n3 is declared dead (PDU port 7 off) and is left out: take it out of spec.nodes";
+        assert_eq!(message, format!("as wanted; {left_out}"));
+        let silent = NodeStatus { absence: None, ..absent(AbsenceKind::Dead) };
+        assert_eq!(said(&[silent], &[]).2, "n3 is not in the membership");
+        let broken = said(std::slice::from_ref(&here), &[fault("n2")]);
+        assert_eq!((broken.0, broken.1.as_str()), ("False", "LinkNotConnected"));
+        assert_eq!(said(&[here], &[]).0, "True");
     }
 }
