@@ -114,8 +114,9 @@ pub struct World {
     pub silent: BTreeSet<IpAddr>,
     /// What comes back from an address, where it is not all that was sent.
     pub measured: BTreeMap<IpAddr, Measured>,
-    /// Hardware addresses of other machines that have one of this host's own addresses.
-    pub claimed: BTreeMap<IpAddr, String>,
+    /// What is found out of other machines that have one of this host's own addresses, where it is not that
+    /// nobody has.
+    pub claimed: BTreeMap<IpAddr, Result<Option<String>, String>>,
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
@@ -518,7 +519,10 @@ impl Network for FakeHost {
         };
         Survey {
             ways: ways.iter().map(|way| Ok(measured(way))).collect(),
-            claimed: own.iter().map(|own| world.claimed.get(&own.address).cloned()).collect(),
+            claimed: own
+                .iter()
+                .map(|own| world.claimed.get(&own.address).cloned().unwrap_or(Ok(None)))
+                .collect(),
         }
     }
 }

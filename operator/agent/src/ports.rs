@@ -262,8 +262,9 @@ pub struct Way<'a> {
 pub struct Survey {
     /// What comes back of each way; an error is why nothing can be sent, in words.
     pub ways: Vec<Result<Measured, String>>,
-    /// Of each own address, the hardware address of another machine that has it too.
-    pub claimed: Vec<Option<String>>,
+    /// Of each own address, the hardware address of another machine that has it too; an error is why nobody can
+    /// be asked, in words.
+    pub claimed: Vec<Result<Option<String>, String>>,
 }
 
 /// The ways to the other hosts.

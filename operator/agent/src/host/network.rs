@@ -48,11 +48,12 @@ fn measure(way: &Way<'_>) -> Result<Measured, String> {
         let large = scope.spawn(|| large(way));
         (ping(way, &["-i", EVERY, "-c", &REQUESTS.to_string()]), joined(large))
     });
-    Ok(Measured { sent: REQUESTS, round_trips_us: small?, large })
+    Ok(Measured { sent: REQUESTS, round_trips_us: small?, large: Some(large?) })
 }
 
-fn large(way: &Way<'_>) -> Option<Large> {
-    let card = cards().into_iter().find(|card| card.name == way.card)?;
+fn large(way: &Way<'_>) -> Result<Large, String> {
+    let card = cards()?.into_iter().find(|card| card.name == way.card);
+    let card = card.ok_or_else(|| format!("the MTU of {} is not known", way.card))?;
     // A loopback says more than a packet can have.
     let mtu = card.mtu.min(u32::from(u16::MAX));
     let passes = |bytes: u32| {
@@ -62,11 +63,11 @@ fn large(way: &Way<'_>) -> Option<Large> {
         ping(way, &whole).is_ok_and(|answers| !answers.is_empty()).then_some(bytes)
     };
     if let Some(passes) = passes(mtu) {
-        return Some(Large { mtu, passes: Some(passes) });
+        return Ok(Large { mtu, passes: Some(passes) });
     }
     let smaller: Vec<u32> = LADDER.into_iter().filter(|bytes| *bytes < mtu).collect();
     let passes = side_by_side(&smaller, |bytes| passes(*bytes)).into_iter().flatten().max();
-    Some(Large { mtu, passes })
+    Ok(Large { mtu, passes })
 }
 
 /// The answers' round trips in microseconds.
@@ -94,18 +95,23 @@ fn round_trips(printed: &str) -> Vec<u32> {
 }
 
 /// The probe for a duplicate address (RFC 5227): whoever answers has it. A machine that has two cards in one
-/// network hears itself.
-fn claimed_by_another(own: &Way<'_>) -> Option<String> {
+/// network hears itself. On a card without ARP, a tunnel's say, there is nobody to ask: `arping` ends well then.
+fn claimed_by_another(own: &Way<'_>) -> Result<Option<String>, String> {
     // The kernel asks for itself before it uses an address of IPv6.
     if own.address.is_ipv6() {
-        return None;
+        return Ok(None);
     }
     let mut arping = Command::new("arping");
     arping.args(["-D", "-I", own.card, "-c", "1", "-w", "1"]).arg(own.address.to_string());
-    let printed = run(arping).ok()?;
-    let own = cards();
-    answered(&String::from_utf8_lossy(&printed.stdout))
-        .find(|hardware| own.iter().all(|card| card.hardware != *hardware))
+    let output = run(arping)?;
+    // 1: somebody answered.
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        return Err(format!("no probe leaves by {}: {}", own.card, said(&output)));
+    }
+    let cards = cards()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let is_own = |hardware: &String| cards.iter().any(|card| card.hardware == *hardware);
+    Ok(answered(&printed).find(|hardware| !is_own(hardware)))
 }
 
 /// The addresses of the cards that answered.
@@ -126,11 +132,11 @@ struct Card {
     hardware: String,
 }
 
-fn cards() -> Vec<Card> {
+fn cards() -> Result<Vec<Card>, String> {
     let mut ip = Command::new("ip");
     ip.args(["-o", "link", "show"]);
-    let printed = run(ip).map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&printed).lines().filter_map(card).collect()
+    let output = run(ip)?;
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(card).collect())
 }
 
 /// A line of `ip -o link show`.
@@ -202,9 +208,14 @@ mod tests {
         let way = Way { card: "lo", address: "127.0.0.1".parse().unwrap() };
         let measured = measure(&way).unwrap();
         assert_eq!((measured.sent, measured.round_trips_us.len()), (REQUESTS, REQUESTS as usize));
-        let large = measured.large.unwrap();
-        assert_eq!(large.passes, Some(large.mtu));
+        let whole = measured.large.unwrap();
+        assert_eq!(whole.passes, Some(whole.mtu));
         let nowhere = measure(&Way { card: "no-card", ..way }).unwrap_err();
         assert!(nowhere.starts_with("no request leaves by no-card: "), "{nowhere}");
+        assert_eq!(claimed_by_another(&way), Ok(None), "it has no ARP");
+        let unasked = claimed_by_another(&Way { card: "no-card", ..way }).unwrap_err();
+        assert!(unasked.starts_with("no probe leaves by no-card: "), "{unasked}");
+        let unknown = large(&Way { card: "no-card", ..way }).unwrap_err();
+        assert_eq!(unknown, "the MTU of no-card is not known");
     }
 }

@@ -22,9 +22,9 @@ use crate::ports::{CardAddress, Survey, Way};
 struct Ask {
     link: LinkNumber,
     own: String,
+    node: NodeId,
     name: String,
     address: String,
-    limits: Limits,
 }
 
 /// Measures every way that the stage's text has and the parent's has not, on whichever link. The first
@@ -43,8 +43,7 @@ pub fn new_ways_are_fit(
     // A machine that is off answers nowhere.
     let left_out = away::left_out(stage, parent);
     let mut asks = asks(&new, old.as_ref(), me);
-    asks.retain(|(id, _)| !left_out.contains(id));
-    let asks: Vec<Ask> = asks.into_iter().map(|(_, ask)| ask.within(stage)).collect();
+    asks.retain(|ask| !left_out.contains(&ask.node));
     if asks.is_empty() {
         return Ok(());
     }
@@ -56,26 +55,33 @@ pub fn new_ways_are_fit(
     let Survey { ways: measured, claimed } =
         host.network.survey(&ways, &own.iter().map(|(_, way)| *way).collect::<Vec<_>>());
     for ((Ask { link, own, .. }, _), other) in own.iter().zip(claimed) {
+        let here = format!("{own}, the address of this host on link {link}, ");
         // An address that two machines have leads to either, as the switch happens to know them.
-        if let Some(card) = other {
-            return Err(format!(
-                "{own}, the address of this host on link {link}, is also that of another machine, whose card is \
-                 {card}"
-            ));
+        match other {
+            Ok(None) => {}
+            Ok(Some(card)) => {
+                return Err(format!("{here}is also that of another machine, whose card is {card}"));
+            }
+            Err(why) => {
+                return Err(format!("{here}may be that of another machine as well: {why}"));
+            }
         }
     }
     let mut told = asks.iter().zip(&ways).zip(measured);
-    told.try_for_each(|((ask, way), measured)| ask.judge(way, measured))
+    told.try_for_each(|((ask, way), measured)| {
+        let limits = stage.limits.get(&ask.link).copied().unwrap_or_default();
+        ask.judge(way, measured, limits)
+    })
 }
 
 impl Ask {
-    fn within(mut self, stage: &Stage) -> Self {
-        self.limits = stage.limits.get(&self.link).copied().unwrap_or_default();
-        self
-    }
-
-    fn judge(&self, way: &Way<'_>, measured: Result<Measured, String>) -> Result<(), String> {
-        let Self { link, name, address, limits, .. } = self;
+    fn judge(
+        &self,
+        way: &Way<'_>,
+        measured: Result<Measured, String>,
+        limits: Limits,
+    ) -> Result<(), String> {
+        let Self { link, name, address, .. } = self;
         let there = format!("{address}, its address on link {link}");
         let measured =
             measured.map_err(|why| format!("{name} cannot be asked at {there}: {why}"))?;
@@ -85,7 +91,7 @@ impl Ask {
                 measured.sent, way.card
             ));
         }
-        match measured.unfit(*limits) {
+        match measured.unfit(limits) {
             Some(why) => {
                 let by = way.card;
                 Err(format!("the way by {by} to {name} at {there}, is not fit for corosync: {why}"))
@@ -127,7 +133,7 @@ fn way<'a>(cards: &'a [CardAddress], ask: &Ask) -> Result<Way<'a>, String> {
 }
 
 /// What is new in a text, as far as this node would talk by it.
-fn asks(new: &Config, old: Option<&Config>, me: NodeId) -> Vec<(NodeId, Ask)> {
+fn asks(new: &Config, old: Option<&Config>, me: NodeId) -> Vec<Ask> {
     let Some(own) = new.node(me) else { return Vec::new() };
     let before = |id: NodeId| old.and_then(|old| old.node(id));
     // A link that is renumbered goes the way that it went.
@@ -144,8 +150,7 @@ fn asks(new: &Config, old: Option<&Config>, me: NodeId) -> Vec<(NodeId, Ask)> {
             let Some(address) = node.addresses.get(link) else { continue };
             if !known(node.id, own, address) {
                 let (own, name, address) = (own.clone(), node.name.to_string(), address.clone());
-                let ask = Ask { link: *link, own, name, address, limits: Limits::default() };
-                asks.push((node.id, ask));
+                asks.push(Ask { link: *link, own, node: node.id, name, address });
             }
         }
     }
@@ -307,14 +312,21 @@ mod tests {
     #[test]
     fn an_own_new_address_that_another_machine_has_is_refused() {
         let fake = n1();
-        let mac = "02:00:00:00:00:07".to_owned();
-        fake.world().claimed.insert("10.1.0.1".parse().unwrap(), mac);
+        let found = |found| fake.world().claimed.insert("10.1.0.1".parse().unwrap(), found);
+        found(Ok(Some("02:00:00:00:00:07".to_owned())));
         let old = text(1, &[(0, "10.0.0")]);
         let stage = stage(&[(0, "10.0.0"), (1, "10.1.0")]);
         let refused = new_ways_are_fit(&fake.host(), &stage, Some(&old), me()).unwrap_err();
         let wanted = "10.1.0.1, the address of this host on link 1, is also that of another machine, whose card is \
                       02:00:00:00:00:07";
         assert_eq!(refused, wanted);
+        found(Err("cannot run arping".to_owned()));
+        let refused = new_ways_are_fit(&fake.host(), &stage, Some(&old), me()).unwrap_err();
+        let wanted = "10.1.0.1, the address of this host on link 1, may be that of another machine as well: cannot \
+                      run arping";
+        assert_eq!(refused, wanted, "what nobody looked for is not known to be missing");
+        found(Ok(None));
+        assert_eq!(new_ways_are_fit(&fake.host(), &stage, Some(&old), me()), Ok(()));
     }
 
     /// Link 0 ends on the network that link 1 has carried, as at the end of a move.

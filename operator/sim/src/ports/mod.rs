@@ -311,7 +311,7 @@ impl Network for Port {
                 let round_trips_us = vec![100; usize::from(reached(way))];
                 Ok(Measured { sent: 1, round_trips_us, large: None })
             };
-            Survey { ways: ways.iter().map(told).collect(), claimed: vec![None; own.len()] }
+            Survey { ways: ways.iter().map(told).collect(), claimed: vec![Ok(None); own.len()] }
         })
     }
 }
