@@ -1,5 +1,6 @@
 //! totem: who is in a ring with whom, when that changes, and who has quorum there.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use pvecm_core::conf::Node;
@@ -23,15 +24,22 @@ impl World {
     fn parts(&self) -> Vec<Vec<usize>> {
         let running = |at: &usize| self.hosts[*at].daemon.is_some();
         let mut left: Vec<usize> = (0..self.hosts.len()).filter(running).collect();
+        // Who is together stays so: one that comes and is not reached by all of them yet waits.
+        let ring = |at: &usize| self.hosts[*at].daemon.as_ref().map(|daemon| &daemon.members);
+        left.sort_by_key(|at| Reverse(ring(at).map_or(0, BTreeSet::len)));
         let mut parts = Vec::new();
         while let Some(first) = left.first().copied() {
             let mut part = vec![first];
-            for at in left.iter().copied().skip(1) {
+            let with_first = |at: &usize| ring(&first).is_some_and(|ring| ring.contains(at));
+            let mut others = left[1..].to_vec();
+            others.sort_by_key(|at| !with_first(at));
+            for at in others {
                 if part.iter().all(|member| self.reaches(*member, at)) {
                     part.push(at);
                 }
             }
             left.retain(|at| !part.contains(at));
+            part.sort_unstable();
             parts.push(part);
         }
         parts
