@@ -10,8 +10,8 @@ use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::support::{
-    CLUSTER, HOSTS, apply, assert_undisturbed, changes, cmap, condition, file_in_force, formed,
-    get, now_ms, wait_ready, watch, with_links,
+    CLUSTER, ForeignLock, HOSTS, apply, assert_undisturbed, changes, cmap, condition,
+    file_in_force, formed, get, now_ms, wait_ready, watch, with_links,
 };
 
 /// What the issue allows between an edit and its row in the status.
@@ -83,12 +83,7 @@ fn with_report_an_edit_is_shown_and_stays_and_a_foreign_lock_is_waited_for() -> 
     ensure!(lab.host("n3")?.run(&["cat", DISK])?.contains("debug: on"), "the disk was touched");
 
     // Somebody else writes corosync.conf: with the lock of Proxmox VE held, nobody here does.
-    let keep = format!("mkdir {LOCK}; while test -d {LOCK}; do touch -c {LOCK}; sleep 1; done");
-    let mut holder = lab.host("n2")?.command(&["timeout", "120", "sh", "-c", &keep])?.spawn()?;
-    wait_until(SOON, "the foreign lock", || {
-        let held = lab.host("n1").and_then(|host| host.run(&["test", "-d", LOCK]));
-        held.map(drop).map_err(|error| format!("{error:#}"))
-    })?;
+    let lock = ForeignLock::take(&lab, LOCK)?;
     let before = lab.host("n1")?.run(&["cat", PVE])?;
     apply(&lab, &spec("Correct"))?;
     wait_until(SOON, "a change that ended unwritten", || {
@@ -106,9 +101,7 @@ fn with_report_an_edit_is_shown_and_stays_and_a_foreign_lock_is_waited_for() -> 
         "/etc/pve was written under a foreign lock"
     );
     ensure!(lab.host("n3")?.run(&["cat", DISK])?.contains("debug: on"), "so was n3's disk");
-    holder.kill()?;
-    holder.wait()?;
-    lab.host("n2")?.run(&["rmdir", LOCK])?;
+    lock.give_back(&lab)?;
     wait_ready(&lab, SOON)?;
     ensure!(file_in_force(&lab)?.contains("token: 4000"), "the token is not put back");
     assert_undisturbed(&lab, began)

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::drift::{put_back, shown, watch_drift};
 use crate::outage::ask;
 use crate::support::{
-    CLUSTER, HOSTS, apply, assert_undisturbed, changes, condition, file_in_force, formed, get,
-    now_ms, wait_ready, wait_stalled, with_links,
+    CLUSTER, ForeignLock, HOSTS, apply, assert_undisturbed, changes, condition, file_in_force,
+    formed, get, now_ms, wait_ready, wait_stalled, with_links,
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -149,12 +149,7 @@ fn without_a_writable_etc_pve_or_the_lock_it_waits_and_then_goes_on() -> Result<
     reads(&lab, &with(text))?;
 
     // Somebody else writes the file: with the lock of Proxmox VE held, nobody here does.
-    let keep = format!("mkdir {LOCK}; while test -d {LOCK}; do touch -c {LOCK}; sleep 1; done");
-    let mut holder = lab.host("n2")?.command(&["timeout", "120", "sh", "-c", &keep])?.spawn()?;
-    wait_until(SOON, "the foreign lock", || {
-        let held = lab.host("n1").and_then(|host| host.run(&["test", "-d", LOCK]));
-        held.map(drop).map_err(|error| format!("{error:#}"))
-    })?;
+    let lock = ForeignLock::take(&lab, LOCK)?;
     apply(&lab, &spec(&json!({"migration": {"type": "Default"}})))?;
     wait_until(SOON, "the writer to give up on the lock", || {
         let told = get(&lab, &["pvehost", "n1"]).map_err(|error| format!("{error:#}"))?;
@@ -162,9 +157,7 @@ fn without_a_writable_etc_pve_or_the_lock_it_waits_and_then_goes_on() -> Result<
         if said.contains("cannot take the lock on datacenter.cfg") { Ok(()) } else { Err(said) }
     })?;
     reads(&lab, &with(text))?;
-    holder.kill()?;
-    holder.wait()?;
-    lab.host("n2")?.run(&["rmdir", LOCK])?;
+    lock.give_back(&lab)?;
     // It was not written and is undone under the same lock, and then made again.
     wait_ready(&lab, SOON)?;
     let undone = changes(&lab)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -268,4 +268,29 @@ pub fn wait_connected(lab: &Lab, link: u8, deadline: Duration) -> Result<Duratio
         Ok(())
     })?;
     Ok(began.elapsed())
+}
+
+/// Somebody else on n2 who holds a lock of Proxmox VE's.
+pub struct ForeignLock {
+    holder: Child,
+    path: &'static str,
+}
+
+impl ForeignLock {
+    pub fn take(lab: &Lab, path: &'static str) -> Result<Self> {
+        let keep = format!("mkdir {path}; while test -d {path}; do touch -c {path}; sleep 1; done");
+        let mut holder = lab.host("n2")?.command(&["timeout", "120", "sh", "-c", &keep])?;
+        let lock = Self { holder: holder.spawn()?, path };
+        wait_until(Duration::from_secs(40), "the foreign lock", || {
+            let held = lab.host("n1").and_then(|host| host.run(&["test", "-d", path]));
+            held.map(drop).map_err(|error| format!("{error:#}"))
+        })?;
+        Ok(lock)
+    }
+
+    pub fn give_back(mut self, lab: &Lab) -> Result<()> {
+        self.holder.kill()?;
+        self.holder.wait()?;
+        lab.host("n2")?.run(&["rmdir", self.path]).map(drop)
+    }
 }

@@ -1,11 +1,11 @@
 //! What is planned of datacenter.cfg.
 
+use super::goldens::proven;
 use super::world::{World, host, wanted_link};
 use crate::change::{Action, Course, Plan, Proposed, Risk};
 use crate::datacenter::{DatacenterView, Lines, Traffic, Transfer, TransferType, TransferWish};
 use crate::desired::Drift;
 use crate::drift::differences;
-use crate::guard::guard;
 use crate::ids::Digest;
 use crate::plan::{Blocker, State, plan};
 
@@ -36,14 +36,6 @@ fn says(world: &mut World, text: &str) {
 
 fn on_lan(text: &str) -> World {
     wanting(text, TransferWish::Line(secure(Some(LAN))))
-}
-
-fn proven(world: &World) -> Plan<Proposed> {
-    let planned = plan(&world.desired, &world.observed);
-    assert_eq!(planned.report.state, State::Proposing, "{}", planned.report.sentence);
-    let plan = planned.plan.unwrap();
-    assert_eq!(guard(plan.clone(), &world.desired, &world.observed).map(drop), Ok(()));
-    plan
 }
 
 fn lines(plan: &Plan<Proposed>) -> Lines {

@@ -1,5 +1,6 @@
 //! What is planned about what somebody changed beside the operator.
 
+use super::goldens::proven;
 use super::world::{World, host};
 use crate::change::{Action, Course, Plan, Proposed};
 use crate::conf::Debugging;
@@ -44,14 +45,6 @@ fn acts(plan: &Plan<Proposed>) -> Vec<Vec<(String, Action)>> {
         all.flat_map(|(host, acts)| acts.iter().map(|a| (host.to_string(), a.clone()))).collect()
     };
     plan.stages.iter().map(stage).collect()
-}
-
-fn proven(world: &World) -> Plan<Proposed> {
-    let planned = plan(&world.desired, &world.observed);
-    assert_eq!(planned.report.state, State::Proposing, "{}", planned.report.sentence);
-    let plan = planned.plan.unwrap();
-    assert_eq!(guard(plan.clone(), &world.desired, &world.observed).map(drop), Ok(()));
-    plan
 }
 
 #[test]

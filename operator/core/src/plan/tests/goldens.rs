@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::world::{World, id, link, moved, read, wanted_link};
-use crate::change::Plan;
+use crate::change::{Plan, Proposed};
 use crate::conf::{
     Cipher, Compression, Debugging, Hash, IP_VERSION, IpVersion, LINK_MODE, LinkMode,
     LoggingOptions, Priority, Switch, TotemOptions,
@@ -31,6 +31,15 @@ fn shown<S>(plan: &Plan<S>) -> String {
     let last = plan.stages.last().unwrap();
     write!(out, "\n== in the end\n{}", last.config.text).unwrap();
     out
+}
+
+/// What is planned, and proven.
+pub(super) fn proven(world: &World) -> Plan<Proposed> {
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Proposing, "{}", planned.report.sentence);
+    let plan = planned.plan.unwrap();
+    assert_eq!(guard(plan.clone(), &world.desired, &world.observed).map(drop), Ok(()));
+    plan
 }
 
 /// Plans, proves and carries out; returns what was planned, with the report.
