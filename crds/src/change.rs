@@ -16,7 +16,7 @@ pub use plan::{
     Action, ConfigText, Course, DatacenterLine, HostActions, Member, Parent, Plan, Probe, Receiver,
     Risk, Stage, StageLimits,
 };
-pub use status::{HostProgress, Outcome, PveChangeStatus, SealedFor, StageResult};
+pub use status::{CertificateFor, HostProgress, Outcome, PveChangeStatus, SealedFor, StageResult};
 
 use crate::reference::ClusterRef;
 

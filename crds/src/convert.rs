@@ -2,6 +2,7 @@
 
 mod adopted;
 mod desired;
+mod device;
 mod host;
 mod observed;
 mod plan;
@@ -11,6 +12,7 @@ use pvecm_core::ids::IdError;
 
 pub use adopted::{LeftOut, adopted};
 pub use desired::{InvalidSpec, desired, dissolves};
+pub use device::witness_view;
 pub use host::host_view;
 pub use observed::{HostNotUnderstood, left, observed, texts, was_in_force};
 pub use plan::{plan_from_core, plan_stages, stage_from_core, stage_to_core};

@@ -5,6 +5,7 @@
     reason = "each printer column is an attribute with the same keys"
 )]
 
+mod device;
 mod status;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -12,6 +13,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use device::{HostCertificate, HostDevice, HostWitness, IssuedCertificate, ServedCluster};
 pub use status::{
     AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDatacenter,
     HostDrift, HostHa, HostLinkFault, HostQuorum, HostTransfer, Ledger, Membership, Pmxcfs,

@@ -6,7 +6,8 @@
 use std::fmt;
 
 use crate::cluster::{
-    Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem, Transfer,
+    Device, DeviceType, Link, Logging, Node, PveCluster, PveClusterSpec, Quorum, Rollout, Totem,
+    Transfer,
 };
 
 /// A field of a spec, as `kubectl explain` would be asked for it, with keys in brackets.
@@ -68,8 +69,16 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
     }) = totem
     {}
     if let Some(Logging { debug: _, to_syslog: _, syslog_priority: _ }) = logging {}
-    if let Some(Quorum { device }) = quorum {
-        used.note("spec.quorum.device", device.is_some());
+    if let Some(Quorum { device: Some(device) }) = quorum {
+        let Device {
+            kind,
+            host_ref: _,
+            address: _,
+            certificates_secret_ref: _,
+            algorithm: _,
+            certificate_generation: _,
+        } = device;
+        used.note("spec.quorum.device.type External", *kind == DeviceType::External);
     }
     for transfer in [migration, replication].into_iter().flatten() {
         let Transfer { kind: _, network: _, unencrypted_traffic: _ } = transfer;

@@ -27,6 +27,8 @@ fn a_spec_of_built_fields_names_nothing() {
             "mtuBytes": 1400, "linkMode": "Active", "ipVersion": "IPv4", "keyGeneration": 3, "crypto": { "cipher": "AES256", "hash": "SHA256" },
             "compression": { "model": "Zlib", "thresholdBytes": 200, "level": 3 } },
         "logging": { "debug": "Trace", "toSyslog": true, "syslogPriority": "Notice" },
+        "quorum": { "device": { "type": "Managed", "hostRef": { "name": "w1" }, "address": "10.0.0.9",
+            "algorithm": "LMS", "certificateGeneration": 2 } },
         "migration": { "type": "Insecure", "network": "10.2.0.0/24", "unencryptedTraffic": "Accepted" },
         "replication": { "type": "Default" },
         "rollout": { "confirmTimeoutSeconds": 60, "paused": true, "approval": "Manual",
@@ -38,7 +40,11 @@ fn a_spec_of_built_fields_names_nothing() {
 
 #[test]
 fn each_field_that_is_not_built_is_named() {
-    let cases = [("spec.quorum.device", json!({ "quorum": { "device": { "type": "None" } } }))];
+    let cases = [(
+        "spec.quorum.device.type External",
+        json!({ "quorum": { "device": { "type": "External", "address": "10.0.0.9",
+            "certificatesSecretRef": { "name": "q" } } } }),
+    )];
     for (field, spec) in cases {
         assert_eq!(named(spec), [field]);
     }

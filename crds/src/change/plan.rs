@@ -293,6 +293,29 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         replication: Option<DatacenterLine>,
     },
+    /// Make a key and a request for a certificate of this witness, and lay them beside those in use.
+    RequestCertificate {
+        /// What the certificate is to be of: the name in corosync.conf.
+        #[schemars(length(min = 1, max = 15))]
+        cluster: String,
+        /// The certificate of the witness, in PEM.
+        #[schemars(length(min = 1, max = 8192))]
+        authority: String,
+        /// The IP address at which the witness is reached.
+        #[schemars(length(min = 2, max = 45))]
+        witness: String,
+        /// Which certificate it is of this node.
+        #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+        generation: i32,
+    },
+    /// Take the certificate that the witness issued, and lay it beside the one in use.
+    TakeCertificate {},
+    /// Have corosync-qdevice run with the newest certificate, until corosync counts its votes.
+    StartDevice {},
+    /// Have corosync-qdevice run no more, until corosync counts none of its votes.
+    StopDevice {},
+    /// Move all certificates of the device aside.
+    PutDeviceAway {},
 }
 
 /// A line of datacenter.cfg.

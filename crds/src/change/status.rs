@@ -26,6 +26,11 @@ pub struct PveChangeStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
     pub sealed: Vec<SealedFor>,
+    /// Certificates that a witness issued for hosts of this change, until those have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["host".into()]))]
+    pub certificates: Vec<CertificateFor>,
     /// How the change ended; absent while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
@@ -83,6 +88,18 @@ pub struct SealedFor {
     /// The encrypted bytes in armoured form.
     #[schemars(length(min = 1, max = 16384))]
     pub data: String,
+}
+
+/// A certificate for one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateFor {
+    /// Name of the `PveHost` that asked for it.
+    #[schemars(length(min = 1, max = 63))]
+    pub host: String,
+    /// In PEM.
+    #[schemars(length(min = 1, max = 8192))]
+    pub certificate: String,
 }
 
 /// How a change ended.

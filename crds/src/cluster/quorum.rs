@@ -22,7 +22,9 @@ pub struct Quorum {
 #[x_kube(
     validation = rules::managed_device(),
     validation = rules::external_device(),
-    validation = rules::algorithm_has_device()
+    validation = rules::address_has_device(),
+    validation = rules::algorithm_has_device(),
+    validation = rules::certificates_are_issued()
 )]
 pub struct Device {
     /// Which of the members below apply.
@@ -31,16 +33,22 @@ pub struct Device {
     /// `Managed`: the `PveHost` of role `Witness` that votes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_ref: Option<HostRef>,
-    /// `External`: IP address or host name of the `QNetd`.
+    /// Where the nodes reach the `QNetd`, an IP address. With `Managed` it may be left out where the witness has
+    /// one address only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 2, max = 45))]
+    #[x_kube(validation = Rule::new("isIP(self)").message("must be an IP address"))]
     pub address: Option<String>,
     /// `External`: the `Secret` with the certificates for that `QNetd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates_secret_ref: Option<SecretRef>,
-    /// How the device gives its vote.
+    /// How the device gives its vote; left out: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<DeviceAlgorithm>,
+    /// Counts up; each step gives every node another key and another certificate for the witness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+    pub certificate_generation: Option<i32>,
 }
 
 /// Where the device's vote comes from.

@@ -163,12 +163,24 @@ pub(super) fn managed_device() -> Rule {
 /// The union of `type` External.
 pub(super) fn external_device() -> Rule {
     Rule::new(
-        "(self.type == 'External') == has(self.address) && \
-         (self.type == 'External') == has(self.certificatesSecretRef)",
+        "(self.type == 'External') == has(self.certificatesSecretRef) && \
+         (self.type != 'External' || has(self.address))",
     )
     .message(
-        "`address` and `certificatesSecretRef` must be given with `type` External and with no other",
+        "`address` and `certificatesSecretRef` must be given with `type` External, the latter with no other",
     )
+}
+
+/// No device is nowhere.
+pub(super) fn address_has_device() -> Rule {
+    Rule::new("self.type != 'None' || !has(self.address)")
+        .message("`address` needs `type` Managed or External")
+}
+
+/// Nobody here issues the certificates of somebody else's QNetd.
+pub(super) fn certificates_are_issued() -> Rule {
+    Rule::new("self.type == 'Managed' || !has(self.certificateGeneration)")
+        .message("`certificateGeneration` needs `type` Managed")
 }
 
 /// No device has no algorithm.

@@ -1,5 +1,6 @@
 //! A `PveCluster`'s spec as the planner sees it. Checks what the API server cannot.
 
+mod device;
 mod logging;
 mod totem;
 mod transfer;
@@ -58,6 +59,12 @@ pub fn desired(cluster: &PveCluster) -> Result<DesiredCluster, InvalidSpec> {
         totem,
         logging: spec.logging.map(logging::options).unwrap_or_default(),
         datacenter: transfer::wishes(spec)?,
+        device: spec
+            .quorum
+            .as_ref()
+            .and_then(|quorum| quorum.device.as_ref())
+            .map(device::wish)
+            .transpose()?,
         key_generation: optional("spec.totem.keyGeneration", key_generation)?.unwrap_or(0),
         rollout: rollout(&spec.rollout)?,
         dissolves: dissolves(cluster),

@@ -12,6 +12,7 @@ use pvecm_core::ids::{ChangeNumber, ConfigVersion, LinkNumber, NodeId};
 use pvecm_core::observed::{Absence, AppliedStage, Claim, FileView, HostView, KeyView};
 use pvecm_core::references::Reference;
 
+use super::device::device_view;
 use super::plan::tombstone_to_core;
 use super::transfer::view_to_core;
 use super::{ConvertError, id, id_number, number};
@@ -89,6 +90,7 @@ pub fn host_view(
         applied: status.applied.map(applied).transpose()?,
         fitness,
         shared_storages: status.shared_storages.into_iter().collect(),
+        device: device_view(status.device)?,
         lives_alone: lives_alone(&host.spec),
         absence: host.spec.absence.as_ref().and_then(|stated| absence(stated, now)),
     })

@@ -28,7 +28,7 @@ pub struct HostNotUnderstood {
 /// all that are kept under the cluster's name; `uid` is the cluster's, `now` the time of day.
 ///
 /// The numbers of an open change are not counted as reserved: they are its own, and the guards look at
-/// it once more before it begins.
+/// it once more before it begins. The witness is put in by who reads it ([`super::witness_view`]).
 pub fn observed<'a>(
     hosts: impl IntoIterator<Item = (&'a HostName, &'a PveHost, bool)>,
     changes: &[&PveChange],
@@ -57,6 +57,7 @@ pub fn observed<'a>(
         last_change: ChangeNumber(number(highest)),
         reserved_version: ConfigVersion(number(reserved)),
         left: left(changes, uid),
+        witness: None,
         left_datacenter: left_datacenter(changes, uid),
     })
 }

@@ -240,6 +240,20 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
             let lines = [migration, (Traffic::Replication, replication.as_ref())];
             core::Action::WriteDatacenterConfig(write_to_core(parent, lines)?)
         }
+        Action::RequestCertificate { cluster, authority, witness, generation } => {
+            core::Action::RequestCertificate {
+                cluster: id("requestCertificate.cluster", cluster)?,
+                authority: authority.clone(),
+                witness: witness
+                    .parse()
+                    .map_err(|why| ConvertError::Ip("requestCertificate.witness", why))?,
+                generation: number("requestCertificate.generation", *generation)?,
+            }
+        }
+        Action::TakeCertificate {} => core::Action::TakeCertificate {},
+        Action::StartDevice {} => core::Action::StartDevice {},
+        Action::StopDevice {} => core::Action::StopDevice {},
+        Action::PutDeviceAway {} => core::Action::PutDeviceAway {},
     })
 }
 
@@ -337,6 +351,18 @@ impl From<&core::Action> for Action {
                 let (parent, migration, replication) = write_from_core(write);
                 Self::WriteDatacenterConfig { parent, migration, replication }
             }
+            core::Action::RequestCertificate { cluster, authority, witness, generation: of } => {
+                Self::RequestCertificate {
+                    cluster: cluster.to_string(),
+                    authority: authority.clone(),
+                    witness: witness.to_string(),
+                    generation: generation(*of),
+                }
+            }
+            core::Action::TakeCertificate {} => Self::TakeCertificate {},
+            core::Action::StartDevice {} => Self::StartDevice {},
+            core::Action::StopDevice {} => Self::StopDevice {},
+            core::Action::PutDeviceAway {} => Self::PutDeviceAway {},
         }
     }
 }

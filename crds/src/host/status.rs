@@ -5,11 +5,12 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::device::{HostDevice, HostWitness, ServedCluster};
 use crate::change::{ConfigText, StageResult, Tombstone};
 use crate::cluster::TransferType;
 
-/// What is so on this machine. `cluster` and the condition `Connected` are the operator's, all
-/// else is the agent's.
+/// What is so on this machine. `cluster`, `clusters` and the condition `Connected` are the operator's,
+/// all else is the agent's.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PveHostStatus {
@@ -101,6 +102,17 @@ pub struct PveHostStatus {
     /// Proxmox VE's high availability on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ha: Option<HostHa>,
+    /// This host's part of the `QDevice`; absent when it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<HostDevice>,
+    /// What a witness says of itself; absent on other hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<HostWitness>,
+    /// On a witness: the clusters that it votes for. Written by the operator; a name is of the first that has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["clusterName".into()]))]
+    pub clusters: Vec<ServedCluster>,
     /// The last stage that this host worked on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedStage>,

@@ -88,7 +88,8 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
     expect(&lab, &transport, "OldTransport", "state `crypto`")?;
 
     let mut device = with_links(&json!([link0]));
-    device["spec"]["quorum"] = json!({"device": {"type": "Managed", "hostRef": {"name": "w1"}}});
+    device["spec"]["quorum"] = json!({"device": {"type": "External", "address": "10.9.0.1",
+        "certificatesSecretRef": {"name": "qnetd"}}});
     expect(&lab, &device, "NotSupported", "quorum.device")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");

@@ -18,6 +18,7 @@ use pvecm_core::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
 };
+use pvecm_core::device::DeviceView;
 use pvecm_core::fitness::Fitness;
 use pvecm_core::guard::guard;
 use pvecm_core::ha::HaState;
@@ -116,6 +117,7 @@ impl World {
             totem: TotemOptions::default(),
             logging: LoggingOptions::default(),
             datacenter: BTreeMap::new(),
+            device: None,
             key_generation: 0,
             dissolves: false,
             rollout,
@@ -172,6 +174,7 @@ fn machine(n: u32) -> HostView {
         absence: None,
         references: BTreeSet::new(),
         shared_storages: BTreeSet::new(),
+        device: DeviceView::default(),
         lives_alone: None,
         pmxcfs_file: None,
         disk_file: None,

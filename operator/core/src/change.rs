@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::conf::Config;
 use crate::datacenter::DatacenterWrite;
 use crate::fitness::Limits;
-use crate::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId, NodeName};
+use crate::ids::{ClusterName, ConfigVersion, Digest, HostName, LinkNumber, NodeId, NodeName};
 use crate::references::Reference;
 
 /// A text of corosync.conf with the number and the digest under which everybody knows it.
@@ -183,6 +184,25 @@ pub enum Action {
     },
     /// With the whole group: change these lines of datacenter.cfg.
     WriteDatacenterConfig(DatacenterWrite),
+    /// Make a key and a request for a certificate of this witness, and lay them beside those in use.
+    RequestCertificate {
+        /// What the certificate is to be of.
+        cluster: ClusterName,
+        /// The certificate of the witness, in PEM.
+        authority: String,
+        /// Where the witness is reached.
+        witness: IpAddr,
+        /// Which certificate it is of this node.
+        generation: u32,
+    },
+    /// Take the certificate that the witness issued, and lay it beside the one in use.
+    TakeCertificate {},
+    /// Have corosync-qdevice run with the newest certificate, until corosync counts its votes.
+    StartDevice {},
+    /// Have corosync-qdevice run no more, until corosync counts none of its votes.
+    StopDevice {},
+    /// Move all certificates of the device aside.
+    PutDeviceAway {},
 }
 
 /// Who has left a cluster. It stands in the ledger of every member, so that the number is never given away
@@ -242,7 +262,12 @@ impl Action {
             | Self::Bury(_)
             | Self::Sweep(_)
             | Self::CleanReferences { .. }
-            | Self::WriteDatacenterConfig(_) => (None, None),
+            | Self::WriteDatacenterConfig(_)
+            | Self::RequestCertificate { .. }
+            | Self::TakeCertificate {}
+            | Self::StartDevice {}
+            | Self::StopDevice {}
+            | Self::PutDeviceAway {} => (None, None),
         };
         one.into_iter().chain(several.into_iter().flatten())
     }
@@ -354,6 +379,13 @@ impl Stage {
         let receives = |action: &Action| {
             matches!(action, Action::ReceiveAuthkey { .. } | Action::LayAuthkey {})
         };
+        self.actions.get(host).is_some_and(|actions| actions.iter().any(receives))
+    }
+
+    /// Whether a host waits in this stage for a certificate that a witness issues.
+    #[must_use]
+    pub fn receives_certificate(&self, host: &HostName) -> bool {
+        let receives = |action: &Action| matches!(action, Action::TakeCertificate {});
         self.actions.get(host).is_some_and(|actions| actions.iter().any(receives))
     }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use crate::conf::{LinkOptions, LoggingOptions, TotemOptions};
 use crate::datacenter::{Traffic, TransferWish};
+use crate::device::DeviceWish;
 use crate::fitness::Limits;
 use crate::ids::{ClusterName, HostName, LinkNumber, NodeId, NodeName};
 
@@ -27,6 +28,8 @@ pub struct DesiredCluster {
     pub logging: LoggingOptions,
     /// What is wanted of the managed lines of datacenter.cfg.
     pub datacenter: BTreeMap<Traffic, TransferWish>,
+    /// What is wanted of the QDevice; `None`: it is not managed.
+    pub device: Option<DeviceWish>,
     /// The wanted generation of the authkey; 0: it is never exchanged.
     pub key_generation: u32,
     /// How changes are rolled out.

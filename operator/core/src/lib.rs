@@ -20,6 +20,7 @@ pub mod change;
 pub mod conf;
 pub mod datacenter;
 pub mod desired;
+pub mod device;
 pub mod drift;
 pub mod explain;
 pub mod fitness;

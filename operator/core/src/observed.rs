@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult, Tombstone};
 use crate::datacenter::{DatacenterView, Lines};
+use crate::device::{DeviceView, WitnessView};
 use crate::drift::HostDrift;
 use crate::fitness::Fitness;
 use crate::ha::HaState;
@@ -25,6 +26,8 @@ pub struct ObservedCluster {
     /// The text that the last ended change of this cluster left, up to its number; `None`: no kept
     /// change tells.
     pub left: Option<ConfText>,
+    /// The host that the spec names as witness, where it exists.
+    pub witness: Option<WitnessView>,
     /// The lines of datacenter.cfg that changes of this cluster left; what is missing no kept change tells.
     pub left_datacenter: Lines,
 }
@@ -94,6 +97,8 @@ pub struct HostView {
     pub fitness: Fitness,
     /// The storages that this machine uses together with another node, as its own storage.cfg says.
     pub shared_storages: BTreeSet<String>,
+    /// Its part of the QDevice.
+    pub device: DeviceView,
     /// `PveHost.spec.afterRemoval` is `LiveAlone`: the storages that it may go on sharing once it has left, by a
     /// person's word. `None`: it puts away what it has.
     pub lives_alone: Option<BTreeSet<String>>,

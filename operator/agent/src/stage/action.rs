@@ -81,6 +81,13 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::WriteDatacenterConfig(_) => {
                 return Err(not_begun("a group changes datacenter.cfg, not a host for itself"));
             }
+            Action::RequestCertificate { .. }
+            | Action::TakeCertificate {}
+            | Action::StartDevice {}
+            | Action::StopDevice {}
+            | Action::PutDeviceAway {} => {
+                return Err(not_begun("this agent knows nothing of a QDevice"));
+            }
             Action::Bury(_) => {
                 return Err(not_begun("a group remembers who leaves it, not a host for itself"));
             }

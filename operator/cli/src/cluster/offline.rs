@@ -197,6 +197,7 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         absence: None,
         references: facts.map(|facts| facts.references.clone()).unwrap_or_default(),
         shared_storages: facts.map(|facts| facts.shared_storages.clone()).unwrap_or_default(),
+        device: facts.map(|facts| facts.device.clone()).unwrap_or_default(),
         lives_alone: facts.and_then(|facts| facts.lives_alone.clone()),
         pmxcfs_file: file.clone(),
         disk_file: file,

@@ -40,6 +40,7 @@ pub(super) fn describe(
         totem: totem(config, members, found),
         logging: config.logging,
         datacenter: datacenter(members, found),
+        device: None,
         key_generation: 0,
         dissolves: false,
         rollout: rollout(),

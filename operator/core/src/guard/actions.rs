@@ -32,7 +32,12 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::RefreshStaleConfig {}
             | Action::MakeAuthkey { .. }
             | Action::LayAuthkey {}
-            | Action::SetExpectedVotes { .. },
+            | Action::SetExpectedVotes { .. }
+            | Action::RequestCertificate { .. }
+            | Action::TakeCertificate {}
+            | Action::StartDevice {}
+            | Action::StopDevice {}
+            | Action::PutDeviceAway {},
             Course::Local,
         )
         | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write)
@@ -83,7 +88,12 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::Bury(_)
             | Action::Sweep(_)
             | Action::CleanReferences { .. }
-            | Action::WriteDatacenterConfig(_),
+            | Action::WriteDatacenterConfig(_)
+            | Action::RequestCertificate { .. }
+            | Action::TakeCertificate {}
+            | Action::StartDevice {}
+            | Action::StopDevice {}
+            | Action::PutDeviceAway {},
             Course::Local
             | Course::Write
             | Course::Start

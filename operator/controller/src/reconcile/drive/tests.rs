@@ -1,4 +1,5 @@
 use pvecm_core::change::{Action, Tombstone};
+use pvecm_core::device::DeviceView;
 use pvecm_core::fitness::Fitness;
 use pvecm_core::ids::{ConfigVersion, NodeId};
 use pvecm_core::observed::{Absence, AppliedStage, FileView};
@@ -67,6 +68,7 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         absence: None,
         references: BTreeSet::new(),
         shared_storages: BTreeSet::new(),
+        device: DeviceView::default(),
         lives_alone: None,
         pmxcfs_file: Some(FileView::from(&conf(version))),
         disk_file: Some(FileView::from(&conf(version))),

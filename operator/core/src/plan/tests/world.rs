@@ -12,6 +12,7 @@ use crate::desired::{
     Approval, DesiredCluster, DesiredLink, DesiredNode, Drift, HighAvailability, MaxRisk, Removal,
     Rollout,
 };
+use crate::device::DeviceView;
 use crate::fitness::Fitness;
 use crate::ha::HaState;
 use crate::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
@@ -58,6 +59,7 @@ impl World {
             totem: TotemOptions::default(),
             logging: LoggingOptions::default(),
             datacenter: BTreeMap::new(),
+            device: None,
             key_generation: 0,
             dissolves: false,
             rollout: Rollout {
@@ -448,6 +450,7 @@ fn empty_host(number: u32) -> HostView {
         absence: None,
         references: BTreeSet::new(),
         shared_storages: BTreeSet::new(),
+        device: DeviceView::default(),
         lives_alone: None,
         pmxcfs_file: None,
         disk_file: None,
