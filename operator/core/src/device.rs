@@ -75,6 +75,7 @@ pub struct LaidView {
 
 /// What a witness says, and whether it is heard at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one host, no states")]
 pub struct WitnessView {
     /// Whether the agent's heartbeat is fresh.
     pub connected: bool,

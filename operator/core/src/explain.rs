@@ -90,6 +90,7 @@ mod tests {
             include_str!("guard/tests/transport.rs"),
             include_str!("guard/tests/away.rs"),
             include_str!("guard/tests/datacenter.rs"),
+            include_str!("guard/tests/device.rs"),
         ]
         .concat();
         let blockers = [
@@ -101,6 +102,7 @@ mod tests {
             include_str!("plan/tests/transport.rs"),
             include_str!("plan/tests/away.rs"),
             include_str!("plan/tests/datacenter.rs"),
+            include_str!("plan/tests/device.rs"),
         ]
         .concat();
         let tests = [

@@ -92,6 +92,31 @@ pub struct QuorumDevice {
     /// `votes`; `None`: the sum of the nodelist minus 1, which kills an ffsplit set-up
     /// (corosync.md 1 item 7).
     pub votes: Option<u32>,
+    /// `net.host`: where QNetd is reached.
+    pub host: Option<String>,
+    /// `net.algorithm`.
+    pub algorithm: Option<String>,
+    /// `net.tls`.
+    pub tls: Option<String>,
+}
+
+impl QuorumDevice {
+    /// Its votes beside so many of the nodes: written, or what corosync makes of none.
+    #[must_use]
+    pub fn votes_of(&self, of_nodes: u64) -> u64 {
+        self.votes.map_or_else(|| of_nodes.saturating_sub(1), u64::from)
+    }
+
+    /// Its keys with their values, those of `net` behind its name, as the file and cmap call them below
+    /// `quorum.device`.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let Self { model, votes, host, algorithm, tls } = self;
+        let net = [("net.host", host), ("net.algorithm", algorithm), ("net.tls", tls)];
+        let net = net.into_iter().filter_map(|(key, value)| Some((key, value.clone()?)));
+        let votes = votes.map(|votes| ("votes", votes.to_string()));
+        [("model", model.clone())].into_iter().chain(votes).chain(net).collect()
+    }
 }
 
 impl Config {
@@ -424,5 +449,13 @@ pub(super) fn read_quorum(quorum: &SectionView<'_>) -> Result<Quorum, ConfError>
 
 fn read_device(device: &SectionView<'_>) -> Result<QuorumDevice, ConfError> {
     let model = device.text("model");
-    Ok(QuorumDevice { model: device.required("model", model)?, votes: device.number("votes")? })
+    let net = only(device, "net")?;
+    let text = |key| net.as_ref().map(|net| net.text(key)).transpose().map(Option::flatten);
+    Ok(QuorumDevice {
+        model: device.required("model", model)?,
+        votes: device.number("votes")?,
+        host: text("host")?,
+        algorithm: text("algorithm")?,
+        tls: text("tls")?,
+    })
 }

@@ -5,9 +5,11 @@
 //! document as a [`Config`]: what is not understood is not edited. None of them raises the
 //! version; that is [`bump`] or [`set_version`], once per text.
 
+mod device;
 mod links;
 mod transport;
 
+pub use device::{remove_device, set_device};
 pub use links::{add_link, remove_link, set_addresses, set_link_options, set_priority};
 pub use transport::set_transport;
 

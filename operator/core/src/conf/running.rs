@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::config::{Config, Node};
+use super::config::{Config, Node, QuorumDevice};
 use super::form::address_key;
 use super::options::{Compression, LinkOptions, TotemOptions};
 use crate::ids::LinkNumber;
@@ -106,6 +106,8 @@ fn other_values(config: &Config) -> Vec<(String, String)> {
     values.extend(totem.filter_map(|(key, value)| Some((format!("totem.{key}"), value?))));
     let logging = config.logging.pairs().into_iter();
     values.extend(logging.map(|(key, value)| (format!("logging.{key}"), value)));
+    let device = config.quorum.device.iter().flat_map(QuorumDevice::pairs);
+    values.extend(device.map(|(key, value)| (format!("quorum.device.{key}"), value)));
     values.extend(effective_values(config));
     values
 }

@@ -32,17 +32,20 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             | Action::RefreshStaleConfig {}
             | Action::MakeAuthkey { .. }
             | Action::LayAuthkey {}
-            | Action::SetExpectedVotes { .. }
-            | Action::RequestCertificate { .. }
-            | Action::TakeCertificate {}
-            | Action::StartDevice {}
-            | Action::StopDevice {}
-            | Action::PutDeviceAway {},
+            | Action::SetExpectedVotes { .. },
             Course::Local,
         )
         | (Action::ExchangeAuthkey { .. } | Action::Bury(_), Course::Write)
         | (Action::WriteDatacenterConfig(_), Course::Datacenter) => is_member(case, host),
         (Action::ReceiveAuthkey { .. }, Course::Local) => joins && !is_member(case, host),
+        (
+            Action::RequestCertificate { .. }
+            | Action::TakeCertificate {}
+            | Action::StartDevice {}
+            | Action::StopDevice {}
+            | Action::PutDeviceAway {},
+            Course::Local,
+        ) => runs_then(case, step, host),
         (Action::Reload {}, Course::Local) => {
             is_member(case, host) && disks_are_right(case, step.number)
         }
@@ -67,40 +70,7 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
             case.desired.rollout.high_availability == HighAvailability::Disarm
                 && is_member(case, host)
         }
-        (
-            Action::FormCluster {}
-            | Action::SealAuthkey { .. }
-            | Action::ReceiveAuthkey { .. }
-            | Action::MakeAuthkey { .. }
-            | Action::LayAuthkey {}
-            | Action::ExchangeAuthkey { .. }
-            | Action::Join { .. }
-            | Action::RefreshStaleConfig {}
-            | Action::Reload {}
-            | Action::DisarmHa {}
-            | Action::ArmHa {}
-            | Action::RestartCorosync {}
-            | Action::StopCorosync {}
-            | Action::LeaveCluster {}
-            | Action::StopToSeparate { .. }
-            | Action::Separate { .. }
-            | Action::SetExpectedVotes { .. }
-            | Action::Bury(_)
-            | Action::Sweep(_)
-            | Action::CleanReferences { .. }
-            | Action::WriteDatacenterConfig(_)
-            | Action::RequestCertificate { .. }
-            | Action::TakeCertificate {}
-            | Action::StartDevice {}
-            | Action::StopDevice {}
-            | Action::PutDeviceAway {},
-            Course::Local
-            | Course::Write
-            | Course::Start
-            | Course::Restart
-            | Course::Outage
-            | Course::Datacenter,
-        ) => false,
+        (_elsewhere, _course) => false,
     }
 }
 
@@ -152,6 +122,12 @@ fn is_member(case: &Case<'_>, host: &HostName) -> bool {
     let listed = case.parent.iter().flat_map(|parent| &parent.config.nodes);
     let members = listed.filter(|node| case.members.contains(&node.id));
     members.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
+}
+
+/// Whether a host runs when a stage begins: also one that joined in a stage before.
+fn runs_then(case: &Case<'_>, step: &Step<'_>, host: &HostName) -> bool {
+    let nodes = step.config.config.nodes.iter().filter(|node| step.running.contains(&node.id));
+    nodes.filter_map(|node| case.node(&node.name)).any(|node| node.host == *host)
 }
 
 /// corosync records a new `config_version` even when it refused other keys of the same text

@@ -3,13 +3,14 @@
 //!
 //! Owns the only way from a [`Plan`]`<`[`Proposed`]`>` to a [`Plan`]`<`[`Proven`]`>`. Each guard names the outage that
 //! it prevents and has a [`Refusal`] of its own. Never plans, never mends a plan: a wrong one is
-//! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `links`,
+//! refused as a whole. Where to read next: `case` (texts read once), `texts`, `votes`, `device`, `links`,
 //! `totem`, `transport`, `datacenter`, `hosts`, `removal`, `separation`, `away`, `recovery`, `actions`, `keys`.
 
 mod actions;
 mod away;
 mod case;
 mod datacenter;
+mod device;
 mod ha;
 mod hosts;
 mod keys;
@@ -74,6 +75,11 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         votes::arithmetic_is_known,
         votes::margin_is_kept,
         votes::move_by_one,
+        device::daemons_start,
+        device::devices_are_asked_for,
+        device::nobody_casts_meanwhile,
+        device::nodes_have_quorum_alone,
+        device::certificates_are_of_the_witness,
         links::addresses_stay,
         links::ports_stay,
         links::links_have_sockets_of_their_own,

@@ -304,4 +304,24 @@ pages! { Refusal:
         prevents: "Proxmox VE asks each node for its one address there: no guest could be moved to or from that node, also when its host has to be emptied.",
         act: "Give every node exactly one address inside the network, or name another network in the spec. A plan for that follows."
     }
+    DeviceCasts {
+        means: "A stage writes another QDevice, or takes one out, while corosync-qdevice runs on a member.",
+        prevents: "While the text spreads, one part counts the device's votes and one does not: where the network breaks then, both can be quorate, and each starts the other's guests.",
+        act: "Nothing if a person just started corosync-qdevice by hand: a plan that stops it follows. Else report it: this is a defect of the operator."
+    }
+    DeviceWrong {
+        means: "A stage writes a QDevice with which no corosync-qdevice starts: ffsplit without `votes: 1` or for an odd number of nodes, or nodes with other votes than one.",
+        prevents: "corosync takes it in silence and expects the votes: a cluster of two nodes loses quorum with the first failure.",
+        act: "Report it with the sentence: this is a defect of the operator."
+    }
+    DeviceUnwanted {
+        means: "A stage writes a QDevice at an address that the witness of the spec does not have, or with another algorithm.",
+        prevents: "Somebody else's machine would decide which half survives a split.",
+        act: "Nothing if the witness just got another address: a plan for that follows. Else report it: this is a defect of the operator."
+    }
+    CertificateForeign {
+        means: "A stage has a host ask for a certificate of another witness or for another cluster, take one that it did not ask for, or start corosync-qdevice without any.",
+        prevents: "corosync-qdevice is not let in by QNetd, and the device's vote is missing in the next failure; or a host could speak for another cluster there.",
+        act: "Nothing if the witness was just set up anew: a plan for that follows. Else report it: this is a defect of the operator."
+    }
 }

@@ -467,6 +467,34 @@ pub enum Refusal {
         /// The network.
         network: IpNet,
     },
+    /// Two parts could both be quorate.
+    #[error("stage {stage} changes the QDevice while corosync-qdevice may cast votes on {host}")]
+    DeviceCasts {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
+    /// The device's votes would be expected for ever and never come.
+    #[error("stage {stage}: no corosync-qdevice starts with the QDevice of its text")]
+    DeviceWrong {
+        /// The stage.
+        stage: usize,
+    },
+    /// Somebody would decide over the next split whom nobody asked for.
+    #[error("stage {stage}: its text has a QDevice that the spec does not ask for")]
+    DeviceUnwanted {
+        /// The stage.
+        stage: usize,
+    },
+    /// A host would be let in nowhere, or by somebody else.
+    #[error("stage {stage}: {host} has no certificate of the wanted witness for this cluster")]
+    CertificateForeign {
+        /// The stage.
+        stage: usize,
+        /// The host.
+        host: HostName,
+    },
     /// A stage interrupts somebody and says that it does not.
     #[error("stage {stage} stops corosync and calls itself less than that")]
     RiskHidden {

@@ -3,6 +3,7 @@
 use super::case::{Case, Step};
 use super::refusal::Refusal;
 use crate::change::Course;
+use crate::conf::Config;
 use crate::conf::edit::{self, with_votes};
 use crate::ids::Digest;
 
@@ -130,12 +131,18 @@ fn takes_off_the_list(step: &Step<'_>) -> bool {
 }
 
 /// A restart is undone to what was in force before the plan, but for the votes: one that is lent to a
-/// host that stays is what keeps it quorate while the restarted one is away.
+/// host that stays is what keeps it quorate while the restarted one is away. Nor does a device come back with it,
+/// whose daemons were stopped.
 fn leads_before_the_plan(case: &Case<'_>, step: &Step<'_>) -> Result<(), Refusal> {
     let stage = step.number;
     let back = step.back.as_ref().ok_or(Refusal::NoWayBack { stage })?;
     let parent = case.parent.as_ref().ok_or(Refusal::NoWayBack { stage })?;
-    let text = with_votes(&parent.document, &step.config.config)
+    let of = |config: &Config| config.quorum.device.is_some();
+    let went = of(&parent.config) && !of(&step.config.config);
+    let origin =
+        if went { edit::remove_device(&parent.document) } else { Ok(parent.document.clone()) };
+    let text = origin
+        .and_then(|origin| with_votes(&origin, &step.config.config))
         .and_then(|text| edit::set_version(&text, back.conf.version));
     if text.is_ok_and(|text| text.as_bytes() == back.document.as_bytes()) {
         Ok(())

@@ -13,7 +13,7 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
         let Some(before) = &step.before else { continue };
         let known = is_plain(before) && is_plain(&step.config);
         let moves = before.votes() != step.config.votes();
-        let redefined = before.config.quorum != step.config.config.quorum;
+        let redefined = !is_same_but_device(before, &step.config);
         let goes = matches!(step.stage.course, Course::Restart | Course::Outage);
         let goes = goes || !step.stops.is_empty();
         if redefined || (moves || goes) && !known {
@@ -44,11 +44,25 @@ pub(super) fn margin_is_kept(case: &Case<'_>) -> Result<(), Refusal> {
 }
 
 /// Whether a node is up while the stage runs. A first node is up as soon as there is a cluster.
-fn runs(step: &Step<'_>, text: &Text, id: NodeId) -> bool {
+pub(super) fn runs(step: &Step<'_>, text: &Text, id: NodeId) -> bool {
     match step.before {
         Some(_) => step.staying().contains(&id),
         None => text.config.nodes.len() == 1,
     }
+}
+
+/// Whether two texts agree in what a majority is, whatever votes besides the nodes. A device comes and goes only
+/// where nothing else is said.
+fn is_same_but_device(before: &Text, after: &Text) -> bool {
+    let [old, new] = [before, after].map(|text| {
+        let mut quorum = text.config.quorum.clone();
+        (quorum.device.take(), quorum)
+    });
+    let says_more = |text: &Text| {
+        let section = text.document.top("quorum");
+        section.is_none_or(|section| section.keys().any(|(key, _)| key != b"provider"))
+    };
+    old.1 == new.1 && (old.0 == new.0 || !says_more(before) && !says_more(after))
 }
 
 /// Whether the text's `quorum` section names the provider and nothing else.

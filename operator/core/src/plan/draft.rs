@@ -85,6 +85,16 @@ impl<'a> Draft<'a> {
         &self.connected
     }
 
+    /// Who runs, after the last stage.
+    pub fn group(&self) -> &BTreeMap<NodeId, HostName> {
+        &self.group
+    }
+
+    /// Whether some host does this in some stage.
+    pub fn has_action(&self, action: &Action) -> bool {
+        self.stages.iter().any(|stage| stage.has_action(action))
+    }
+
     /// How many stages there are.
     pub fn stages(&self) -> usize {
         self.stages.len()

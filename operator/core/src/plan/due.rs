@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::ground::{InForce, Member};
 use super::report::Obstacle;
-use super::{away, datacenter, join, keys, links, logging, outage, remove, restarts, totem, votes};
+use super::{
+    away, datacenter, device, join, keys, links, logging, outage, remove, restarts, totem, votes,
+};
 use crate::change::{ConfText, Plan, Proposed};
 use crate::conf::{LoggingOptions, TotemOptions};
 use crate::datacenter::Traffic;
@@ -23,6 +25,7 @@ pub(super) enum Due<'a> {
     Key(u32),
     Join(&'a DesiredNode),
     Votes(Votes),
+    Device(device::Goal<'a>),
     Datacenter(BTreeSet<Traffic>),
     Restarts(restarts::Goal),
     Outage(outage::Goal),
@@ -33,6 +36,7 @@ pub(super) enum Due<'a> {
 /// All of it. What may wait for approval comes last, so that nothing else waits with it.
 pub(super) fn all<'a>(
     desired: &'a DesiredCluster,
+    observed: &'a ObservedCluster,
     ground: &InForce<'a>,
 ) -> Result<Vec<Due<'a>>, Obstacle> {
     let links = links::goal(desired, ground)?;
@@ -50,6 +54,11 @@ pub(super) fn all<'a>(
     all.extend(keys::goal(desired, ground).map(Due::Key));
     all.extend(joiners.map(Due::Join));
     all.extend((!votes.is_empty()).then_some(Due::Votes(votes)));
+    // Of the nodes that there are when all have come.
+    let comes = all.iter().any(|due| matches!(due, Due::Join(_)));
+    if !comes {
+        all.extend(device::goal(desired, observed, ground).map(Due::Device));
+    }
     let datacenter = datacenter::goal(desired, ground);
     all.extend((!datacenter.is_empty()).then_some(Due::Datacenter(datacenter)));
     all.extend(restarts::goal(desired, ground).map(Due::Restarts));
@@ -69,6 +78,7 @@ impl Due<'_> {
             Self::Key(_) => Some("exchange the authkey".to_owned()),
             Self::Join(node) => Some(join::summary(node)),
             Self::Votes(_) => Some("votes change".to_owned()),
+            Self::Device(goal) => Some(goal.summary()),
             Self::Datacenter(goal) => Some(datacenter::summary(goal)),
             Self::Restarts(goal) => Some(goal.summary()),
             Self::Outage(goal) => Some(goal.summary()),
@@ -84,6 +94,7 @@ impl Due<'_> {
             Self::Key(_)
             | Self::Join(_)
             | Self::Votes(_)
+            | Self::Device(_)
             | Self::Restarts(_)
             | Self::Outage(_)
             | Self::PutAway(_) => true,
@@ -106,6 +117,7 @@ impl Due<'_> {
             | Self::Logging(_)
             | Self::Join(_)
             | Self::Votes(_)
+            | Self::Device(_)
             | Self::Restarts(_)
             | Self::Outage(_)
             | Self::PutAway(_) => only_edited(desired, observed, conf),
@@ -136,6 +148,7 @@ impl Due<'_> {
                 None => join::plan(desired, observed, (ground, node)),
             },
             Self::Votes(goal) => votes::plan(desired, observed, (ground, &goal)),
+            Self::Device(goal) => device::plan(desired, observed, (ground, &goal)),
             Self::Datacenter(goal) => datacenter::plan(desired, observed, (ground, &goal)),
             Self::Restarts(goal) => restarts::plan(desired, observed, (ground, &goal)),
             Self::Outage(goal) => outage::plan(desired, observed, (ground, goal)),

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::addresses::{self, Owners};
+use super::device;
 use super::draft::Draft;
 use super::ground::{InForce, Member, present};
 use super::keys;
@@ -31,10 +32,11 @@ pub(super) fn plan(
     let entry = entry(desired, (ground, observed), joiner)?;
     let recipient = sealing_key(&joiner)?;
     links::refuse_faults(ground, &ground.config.links())?;
-    votes::refuse_options(ground)?;
+    votes::refuse_options(desired, ground)?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
     let (name, host, id) = (entry.name.clone(), node.host.clone(), entry.id);
+    device::out_of_the_way(&mut draft, observed)?;
     sweep(&mut draft, ground, node);
     seal(&mut draft, ground, (joiner, recipient));
     let lent = lend(&mut draft, &entry)?;
@@ -43,6 +45,7 @@ pub(super) fn plan(
     draft.write(summary, &connected, |text| edit::add_node(text, &entry))?;
     draft.start(format!("Start corosync and pmxcfs on {host}"), (id, host.clone()));
     take_back(&mut draft, ground, lent)?;
+    device::back(&mut draft, desired, observed)?;
     Ok(draft.finish(format!("{host} joins the cluster {}", desired.name)))
 }
 
@@ -60,13 +63,15 @@ pub(super) fn resume(
     preflight::refuse(&preflight::of_joiner(&joiner, ground.members.values()))?;
     let recipient = sealing_key(&joiner)?;
     links::refuse_faults(ground, &ground.config.links())?;
-    votes::refuse_options(ground)?;
+    votes::refuse_options(desired, ground)?;
     let mut draft = Draft::new(desired, observed, ground)?;
+    device::out_of_the_way(&mut draft, observed)?;
     let host = joiner.node.host.clone();
     seal(&mut draft, ground, (joiner, recipient));
     let summary = format!("Start corosync and pmxcfs on {host}, which is listed as node {id}");
     draft.start_listed(summary, (id, host.clone()))?;
     take_back(&mut draft, ground, 0)?;
+    device::back(&mut draft, desired, observed)?;
     Ok(draft.finish(format!("{host}, already listed, joins the cluster {}", desired.name)))
 }
 

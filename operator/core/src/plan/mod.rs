@@ -7,17 +7,18 @@
 //!
 //! One plan changes one thing: a member that leaves (nothing else can be planned for a node that the spec
 //! does not speak of), or the links, or the keys of totem, or those of logging, or the authkey, or one node
-//! more, or the votes, or lines of datacenter.cfg, or what takes a restart, or what takes an outage, in this order (what may wait for
+//! more, or the votes, or the QDevice, or lines of datacenter.cfg, or what takes a restart, or what takes an outage, in this order (what may wait for
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
 //! `ground` (may anything be planned at all), `recover` (quorum is lost), `refresh` (what was changed beside
 //! /etc/pve), `remove`, `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`,
-//! `logging`, `keys`, `join`, `votes`, `datacenter`, `restarts`, `outage`, `transport` (what is not on knet is moved there first),
+//! `logging`, `keys`, `join`, `votes`, `device` (it goes out of the way of what moves members or votes), `datacenter`, `restarts`, `outage`, `transport` (what is not on knet is moved there first),
 //! `preflight` (what stands in a joiner's way), `draft` (how stages are numbered), `ha` (what stands around
 //! stages that may stall the cluster).
 
 mod addresses;
 mod away;
 mod datacenter;
+mod device;
 mod draft;
 mod due;
 mod form;
@@ -70,6 +71,7 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     let mut planned = next(desired, observed);
     planned.report.waiting_for.extend(away::remarks(desired, observed));
     planned.report.waiting_for.extend(datacenter::remarks(desired, observed));
+    planned.report.waiting_for.extend(device::remarks(desired));
     planned
 }
 
@@ -200,7 +202,7 @@ fn change(
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Option<Next>, Obstacle> {
-    let mut due = transport::first(due::all(desired, ground)?, ground)?.into_iter();
+    let mut due = transport::first(due::all(desired, observed, ground)?, ground)?.into_iter();
     let Some(first) = due.next() else { return Ok(None) };
     if first.needs_everybody() {
         away::refuse(ground, &first.summary().unwrap_or_default())?;

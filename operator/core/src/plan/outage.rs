@@ -6,6 +6,7 @@
 //! on its own disk. /etc/pve gets it at the end: pmxcfs would have the daemons read it while they cannot
 //! follow, and drop their encryption where the new transport has none (corosync.md 5.6).
 
+use super::device;
 use super::draft::Draft;
 use super::ground::InForce;
 use super::report::Obstacle;
@@ -87,18 +88,20 @@ pub(super) fn plan(
     (ground, goal): (&InForce<'_>, Goal),
 ) -> Result<Plan<Proposed>, Obstacle> {
     // A device's daemon ends with corosync, and nobody starts it again.
-    votes::refuse_options(ground)?;
+    votes::refuse_options(desired, ground)?;
     links::refuse_faults(ground, &ground.config.links())?;
     let moves = moves_to(&ground.config, goal.transport);
     if let Some(to) = moves {
         transport::refuse_unfit(desired, ground, to)?;
     }
     let mut draft = Draft::new(desired, observed, ground)?;
+    device::out_of_the_way(&mut draft, observed)?;
     let members = super::hosts(ground.members.values().map(|member| member.node));
     let summary = format!("Stop corosync on {members}, then start it with {}", goal.words());
     draft.outage(summary, |text| {
         let text = moves.map_or_else(|| Ok(text.clone()), |to| edit::set_transport(text, to))?;
         edit::set_totem(&text, &goal.to_write())
     })?;
+    device::back(&mut draft, desired, observed)?;
     Ok(draft.finish(format!("On {members}: {}", goal.summary())))
 }

@@ -229,4 +229,24 @@ pages! { Blocker:
         prevents: "Proxmox VE asks each node for its one address there: no guest could be moved to or from that node any more, and an evacuation would find that out.",
         act: "Give every node exactly one address inside the network, take the others off its cards, or name a narrower or another network in the spec."
     }
+    NotAWitness {
+        means: "`quorum.device.hostRef` names a host whose role is not Witness.",
+        prevents: "A machine that is a member somewhere would vote from outside as well: it fails together with what it is to outlive.",
+        act: "Enrol a machine outside of the cluster with `kubectl pvecm host enrol NAME --witness`, or name the one that is."
+    }
+    WitnessNotReady {
+        means: "The agent of the witness has not told of a QNetd that runs there, with a certificate to sign by.",
+        prevents: "A device whose daemons nobody answers is expected to vote and does not: with `lms` no node may fail then.",
+        act: "Nothing: the agent sets QNetd up within seconds. If it stays so, see on the witness that the package corosync-qnetd is installed, and look at `systemctl status corosync-qnetd pvecm-agent`."
+    }
+    DeviceNameTaken {
+        means: "The witness votes for another cluster of the same name.",
+        prevents: "QNetd tells clusters by their names alone: it would take the nodes of both for one cluster, and give its vote to one of them for the other.",
+        act: "Use another witness, or a cluster name that is not taken there. A name is free again when its PveCluster has no device there any more."
+    }
+    DeviceUnfit {
+        means: "The wanted QDevice does not go with these nodes: ffsplit with an odd number, or a node with other votes than one.",
+        prevents: "Every corosync-qdevice ends at its start with such votes, while the votes of the device stay expected: the next failure of a node takes quorum from all. With an odd number ffsplit adds a voter and no failure that is survived.",
+        act: "Say `algorithm: Auto` to have a device with even numbers only, or LMS after reading what it costs; give every node one vote."
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn plan(
     observed: &ObservedCluster,
     ground: &InForce<'_>,
 ) -> Result<Plan<Proposed>, Obstacle> {
-    refuse(ground)?;
+    refuse(desired, ground)?;
     let of_living = held(ground, false);
     let Some(of_living) = u32::try_from(of_living).ok().filter(|votes| *votes > 0) else {
         let sentence =
@@ -88,8 +88,13 @@ fn tombstone(
     }
 }
 
-fn refuse(ground: &InForce<'_>) -> Result<(), Obstacle> {
-    votes::refuse_options(ground)?;
+fn refuse(desired: &DesiredCluster, ground: &InForce<'_>) -> Result<(), Obstacle> {
+    votes::refuse_options(desired, ground)?;
+    if ground.config.quorum.device.is_some() {
+        let sentence = "quorum is lost with a QDevice in corosync.conf, whose votes are expected: have its witness \
+                        back, or recover by hand (`pvecm expected`)";
+        return Obstacle::stop(Blocker::QuorumOptionsNotSupported, sentence);
+    }
     if transport::is_old(ground) {
         let sentence = "quorum is lost, and the cluster is not on knet: nobody can see there whether a dead node \
                         is switched on; recover it by hand (`pvecm expected`)";

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use super::device;
 use super::draft::Draft;
 use super::ground::{InForce, Member};
 use super::keys;
@@ -59,6 +60,7 @@ pub(super) fn plan(
     refuse_shared(&node.host, view, alone.as_ref())?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
+    device::out_of_the_way(&mut draft, observed)?;
     let host = &node.host;
     while draft.config().node(id).is_some_and(|node| node.votes() > 1) {
         votes::step(&mut draft, Some(id), votes::Step::Lower)?;
@@ -85,6 +87,7 @@ pub(super) fn plan(
         votes::take_back(&mut draft, lent)?;
     }
     draft.sweep(&tombstone);
+    device::back(&mut draft, desired, observed)?;
     let how = alone.as_ref().map(how).unwrap_or_default();
     Ok(Some(draft.finish(format!("{host} leaves the cluster {}{how}", desired.name))))
 }
@@ -212,7 +215,7 @@ fn some_of(names: &[String]) -> String {
 }
 
 fn refuse(desired: &DesiredCluster, ground: &InForce<'_>) -> Result<(), Obstacle> {
-    votes::refuse_options(ground)?;
+    votes::refuse_options(desired, ground)?;
     if ground.leaving.len() == ground.members.len() && !desired.dissolves {
         let sentence =
             "the spec names no member of the cluster, so that nobody would be left of it";

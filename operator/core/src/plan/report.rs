@@ -127,6 +127,14 @@ pub enum Blocker {
     DatacenterNotUnderstood,
     /// A member does not have exactly one address of its own in the network for guests.
     TransferNetworkUnfit,
+    /// The host that is to vote from outside has another role.
+    NotAWitness,
+    /// The witness has no QNetd that runs yet.
+    WitnessNotReady,
+    /// The witness votes for another cluster of the same name.
+    DeviceNameTaken,
+    /// A QDevice does not go with these nodes or their votes.
+    DeviceUnfit,
 }
 
 impl fmt::Display for Blocker {
@@ -155,7 +163,8 @@ impl Blocker {
             Self::ConfigUnknown
             | Self::SealingKeyMissing
             | Self::AuthkeyUnknown
-            | Self::DatacenterUnknown => Class::Waiting,
+            | Self::DatacenterUnknown
+            | Self::WitnessNotReady => Class::Waiting,
             Self::HostMissing
             | Self::HostNotConnected
             | Self::HostClaimed
@@ -191,12 +200,15 @@ impl Blocker {
             | Self::AuthkeyElsewhere
             | Self::OldTransport
             | Self::DatacenterNotUnderstood
-            | Self::TransferNetworkUnfit => Class::Blocked,
+            | Self::TransferNetworkUnfit
+            | Self::NotAWitness
+            | Self::DeviceNameTaken => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken
             | Self::NoVotes
             | Self::NobodyStays
-            | Self::NodeIdChangeNotSupported => Class::Invalid,
+            | Self::NodeIdChangeNotSupported
+            | Self::DeviceUnfit => Class::Invalid,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! host: each time the others hold the majority, with votes lent where they would be left with half
 //! (pmxcfs.md 4). What a daemon was started with is what counts, not what its cmap shows.
 
+use super::device;
 use super::draft::Draft;
 use super::ground::InForce;
 use super::report::Obstacle;
@@ -61,17 +62,22 @@ pub(super) fn plan(
     (ground, goal): (&InForce<'_>, &Goal),
 ) -> Result<Plan<Proposed>, Obstacle> {
     if !goal.restart.is_empty() {
-        votes::refuse_options(ground)?;
+        votes::refuse_options(desired, ground)?;
     }
     let mut draft = Draft::new(desired, observed, ground)?;
+    if !goal.restart.is_empty() {
+        device::out_of_the_way(&mut draft, observed)?;
+    }
+    let origin = draft.document().clone();
     if !goal.written {
         let options = TotemOptions { link_mode: Some(goal.mode), ..TotemOptions::default() };
         let links = draft.links().clone();
         draft.write(format!("Set {options}"), &links, |text| edit::set_totem(text, &options))?;
     }
     for id in goal.restart.iter().take(MOST_RESTARTS) {
-        restart(&mut draft, *id, &ground.document)?;
+        restart(&mut draft, *id, &origin)?;
     }
+    device::back(&mut draft, desired, observed)?;
     let members = super::hosts(ground.members.values().map(|member| member.node));
     Ok(draft.finish(format!("On {members}: {}", goal.summary())))
 }

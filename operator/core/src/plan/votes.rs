@@ -3,6 +3,7 @@
 //! One vote per stage: while a text spreads some hosts count by the old list and some by the new
 //! one, and only lists one vote apart never give both sides the majority (see [`crate::quorum`]).
 
+use super::device;
 use super::draft::Draft;
 use super::ground::InForce;
 use super::report::{Blocker, Obstacle};
@@ -56,8 +57,9 @@ pub(super) fn plan(
     observed: &ObservedCluster,
     (ground, goal): (&InForce<'_>, &Votes),
 ) -> Result<Plan<Proposed>, Obstacle> {
-    refuse_options(ground)?;
+    refuse_options(desired, ground)?;
     let mut draft = Draft::new(desired, observed, ground)?;
+    device::out_of_the_way(&mut draft, observed)?;
     for (up, direction) in [(true, Step::Raise), (false, Step::Lower)] {
         for (id, wanted) in goal {
             while draft.stages() < MOST_STAGES {
@@ -69,6 +71,7 @@ pub(super) fn plan(
             }
         }
     }
+    device::back(&mut draft, desired, observed)?;
     let names = goal.keys().filter_map(|id| ground.members.get(id));
     let names: Vec<_> = names.map(|member| member.node.host.to_string()).collect();
     Ok(draft.finish(format!("Change the votes of {}", names.join(", "))))
@@ -121,14 +124,18 @@ fn keep_quorum(draft: &Draft<'_>, without: NodeId) -> bool {
     is_quorate(expected(&votes), all)
 }
 
-/// The vote arithmetic knows a nodelist and nothing else. A device, `two_node`, `expected_votes` and
-/// the like change what a majority is.
-pub(super) fn refuse_options(ground: &InForce<'_>) -> Result<(), Obstacle> {
+/// The vote arithmetic knows a nodelist and nothing else, and a device that the spec speaks of goes out of its
+/// way. `two_node`, `expected_votes` and the like change what a majority is.
+pub(super) fn refuse_options(
+    desired: &DesiredCluster,
+    ground: &InForce<'_>,
+) -> Result<(), Obstacle> {
     let Some(section) = ground.document.top("quorum") else {
         return Ok(());
     };
     let key = section.keys().map(|(key, _)| key).find(|key| *key != b"provider");
-    let inner = section.all_sections().map(|inner| inner.name()).next();
+    let is_managed = |name: &[u8]| name == b"device" && desired.device.is_some();
+    let inner = section.all_sections().map(|inner| inner.name()).find(|name| !is_managed(name));
     let Some(option) = key.or(inner) else {
         return Ok(());
     };

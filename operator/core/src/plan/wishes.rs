@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ground::{InForce, Member};
-use super::{links, logging, outage, restarts, totem, votes};
+use super::{device, links, logging, outage, restarts, totem, votes};
 use crate::change::ConfText;
 use crate::conf::{Config, Document, LINK_MODE};
 use crate::desired::DesiredCluster;
@@ -41,6 +41,7 @@ pub fn wishes(desired: &DesiredCluster, observed: &ObservedCluster, text: &ConfT
         });
         wishes.extend(named);
     }
+    wishes.extend(device::wishes(desired, observed, &ground));
     wishes
 }
 
@@ -63,6 +64,7 @@ pub fn is_managed(desired: &DesiredCluster, key: &str) -> bool {
     let mut totem = desired.totem.pairs().into_iter();
     let mut logging = desired.logging.pairs().into_iter();
     key == "totem.cluster_name"
+        || (desired.device.is_some() && key.starts_with("quorum.device."))
         || key.strip_prefix("totem.").is_some_and(|key| totem.any(|(known, _)| known == key))
         || key.strip_prefix("logging.").is_some_and(|key| logging.any(|(known, _)| known == key))
 }

@@ -1,6 +1,7 @@
 //! Tests of the document model.
 
 mod carried;
+mod device;
 mod documents;
 mod edits;
 mod forming;

@@ -71,6 +71,7 @@ macro_rules! refuses {
 
 mod away;
 mod datacenter;
+mod device;
 mod ha;
 mod keys;
 mod recovery;

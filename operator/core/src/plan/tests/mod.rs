@@ -3,6 +3,7 @@
 mod away;
 mod blockers;
 pub(crate) mod datacenter;
+pub(crate) mod device;
 mod drift;
 mod goldens;
 mod ha;

@@ -17,6 +17,7 @@ use crate::fitness::Fitness;
 use crate::ha::HaState;
 use crate::ids::{ConfigVersion, Fingerprint, HostName, LinkNumber, NodeId};
 use crate::observed::{Absence, Claim, FileView, HostView, KeyView, ObservedCluster};
+use crate::plan::tests::device::device_votes;
 use crate::quorum::{expected, is_quorate};
 
 /// A spec and the hosts that it speaks of.
@@ -200,7 +201,10 @@ impl World {
                 up = read(&stage.config).nodes.iter().map(|node| node.id).collect();
                 assert_eq!(up.len(), 1);
             }
-            Course::Local => return self.act_alone(stage),
+            Course::Local => {
+                self.act_on_device(stage);
+                return self.act_alone(stage);
+            }
             Course::Datacenter => return self.write_datacenter(stage),
             Course::Write => {
                 self.exchange(stage);
@@ -419,12 +423,14 @@ impl HostView {
     }
 }
 
+/// Without the votes of a device: they are not there while anything moves.
 fn stays_quorate(conf: &ConfText, up: &BTreeSet<NodeId>) {
     let config = read(conf);
+    let of_device = device_votes(&config);
     let votes = config.nodes.iter().map(|node| (node.id, node.votes())).collect();
     let present = config.nodes.iter().filter(|node| up.contains(&node.id));
     let present = present.map(|node| u64::from(node.votes())).sum();
-    assert!(is_quorate(present, expected(&votes)), "{present} votes of\n{}", conf.text);
+    assert!(is_quorate(present, expected(&votes) + of_device), "{present} votes of\n{}", conf.text);
 }
 
 pub(crate) fn wanted_link(number: u32, priority: Option<u8>) -> DesiredLink {

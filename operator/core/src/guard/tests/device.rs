@@ -1,0 +1,198 @@
+//! The QDevice: its votes count on a text that all run, and nowhere else.
+
+use super::{edited, verdict};
+use crate::change::{Action, Course, Plan, Proposed, Stage};
+use crate::conf::edit::{set, set_device};
+use crate::conf::{Document, LinkMode, QuorumDevice, SectionPath};
+use crate::device::{AlgorithmWish, DeviceWish};
+use crate::guard::case::Case;
+use crate::guard::device::nodes_have_quorum_alone;
+use crate::guard::{Refusal, guard};
+use crate::leaving::{in_effect, leaving};
+use crate::plan::plan;
+use crate::plan::tests::world::{World, host, read};
+
+/// Two nodes that are to have a device: request, take, write, start.
+fn coming() -> World {
+    World::running(2, &[0]).witnessed(AlgorithmWish::Auto)
+}
+
+/// Four nodes whose device is to become another one: stop, write, start.
+fn changing() -> World {
+    let mut world = World::running(4, &[0]).voting(AlgorithmWish::FfSplit);
+    world = world.witnessed(AlgorithmWish::Lms);
+    world
+}
+
+fn device(stage: &Stage) -> QuorumDevice {
+    read(&stage.config).quorum.device.unwrap()
+}
+
+/// Puts another device into the text of a stage, and of those behind it.
+fn another(stages: &mut [Stage], from: usize, change: impl Fn(&mut QuorumDevice)) {
+    let mut new = device(&stages[from]);
+    change(&mut new);
+    for stage in &mut stages[from..] {
+        edited(&mut stage.config, |text| set_device(text, &new).unwrap());
+    }
+}
+
+#[test]
+fn a_device_as_the_planner_puts_it_on_and_changes_it_is_proven() {
+    assert_eq!(verdict(&coming(), |_| ()), Ok(()));
+    assert_eq!(verdict(&changing(), |_| ()), Ok(()));
+}
+
+#[test]
+fn a_text_spreads_only_while_no_daemon_casts() {
+    let casts = |world: &World, at, spoil: fn(&mut Vec<Stage>)| {
+        let verdict = verdict(world, spoil);
+        assert_eq!(verdict, Err(Refusal::DeviceCasts { stage: at, host: host(1) }));
+    };
+    // Not stopped at all, and on one host only.
+    casts(&changing(), 1, |stages| drop(stages.remove(0)));
+    casts(&changing(), 2, |stages| drop(stages[0].actions.remove(&host(1))));
+    // Started before the text is there.
+    casts(&coming(), 4, |stages| {
+        let mut start = stages[3].clone();
+        start.config = stages[1].config.clone();
+        stages.insert(2, start);
+    });
+    // Somebody started it beside us.
+    let mut world = coming();
+    let mut plan = plan(&world.desired, &world.observed).plan.unwrap();
+    world.host(2).device.alive = true;
+    let refusal = guard(plan.clone(), &world.desired, &world.observed).map(drop);
+    assert_eq!(refusal, Err(Refusal::DeviceCasts { stage: 3, host: host(2) }));
+    plan.stages.truncate(2);
+    assert_eq!(guard(plan, &world.desired, &world.observed).map(drop), Ok(()));
+}
+
+#[test]
+fn a_restart_with_a_device_is_not_a_matter_of_nodes_alone() {
+    let mut world = World::running(2, &[0]).voting(AlgorithmWish::Auto);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    refuses!(world, Refusal::DeviceCasts { .. } | Refusal::ArithmeticUnknown { .. }, |stages| {
+        stages.retain(|stage| !stage.has_action(&Action::StopDevice {}));
+    });
+}
+
+#[test]
+fn a_device_by_whose_votes_alone_there_is_quorum_is_not_stopped() {
+    let alone = |world: &World, plan: &Plan<Proposed>| {
+        let desired = in_effect(&world.desired, &world.observed);
+        let leaving = leaving(&desired, &world.observed);
+        let case = Case::read(plan, (&desired, &leaving), &world.observed).unwrap();
+        nodes_have_quorum_alone(&case)
+    };
+    for (algorithm, expected) in [(AlgorithmWish::FfSplit, 5), (AlgorithmWish::Lms, 7)] {
+        let mut world = World::running(4, &[0]).voting(algorithm);
+        world.desired.device = Some(DeviceWish::Absent);
+        let plan = plan(&world.desired, &world.observed).plan.unwrap();
+        assert_eq!(alone(&world, &plan), Ok(()));
+        let world = world.without(&[3, 4]);
+        let refusal = Err(Refusal::NotQuorate { stage: 1, present: 2, expected });
+        assert_eq!(alone(&world, &plan), refusal);
+    }
+}
+
+#[test]
+fn a_device_with_which_no_daemon_starts_is_not_written() {
+    let wrong = |spoil: fn(&mut QuorumDevice)| {
+        let refusal = verdict(&coming(), |stages| another(stages, 2, spoil));
+        assert_eq!(refusal, Err(Refusal::DeviceWrong { stage: 3 }));
+    };
+    wrong(|device| device.votes = None);
+    wrong(|device| device.votes = Some(2));
+    wrong(|device| device.algorithm = Some("2nodelms".to_owned()));
+    wrong(|device| device.algorithm = Some("lms".to_owned()));
+    wrong(|device| device.model = "none".to_owned());
+    wrong(|device| device.tls = Some("off".to_owned()));
+    // Nodes that are an odd number.
+    let world = World::running(3, &[0]).witnessed(AlgorithmWish::Lms);
+    let ffsplit = |device: &mut QuorumDevice| {
+        device.algorithm = Some("ffsplit".to_owned());
+        device.votes = Some(1);
+    };
+    let refusal = verdict(&world, |stages| another(stages, 2, ffsplit));
+    assert_eq!(refusal, Err(Refusal::DeviceWrong { stage: 3 }));
+}
+
+#[test]
+fn a_device_that_nobody_asked_for_is_not_written() {
+    let unwanted = |world: &World, spoil: fn(&mut QuorumDevice)| {
+        let refusal = verdict(world, |stages| another(stages, 2, spoil));
+        assert_eq!(refusal, Err(Refusal::DeviceUnwanted { stage: 3 }));
+    };
+    unwanted(&coming(), |device| device.host = Some("10.9.0.8".to_owned()));
+    unwanted(&coming(), |device| {
+        device.algorithm = Some("lms".to_owned());
+        device.votes = None;
+    });
+    // The spec speaks of none any more.
+    let mut world = coming();
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    world.desired.device = None;
+    let refusal = guard(plan, &world.desired, &world.observed).map(drop);
+    assert_eq!(refusal, Err(Refusal::DeviceUnwanted { stage: 3 }));
+}
+
+#[test]
+fn only_certificates_of_the_wanted_witness_for_this_cluster_are_asked_for() {
+    let foreign = |stage, spoil: fn(&mut Vec<Stage>)| {
+        let refusal = verdict(&coming(), spoil);
+        assert_eq!(refusal, Err(Refusal::CertificateForeign { stage, host: host(1) }));
+    };
+    macro_rules! asks {
+        ($field:ident = $value:expr) => {
+            foreign(1, |stages| {
+                let own = stages[0].actions.get_mut(&host(1)).unwrap();
+                if let Action::RequestCertificate { $field, .. } = &mut own[0] {
+                    *$field = $value;
+                }
+            })
+        };
+    }
+    asks!(cluster = "other".parse().unwrap());
+    asks!(authority = "somebody else's".to_owned());
+    asks!(witness = "10.9.0.8".parse().unwrap());
+    // Taken without having asked, and started without having one.
+    foreign(2, |stages| drop(stages[0].actions.remove(&host(1))));
+    foreign(4, |stages| drop(stages[1].actions.remove(&host(1))));
+    // The name was taken by another cluster meanwhile.
+    let mut world = coming();
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    let name = world.desired.name.clone();
+    world.witness().names.insert(name, "another".to_owned());
+    let refusal = guard(plan, &world.desired, &world.observed).map(drop);
+    assert_eq!(refusal, Err(Refusal::CertificateForeign { stage: 1, host: host(1) }));
+}
+
+#[test]
+fn what_else_makes_a_majority_does_not_go_with_a_device() {
+    let mut world = coming();
+    let quorum = SectionPath::top("quorum");
+    let two_node = |text: &Document| set(text, &quorum, "two_node", "1").unwrap();
+    let with = |text: &str| {
+        String::from_utf8(two_node(&Document::parse(text.as_bytes())).to_bytes()).unwrap()
+    };
+    refuses!(coming(), Refusal::ArithmeticUnknown { stage: 3 }, |stages| {
+        for stage in &mut stages[2..] {
+            edited(&mut stage.config, two_node);
+        }
+    });
+    world.rewrite(with);
+    assert!(plan(&world.desired, &world.observed).plan.is_none());
+}
+
+#[test]
+fn the_way_back_from_a_restart_has_no_device_either() {
+    let mut world = World::running(3, &[0]).voting(AlgorithmWish::Lms);
+    world.desired.totem.link_mode = Some(LinkMode::Active);
+    let parent = world.text().quorum.device.unwrap();
+    assert_eq!(verdict(&world, |_| ()), Ok(()));
+    refuses!(world, Refusal::WrongWayBack { .. }, |stages| {
+        let restart = stages.iter_mut().find(|stage| stage.course == Course::Restart).unwrap();
+        edited(restart.back.as_mut().unwrap(), |text| set_device(text, &parent).unwrap());
+    });
+}
