@@ -49,8 +49,8 @@ pub struct Options {
     pub name: String,
     /// Number of hosts `n1`, `n2`, ...
     pub hosts: u8,
-    /// Whether there is a witness `w1` besides.
-    pub witness: bool,
+    /// Number of witnesses `w1`, `w2`, ... besides.
+    pub witnesses: u8,
     /// How much to bring up.
     pub level: Level,
     /// How long it lives.
@@ -71,7 +71,7 @@ impl Options {
         Self {
             name: run.map_or_else(|| name.to_owned(), |run| format!("{run}-{name}")),
             hosts: 3,
-            witness: false,
+            witnesses: 0,
             level: Level::Full,
             lifetime: Lifetime::Bound,
             use_cluster: std::env::var_os(USE_CLUSTER_VARIABLE).map(PathBuf::from),
@@ -116,7 +116,7 @@ impl Lab {
         }
         let disk = Disk { base: root::base()?, programs };
         let supervisor = start_supervisor(&state, &options)?;
-        let machines = machines(options.hosts, options.witness);
+        let machines = machines(options.hosts, options.witnesses);
         let lab = Self { options, state, supervisor, machines };
         match lab.bring_up(&disk, progress) {
             Ok(()) => Ok(lab),
@@ -134,7 +134,7 @@ impl Lab {
         let text = fs::read(state.join("lab.json")).context("could not read the lab's options")?;
         let mut options: Options = serde_json::from_slice(&text)?;
         options.lifetime = Lifetime::Detached;
-        let machines = machines(options.hosts, options.witness);
+        let machines = machines(options.hosts, options.witnesses);
         Ok(Self { options, state, supervisor, machines })
     }
 
@@ -170,7 +170,7 @@ impl Lab {
         &self.supervisor
     }
 
-    /// All hosts, the witness last.
+    /// All hosts, the witnesses last.
     #[must_use]
     pub fn hosts(&self) -> Vec<Host<'_>> {
         let handle = |machine| Host::new(&self.state, &self.supervisor, machine);

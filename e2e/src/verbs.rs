@@ -34,9 +34,9 @@ enum Verb {
         /// Number of hosts, named n1, n2, ...
         #[arg(long, default_value_t = 3)]
         hosts: u8,
-        /// Add a witness, w1, that serves QNetd.
-        #[arg(long)]
-        witness: bool,
+        /// Number of witnesses besides, named w1, w2, ..., that serve QNetd.
+        #[arg(long, default_value_t = 0)]
+        witnesses: u8,
         /// Control plane and hosts only: no operator, no agents.
         #[arg(long)]
         bare: bool,
@@ -129,12 +129,12 @@ impl Arguments {
         let name = self.name.as_deref().unwrap_or(usual);
         match self.verb {
             Verb::Demo => demo::run(name)?,
-            Verb::Up { hosts, witness, bare, use_cluster, bound } => {
+            Verb::Up { hosts, witnesses, bare, use_cluster, bound } => {
                 let level = if bare { Level::Bare } else { Level::Full };
                 let lifetime = if bound { Lifetime::Bound } else { Lifetime::Detached };
                 let use_cluster = use_cluster.then(kubeconfig).transpose()?;
                 let name = name.to_owned();
-                up(Options { name, hosts, witness, level, lifetime, use_cluster })?;
+                up(Options { name, hosts, witnesses, level, lifetime, use_cluster })?;
             }
             Verb::Down => Lab::down(name)?,
             Verb::Render => render_base()?,

@@ -33,7 +33,7 @@ pub fn run(name: &str) -> Result<()> {
     let options = Options {
         name: name.to_owned(),
         hosts: 3,
-        witness: false,
+        witnesses: 0,
         level: Level::Full,
         lifetime: Lifetime::Detached,
         use_cluster: None,

@@ -21,7 +21,7 @@ use crate::state::StateDir;
 use crate::supervisor::{Process, Supervisor, children};
 use crate::wait::wait_until;
 
-/// The witness's number in every network: far from the hosts' own.
+/// The first witness's number in every network: far from the hosts' own.
 pub const WITNESS_NUMBER: u8 = 101;
 
 /// SIGRTMIN+4, which systemd as process 1 takes as "power off".
@@ -36,12 +36,12 @@ pub struct Machine {
     pub number: u8,
 }
 
-/// The machines of a lab with so many hosts.
+/// The machines of a lab with so many hosts and witnesses.
 #[must_use]
-pub fn machines(hosts: u8, witness: bool) -> Vec<Machine> {
+pub fn machines(hosts: u8, witnesses: u8) -> Vec<Machine> {
     let nodes = (1..=hosts).map(|number| Machine { name: format!("n{number}"), number });
-    let witness = witness.then(|| Machine { name: "w1".to_owned(), number: WITNESS_NUMBER });
-    nodes.chain(witness).collect()
+    let witness = |at| Machine { name: format!("w{}", at + 1), number: WITNESS_NUMBER + at };
+    nodes.chain((0..witnesses).map(witness)).collect()
 }
 
 /// The /etc/hosts that all machines share: a name stands for the first cluster network's address,
@@ -77,7 +77,7 @@ impl<'lab> Host<'lab> {
     /// Whether the host votes from outside, through QNetd.
     #[must_use]
     pub fn is_witness(&self) -> bool {
-        self.machine.number == WITNESS_NUMBER
+        self.machine.number >= WITNESS_NUMBER
     }
 
     /// The host's address in a network.
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn every_machine_is_named_in_the_hosts_file_with_its_first_cluster_address() {
-        let text = hosts_file(&machines(2, true));
+        let text = hosts_file(&machines(2, 1));
         let want = "127.0.0.1 localhost\n10.50.0.1 n1\n10.50.0.2 n2\n10.50.0.101 w1\n";
         assert_eq!(text, want);
     }

@@ -21,6 +21,7 @@ mod membership;
 mod migration;
 mod moves;
 mod outage;
+mod qdevice;
 mod recovery;
 mod refusals;
 mod reloads;

@@ -71,8 +71,9 @@ pub fn with_links(links: &Value) -> Value {
 
 /// A cluster of all hosts of a lab with these links.
 pub fn cluster_of(lab: &Lab, links: &Value) -> Value {
-    let names: Vec<&str> = lab.hosts().iter().map(pvecm_e2e::Host::name).collect();
-    cluster(&names, links)
+    let hosts = lab.hosts();
+    let nodes = hosts.iter().filter(|host| !host.is_witness());
+    cluster(&nodes.map(pvecm_e2e::Host::name).collect::<Vec<_>>(), links)
 }
 
 fn cluster(names: &[&str], links: &Value) -> Value {

@@ -36,7 +36,7 @@ fn all_that_is_foretold_is_what_real_daemons_do() -> Result<()> {
 /// Puts every case before a real cluster; all that disagree are told at the end.
 fn agree(name: &str, cases: &[&Case]) -> Result<()> {
     let hosts = cases.iter().map(|case| case.nodes()).max().unwrap_or_default();
-    let options = Options { level: Level::Debian, hosts, witness: true, ..Options::scenario(name) };
+    let options = Options { level: Level::Debian, hosts, witnesses: 1, ..Options::scenario(name) };
     let lab = Lab::up(options, &mut |_| ())?;
     cluster::prepare(&lab)?;
     let mut differ = Vec::new();
