@@ -269,8 +269,8 @@ pub struct Survey {
 
 /// The ways to the other hosts.
 pub trait Network: Send + Sync {
-    /// Measures ways to others, and asks who else has these own addresses. All side by side: it takes two seconds
-    /// at most.
+    /// Measures ways to others, and asks who else has these own addresses. All side by side: it takes a second, and
+    /// four at most.
     fn survey(&self, ways: &[Way<'_>], own: &[Way<'_>]) -> Survey;
 }
 

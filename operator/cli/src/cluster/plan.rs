@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn a_spec_that_cannot_be_carried_out_is_an_answer_with_its_reason() {
         let mut unbuilt = fake::cluster();
-        unbuilt["spec"]["quorum"] = json!({"device": {"type": "None"}});
+        unbuilt["spec"]["quorum"] = json!({"device": {"type": "External", "address": "10.9.0.1",
+            "certificatesSecretRef": {"name": "qnetd"}}});
         let answer = of_cluster(&picture(unbuilt, Vec::new())).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("NotSupported", true));
         assert!(answer.sentence.contains("spec.quorum.device"));
