@@ -2,6 +2,7 @@
 //! stands in for what sends none (FUSE, links).
 
 mod armed;
+mod device;
 mod idle;
 mod laid;
 mod lowered;
@@ -9,6 +10,8 @@ mod sharing;
 #[cfg(test)]
 mod tests;
 mod told;
+mod tries;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::FutureExt;
-use pvecm_core::change::{Course, StageResult};
+use pvecm_core::change::{Course, Stage, StageResult};
 use pvecm_core::ha::Ha;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::protocol::{Attempt, Event, Message, Phase, Record};
@@ -30,7 +33,7 @@ use crate::drifting::Drifting;
 use crate::host_ports::Host;
 use crate::ledger::{Admission, Book, Last, Pending, Started};
 use crate::observe::{Conditions, Identity, Observation, drift, started_with};
-use crate::ports::{CorosyncEvent, DiskFile};
+use crate::ports::{CorosyncEvent, DiskFile, Unit};
 use crate::rearm::GRACE;
 use crate::seal::SealingKey;
 use crate::stage::action::{Sealed, Task, run as run_actions};
@@ -38,7 +41,9 @@ use crate::stage::run::{GroupRun, JobEvent, Jobs};
 use crate::stage::select::{Choice, Released, select};
 use crate::stage::{Undone, keys};
 use crate::watchdog::Beat;
+use device::DeviceWatch;
 use idle::IdleWatch;
+use witness::WitnessWork;
 
 /// How often the timer looks while a stage runs, and at rest.
 const BUSY: Duration = Duration::from_millis(200);
@@ -108,6 +113,8 @@ pub struct Agent {
     asked_to_arm: Option<Instant>,
     asked_to_share: Option<Instant>,
     asked_to_expect: Option<Instant>,
+    device: DeviceWatch,
+    witness: WitnessWork,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -152,6 +159,8 @@ impl Agent {
             asked_to_arm: None,
             asked_to_share: None,
             asked_to_expect: None,
+            device: DeviceWatch::default(),
+            witness: WitnessWork::default(),
             jobs,
             job_answers,
             locals,
@@ -275,6 +284,9 @@ impl Agent {
             || keys::fingerprint(host, DiskFile::Authkey) != seen.authkey
             || host.machine.addresses() != seen.addresses
             || host.machine.name_addresses() != seen.name_addresses
+            || host.certificates.lying() != seen.certificates
+            || host.services.is_enabled(Unit::Qdevice) != seen.device_enabled
+            || host.corosync.device() != seen.corosync.as_ref().map(|corosync| corosync.device)
             || links.as_ref() != seen.corosync.as_ref().map(|corosync| &corosync.links)
             || (seen.mounted && Ha::read(&host.ha.files()) != seen.ha)
     }
@@ -347,12 +359,12 @@ impl Agent {
     fn recover(&mut self) -> anyhow::Result<()> {
         self.answer_who_is_late();
         match self.book.ledger().pending.clone() {
-            // Its secret comes with the change, and until then nothing was done.
-            Some(pending) if pending.stage.receives_secret(&self.name) => {
+            // It comes with the change, and until then nothing was done.
+            Some(pending) if receives(&pending.stage, &self.name) => {
                 self.book.change(|ledger| ledger.pending = None)?;
             }
             Some(pending) if pending.stage.course == Course::Local => {
-                self.begin_local(pending, None);
+                self.begin_local(pending, (None, None));
             }
             Some(pending) => self.begin_group(pending)?,
             None => {}
@@ -378,6 +390,8 @@ impl Agent {
         self.keep_armed()?;
         self.share_keys()?;
         self.keep_expected()?;
+        self.keep_device();
+        self.keep_witness()?;
         let Some(host) = &self.wanted_host else { return Ok(()) };
         if !std::mem::take(&mut self.news) {
             return Ok(());
@@ -395,9 +409,11 @@ impl Agent {
 
     fn begin(&mut self, released: Released) -> anyhow::Result<()> {
         let Released { change, digest, number: stage_number, stage, .. } = released;
-        let Released { parent: expects, disarmed, sealed, .. } = released;
+        let Released { parent: expects, disarmed, sealed, certificate, .. } = released;
         let local = stage.course == Course::Local;
-        if local && sealed.is_none() && stage.receives_secret(&self.name) {
+        let lacks_secret = sealed.is_none() && stage.receives_secret(&self.name);
+        let lacks_certificate = certificate.is_none() && stage.receives_certificate(&self.name);
+        if local && (lacks_secret || lacks_certificate) {
             return Ok(());
         }
         tracing::info!(change = change.0, stage = stage_number, stage.summary, "a stage begins");
@@ -434,7 +450,7 @@ impl Agent {
             ledger.pending = Some(entry);
         })?;
         if local {
-            self.begin_local(pending, sealed);
+            self.begin_local(pending, (sealed, certificate));
             return Ok(());
         }
         self.begin_group(pending)
@@ -456,7 +472,11 @@ impl Agent {
         Ok(())
     }
 
-    fn begin_local(&mut self, pending: Pending, sealed: Option<String>) {
+    fn begin_local(
+        &mut self,
+        pending: Pending,
+        (sealed, certificate): (Option<String>, Option<String>),
+    ) {
         self.local_runs = true;
         let (host, key, answers) = (self.host.clone(), self.key.clone(), self.locals.clone());
         let pinned = self.book.ledger().pinned.clone();
@@ -470,6 +490,7 @@ impl Agent {
                 pending: &pending,
                 key: &key,
                 sealed: sealed.as_deref(),
+                certificate: certificate.as_deref(),
                 pinned: &pinned,
                 deadline_ms: begun,
             };
@@ -531,6 +552,7 @@ impl Agent {
             ledger.last = Some(last);
         })?;
         self.news = true;
+        self.device.forget();
         Ok(())
     }
 
@@ -556,4 +578,9 @@ impl Agent {
             tracing::warn!(%error, "cannot have corosync read its file again");
         }
     }
+}
+
+/// Whether a stage waits for what comes with the change.
+fn receives(stage: &Stage, host: &HostName) -> bool {
+    stage.receives_secret(host) || stage.receives_certificate(host)
 }

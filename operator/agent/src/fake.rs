@@ -1,8 +1,10 @@
 //! A host in memory, for tests: corosync, pmxcfs, systemd and the disk as far as stages see them.
 
+mod device;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -20,9 +22,11 @@ use pvecm_core::references::ReferenceKind;
 use crate::host_ports::Host;
 use crate::ports::{
     Arrival, BootTime, CardAddress, Clock, ClusterFiles, ConfLock, Corosync, CorosyncError,
-    CorosyncView, Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services,
-    Survey, Trust, Unit, Votes, Way, Workers,
+    CorosyncView, DeviceState, Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network,
+    Services, Survey, Trust, Unit, Votes, Way, Workers,
 };
+
+pub use device::{Device, certificate};
 
 /// Bytes in memory.
 #[derive(Debug, Default)]
@@ -120,6 +124,7 @@ pub struct World {
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
     pub millis: u64,
+    pub device: Device,
     /// High availability: its files, whether its CRM takes commands up, and what was asked for.
     pub ha: HaFiles,
     pub crm_is_away: bool,
@@ -208,11 +213,16 @@ impl Corosync for FakeHost {
             ring: "1.1".to_owned(),
             members: world.others.iter().copied().chain([node()]).collect(),
             local: Some(node()),
+            device: world.device.state(),
             started: world.started,
         })
     }
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
         Some(BTreeMap::new())
+    }
+    fn device(&self) -> Option<DeviceState> {
+        let world = self.world();
+        world.corosync_runs.then(|| world.device.state())
     }
     fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError> {
         self.world().sent.push(bytes.to_vec());
@@ -457,6 +467,7 @@ impl Services for FakeHost {
                     world.pmxcfs_conf = disk;
                 }
             }
+            Unit::Qdevice | Unit::Qnetd => return ready(world.device.start(unit)).boxed(),
         }
         ready(Ok(())).boxed()
     }
@@ -465,10 +476,26 @@ impl Services for FakeHost {
             Unit::Corosync if self.world().corosync_hangs => {
                 return ready(Err("corosync does not end".to_owned())).boxed();
             }
-            Unit::Corosync => self.world().corosync_runs = false,
+            Unit::Corosync => {
+                let mut world = self.world();
+                world.corosync_runs = false;
+                world.device.stop(Unit::Qdevice);
+            }
             Unit::PveCluster => self.world().pmxcfs_runs = false,
+            Unit::Qdevice | Unit::Qnetd => self.world().device.stop(unit),
         }
         ready(Ok(())).boxed()
+    }
+    fn enable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        self.world().device.enabled.insert(unit);
+        ready(Ok(())).boxed()
+    }
+    fn disable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        self.world().device.enabled.remove(&unit);
+        ready(Ok(())).boxed()
+    }
+    fn is_enabled(&self, unit: Unit) -> bool {
+        self.world().device.enabled.contains(&unit)
     }
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         let mut world = self.world();
@@ -524,6 +551,11 @@ impl Network for FakeHost {
                 .map(|own| world.claimed.get(&own.address).cloned().unwrap_or(Ok(None)))
                 .collect(),
         }
+    }
+    fn answers(&self, at: SocketAddr) -> BoxFuture<'_, Result<(), String>> {
+        let refuses = self.world().device.refuses == Some(at.ip());
+        let refused = Err("connection refused".to_owned());
+        ready(if refuses { refused } else { Ok(()) }).boxed()
     }
 }
 

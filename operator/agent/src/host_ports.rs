@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::host::{
-    Cards, HaManager, NodeTrust, RealClock, RealCorosync, RealDisk, RealMachine, RealPmxcfs,
-    Systemd, Threads, hostname,
+    Cards, HaManager, NodeCertificates, NodeTrust, Qnetd, RealClock, RealCorosync, RealDisk,
+    RealMachine, RealPmxcfs, Systemd, Threads, hostname,
 };
 use crate::ports::{
-    Clock, ClusterFiles, Corosync, Disk, HighAvailability, Machine, Network, Services, Trust,
-    Workers,
+    Certificates, Clock, ClusterFiles, Corosync, Disk, HighAvailability, Issuer, Machine, Network,
+    Services, Trust, Workers,
 };
 
 /// One host, real or not.
@@ -26,6 +26,10 @@ pub struct Host {
     pub services: Arc<dyn Services>,
     /// Root's trust in the other nodes.
     pub trust: Arc<dyn Trust>,
+    /// The certificates of this node's QDevice.
+    pub certificates: Arc<dyn Certificates>,
+    /// `QNetd`, on a witness.
+    pub issuer: Arc<dyn Issuer>,
     /// The machine.
     pub machine: Arc<dyn Machine>,
     /// The way to the other hosts.
@@ -48,7 +52,7 @@ impl Host {
     pub fn of<P>(own: &Arc<P>) -> Self
     where
         P: Corosync + ClusterFiles + HighAvailability + Disk + Services,
-        P: Trust + Machine + Network + Clock + Workers + 'static,
+        P: Certificates + Issuer + Trust + Machine + Network + Clock + Workers + 'static,
     {
         Self {
             corosync: own.clone(),
@@ -57,6 +61,8 @@ impl Host {
             disk: own.clone(),
             services: own.clone(),
             trust: own.clone(),
+            certificates: own.clone(),
+            issuer: own.clone(),
             machine: own.clone(),
             network: own.clone(),
             clock: own.clone(),
@@ -75,6 +81,8 @@ impl Host {
             disk: Arc::new(RealDisk),
             services: Arc::new(Systemd),
             trust: Arc::new(NodeTrust::new(files)),
+            certificates: Arc::new(NodeCertificates::default()),
+            issuer: Arc::new(Qnetd::default()),
             machine: Arc::new(RealMachine::default()),
             network: Arc::new(Cards),
             clock: Arc::new(RealClock::new()?),

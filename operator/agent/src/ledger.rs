@@ -46,6 +46,9 @@ pub struct Ledger {
     pub unshared: Option<Arrival>,
     /// Who has left the cluster that this host is a member of.
     pub tombstones: BTreeSet<Tombstone>,
+    /// On a witness: the certificates that it issued, by the digest of the request, as long as they are asked for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub issued: BTreeMap<Digest, String>,
     /// Secrets that were sealed for others in the highest change, by receiver.
     pub sealed: BTreeMap<HostName, String>,
 }

@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod api;
+mod certificate;
 pub mod cli;
 mod conf_file;
 mod drifting;

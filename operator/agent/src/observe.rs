@@ -20,7 +20,7 @@ use pvecm_crds::host::{
 
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
-use crate::ports::{CardAddress, CorosyncView, DiskFile, runs_on};
+use crate::ports::{CardAddress, CorosyncView, DiskFile, LyingCertificates, Unit, runs_on};
 use crate::stage::keys::fingerprint;
 
 /// What was seen.
@@ -56,6 +56,10 @@ pub struct Observation {
     pub name_addresses: Option<BTreeSet<IpAddr>>,
     /// Why corosync does not run, where that was told.
     pub idle: Option<Idle>,
+    /// The certificates of its QDevice.
+    pub certificates: LyingCertificates,
+    /// corosync-qdevice is started with the machine.
+    pub device_enabled: bool,
     /// What the running daemon was started with, as the ledger remembers it; see [`started_with`].
     pub started: BTreeMap<String, String>,
 }
@@ -89,6 +93,8 @@ impl Observation {
             hostname: host.machine.hostname(),
             name_addresses: host.machine.name_addresses(),
             idle: None,
+            certificates: host.certificates.lying(),
+            device_enabled: host.services.is_enabled(Unit::Qdevice),
             started: BTreeMap::new(),
         }
     }

@@ -5,9 +5,11 @@
 //! inside it, on the thread of the job that waits for them ([`Workers`]); a simulation has other
 //! things happen meanwhile.
 
+mod device;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use futures::future::BoxFuture;
 use pvecm_core::change::Tombstone;
@@ -19,6 +21,10 @@ use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
 use pvecm_core::protocol::Attempt;
 use pvecm_core::references::ReferenceKind;
 use serde::{Deserialize, Serialize};
+
+pub use device::{
+    Certificates, DeviceState, Issuer, KeptCertificate, LyingCertificates, RequestFor,
+};
 
 /// Why corosync did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -48,6 +54,8 @@ pub struct CorosyncView {
     pub local: Option<NodeId>,
     /// Votes; `None` when corosync runs without votequorum.
     pub votes: Option<Votes>,
+    /// The QDevice.
+    pub device: DeviceState,
     /// When the daemon was started, in clock ticks since the machine was: another number is another
     /// daemon. `None`: not known.
     pub started: Option<u64>,
@@ -95,6 +103,8 @@ pub trait Corosync: Send + Sync {
     fn view(&self) -> Option<CorosyncView>;
     /// Whether each configured link is connected: the cheap part of [`Corosync::view`].
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>>;
+    /// The QDevice, of which nothing tells when its votes come or go (measured).
+    fn device(&self) -> Option<DeviceState>;
     /// Multicasts to the process group of the agents.
     fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError>;
     /// Has every member read its own file again.
@@ -208,6 +218,10 @@ pub enum Unit {
     Corosync,
     /// `pve-cluster.service`
     PveCluster,
+    /// `corosync-qdevice.service`
+    Qdevice,
+    /// `corosync-qnetd.service`
+    Qnetd,
 }
 
 /// The service manager. Each call waits until the unit is there, or fails in words.
@@ -216,6 +230,12 @@ pub trait Services: Send + Sync {
     fn start(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>>;
     /// Stops a unit; fine when it does not run.
     fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>>;
+    /// Has a unit started with the machine.
+    fn enable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>>;
+    /// Has it no longer started with the machine.
+    fn disable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>>;
+    /// Whether it is. No process is started.
+    fn is_enabled(&self, unit: Unit) -> bool;
     /// Runs pmxcfs outside of any cluster until [`Services::stop_local_pmxcfs`], which is the only way
     /// to take corosync.conf out of its database. The unit must be stopped.
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>>;
@@ -272,6 +292,8 @@ pub trait Network: Send + Sync {
     /// Measures ways to others, and asks who else has these own addresses. All side by side: it takes a second, and
     /// four at most.
     fn survey(&self, ways: &[Way<'_>], own: &[Way<'_>]) -> Survey;
+    /// Whether somebody takes a TCP connection there within three seconds; an error is why not, in words.
+    fn answers(&self, at: SocketAddr) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// How a host became a member.

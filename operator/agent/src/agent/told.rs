@@ -32,7 +32,12 @@ impl Agent {
         let generation = host.metadata.generation;
         let now = Time(self.host.clock.time());
         let mut status = status(&self.seen, &self.identity, known);
-        let mut all = facts(&self.seen, self.drift.shown());
+        let mut all = match self.is_witness() {
+            true => self.witness_facts(),
+            false => facts(&self.seen, self.drift.shown()),
+        };
+        status.device = self.device_status();
+        status.witness = self.witness_status();
         status.drift = drift_status(self.drift.shown());
         all.extend(self.unshared());
         let applied = self.applied();
@@ -129,6 +134,7 @@ impl Agent {
 fn own_part(status: Option<&PveHostStatus>) -> Option<Value> {
     let mut own = status.cloned()?;
     own.cluster = None;
+    own.clusters = Vec::new();
     own.conditions.retain(|condition| condition.type_ != kind::CONNECTED);
     let mut value = serde_json::to_value(own).ok()?;
     sort(&mut value);

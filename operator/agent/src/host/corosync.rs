@@ -18,7 +18,9 @@ use rust_corosync::{self as cs, DispatchFlags, TrackFlags, cfg, cmap, cpg, quoru
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::services::run;
-use crate::ports::{Corosync, CorosyncError, CorosyncEvent, CorosyncView, Votes, runs_on};
+use crate::ports::{
+    Corosync, CorosyncError, CorosyncEvent, CorosyncView, DeviceState, Votes, runs_on,
+};
 
 const GROUP: &str = "pvecm";
 /// Where cmap has the sections of corosync.conf.
@@ -271,12 +273,28 @@ impl Reader {
         let handle = self.votes.as_ref()?;
         let info = |id: u32| votequorum::get_info(handle, cs::NodeId::from(id)).ok();
         let own = info(0)?;
-        let casts =
-            own.flags.contains(votequorum::NodeInfoFlags::VOTEQUORUM_INFO_QDEVICE_CAST_VOTE);
+        let device = device(&own);
         // The crate leaves the library's own total out.
         let nodes: u32 = members.iter().filter_map(|id| info(id.get())).map(|n| n.node_votes).sum();
-        let total = nodes + if casts { own.qdevice_votes } else { 0 };
+        let total = nodes + if device.casts { device.votes } else { 0 };
         Some(Votes { expected: own.highest_expected, total, needed: own.quorum })
+    }
+
+    /// There is no device where corosync runs without votequorum.
+    fn device(&self) -> Option<DeviceState> {
+        let Some(handle) = &self.votes else { return Some(DeviceState::default()) };
+        votequorum::get_info(handle, cs::NodeId::from(0)).ok().as_ref().map(device)
+    }
+}
+
+/// The device as a node has it.
+fn device(node: &votequorum::NodeInfo) -> DeviceState {
+    type Flags = votequorum::NodeInfoFlags;
+    DeviceState {
+        registered: node.flags.contains(Flags::VOTEQUORUM_INFO_QDEVICE_REGISTERED),
+        alive: node.flags.contains(Flags::VOTEQUORUM_INFO_QDEVICE_ALIVE),
+        casts: node.flags.contains(Flags::VOTEQUORUM_INFO_QDEVICE_CAST_VOTE),
+        votes: node.qdevice_votes,
     }
 }
 
@@ -342,9 +360,19 @@ impl Corosync for RealCorosync {
             let (ring, members) = lock(&MEMBERSHIP).clone();
             let links = reader.links(&values);
             let votes = reader.votes(&members);
+            let (device, started) = (reader.device()?, started());
             let local = reader.local();
-            let started = started();
-            Some(CorosyncView { values, links, quorate, ring, members, local, votes, started })
+            Some(CorosyncView {
+                values,
+                links,
+                quorate,
+                ring,
+                members,
+                local,
+                votes,
+                device,
+                started,
+            })
         })
     }
 
@@ -359,6 +387,10 @@ impl Corosync for RealCorosync {
             let is_listed = values.keys().any(|key| key != TRANSPORT);
             is_listed.then(|| reader.links(&values))
         })
+    }
+
+    fn device(&self) -> Option<DeviceState> {
+        self.read(Reader::device)
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError> {

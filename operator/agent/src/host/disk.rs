@@ -19,13 +19,14 @@ fn aside(attempt: Attempt) -> String {
     format!("{}.db", prefix(attempt))
 }
 
-fn prefix(attempt: Attempt) -> String {
+/// How everything begins that this attempt set aside.
+pub(super) fn prefix(attempt: Attempt) -> String {
     let Attempt { change, stage, attempt } = attempt;
     format!("{BACKUPS}/before-change-{change}-{stage}-{attempt}")
 }
 
 /// The backup folder holds keys: root alone may look.
-fn make_backups() -> io::Result<()> {
+pub(super) fn make_backups() -> io::Result<()> {
     fs::create_dir_all(BACKUPS)?;
     fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))
 }
@@ -155,13 +156,15 @@ impl Disk for RealDisk {
             self.remove(file)?;
         }
         File::open("/etc/corosync")?.sync_all()?;
-        set_rings_aside(Path::new(RINGS), &prefix(attempt))
+        // With the numbers of its rings a host that joins another cluster claims to have seen newer ones
+        // (facts/pve.md G34).
+        set_files_aside(Path::new(RINGS), &prefix(attempt))
     }
 }
 
-/// Moves the numbers of corosync's rings: with them a host that joins another cluster claims to have seen newer
-/// ones (facts/pve.md G34).
-fn set_rings_aside(from: &Path, to: &str) -> io::Result<()> {
+/// Moves the files of a folder, each to a name that begins so. They are copied and then removed: /etc and /var may
+/// be two file systems.
+pub(super) fn set_files_aside(from: &Path, to: &str) -> io::Result<()> {
     let entries = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -247,10 +250,10 @@ mod tests {
         fs::create_dir_all(rings.join("folder")).unwrap();
         fs::write(rings.join("ringid_3"), "8").unwrap();
         let to = kept.display().to_string();
-        set_rings_aside(&rings, &to).unwrap();
+        set_files_aside(&rings, &to).unwrap();
         assert_eq!(fs::read_to_string(format!("{to}.ringid_3")).unwrap(), "8");
         assert!(!rings.join("ringid_3").exists() && rings.join("folder").exists());
-        set_rings_aside(&folder.path().join("not there"), &to).unwrap();
+        set_files_aside(&folder.path().join("not there"), &to).unwrap();
     }
 
     #[test]

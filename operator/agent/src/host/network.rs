@@ -1,9 +1,13 @@
 //! The network as this host reaches it, by the tools that every administrator would take: `ping` and `arping`.
 
+use std::net::{SocketAddr, TcpStream};
 use std::panic::resume_unwind;
 use std::process::{Command, Output, Stdio};
 use std::thread::{self, ScopedJoinHandle};
+use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use pvecm_core::fitness::{Large, Measured};
 
 use crate::ports::{Network, Survey, Way};
@@ -17,6 +21,9 @@ const ANSWER_WITHIN: &str = "0.5";
 /// What is tried where packets that fill the card's MTU are lost, in bytes: usual MTUs.
 const LADDER: [u32; 6] = [4000, 1500, 1492, 1450, 1400, 1280];
 
+/// So long a TCP connection may take: longer than a packet that has to be sent again.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
 /// This host's network cards.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cards;
@@ -28,6 +35,14 @@ impl Network for Cards {
             let ways = side_by_side(ways, measure);
             Survey { ways, claimed: joined(claimed) }
         })
+    }
+
+    fn answers(&self, at: SocketAddr) -> BoxFuture<'_, Result<(), String>> {
+        async move {
+            let connected = TcpStream::connect_timeout(&at, CONNECT_WITHIN);
+            connected.map(drop).map_err(|error| error.to_string())
+        }
+        .boxed()
     }
 }
 

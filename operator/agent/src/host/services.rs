@@ -1,5 +1,6 @@
 //! systemd, by its own tool: only in actions, never at rest.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ const AT_MOST: Duration = Duration::from_secs(45);
 
 /// Where pmxcfs says which process it is.
 const PID_FILE: &str = "/run/pve-cluster.pid";
+
+/// Where systemd has a link to each unit that is started with the machine.
+const WANTED: &str = "/etc/systemd/system/multi-user.target.wants";
 
 /// systemd.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,6 +36,18 @@ impl Services for Systemd {
 
     fn stop(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
         async move { systemctl("stop", unit) }.boxed()
+    }
+
+    fn enable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        async move { systemctl("enable", unit) }.boxed()
+    }
+
+    fn disable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        async move { systemctl("disable", unit) }.boxed()
+    }
+
+    fn is_enabled(&self, unit: Unit) -> bool {
+        Path::new(WANTED).join(name(unit)).is_symlink()
     }
 
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
@@ -80,11 +96,17 @@ fn end_pmxcfs() -> Result<(), String> {
     Ok(())
 }
 
-fn systemctl(verb: &str, unit: Unit) -> Result<(), String> {
-    let name = match unit {
+const fn name(unit: Unit) -> &'static str {
+    match unit {
         Unit::Corosync => "corosync.service",
         Unit::PveCluster => "pve-cluster.service",
-    };
+        Unit::Qdevice => "corosync-qdevice.service",
+        Unit::Qnetd => "corosync-qnetd.service",
+    }
+}
+
+fn systemctl(verb: &str, unit: Unit) -> Result<(), String> {
+    let name = name(unit);
     let mut command = Command::new("systemctl");
     command.args(["--quiet", "--no-ask-password", verb, name]);
     run(command).map_err(|why| format!("systemctl {verb} {name}: {why}"))

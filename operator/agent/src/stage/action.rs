@@ -8,9 +8,10 @@ use pvecm_core::ids::HostName;
 use pvecm_core::protocol::{Attempt, InForce};
 use zeroize::Zeroizing;
 
+use super::device::Asked;
 use super::probe::{in_force, parent_in_force, which};
 use super::refresh::{refresh_stale_config, reload};
-use super::{Undone, ha, keys, leave, leftovers, recover, separate};
+use super::{Undone, device, ha, keys, leave, leftovers, recover, separate};
 use crate::conf_file::ConfFile;
 use crate::host_ports::Host;
 use crate::ledger::Pending;
@@ -30,6 +31,8 @@ pub struct Task<'a> {
     pub key: &'a SealingKey,
     /// What was sealed for this host.
     pub sealed: Option<&'a str>,
+    /// What a witness issued for this host, in PEM.
+    pub certificate: Option<&'a str>,
     /// Sealing keys of other hosts as they were first used.
     pub pinned: &'a BTreeMap<HostName, String>,
     /// `CLOCK_BOOTTIME` in milliseconds at which the stage must hold.
@@ -81,13 +84,14 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
             Action::WriteDatacenterConfig(_) => {
                 return Err(not_begun("a group changes datacenter.cfg, not a host for itself"));
             }
-            Action::RequestCertificate { .. }
-            | Action::TakeCertificate {}
-            | Action::StartDevice {}
-            | Action::StopDevice {}
-            | Action::PutDeviceAway {} => {
-                return Err(not_begun("this agent knows nothing of a QDevice"));
+            Action::RequestCertificate { cluster, authority, witness, generation } => {
+                let asked = Asked::new(cluster, authority, (*witness, *generation));
+                device::request(host, task, asked).await?;
             }
+            Action::TakeCertificate {} => device::take(host, task).await?,
+            Action::StartDevice {} => device::start(host, task).await?,
+            Action::StopDevice {} => device::stop(host, task).await?,
+            Action::PutDeviceAway {} => device::put_away(host, task).await?,
             Action::Bury(_) => {
                 return Err(not_begun("a group remembers who leaves it, not a host for itself"));
             }
@@ -340,7 +344,8 @@ pub async fn undo_join(host: &Host, attempt: Attempt) -> Result<(), String> {
     host.disk.remove(DiskFile::Conf).map_err(words)?;
     host.disk.remove(DiskFile::Authkey).map_err(words)?;
     host.disk.bring_database_back(attempt).map_err(words)?;
-    host.services.start(Unit::PveCluster).await
+    host.services.start(Unit::PveCluster).await?;
+    device::give_up(host, attempt).await
 }
 
 /// Starts corosync anew on a member and waits until it is one again. A daemon that was started since the

@@ -14,6 +14,7 @@ use pvecm_core::separation::goes_along;
 
 use super::Undone;
 use super::action::{Task, not_begun};
+use super::device::give_up;
 use super::probe::parent_in_force;
 use super::separate::refuse_shared;
 use crate::host_ports::Host;
@@ -102,7 +103,8 @@ async fn move_all(host: &Host, task: &Task<'_>) -> Result<(), String> {
     let attempt = task.pending.attempt;
     host.disk.set_corosync_aside(attempt).map_err(words)?;
     host.disk.set_database_aside(attempt).map_err(words)?;
-    host.services.start(Unit::PveCluster).await
+    host.services.start(Unit::PveCluster).await?;
+    give_up(host, attempt).await
 }
 
 /// Who a stage takes off the list.

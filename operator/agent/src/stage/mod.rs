@@ -1,9 +1,10 @@
 //! One stage on one host: which one ([`select`]), what must hold ([`probe`], [`reach`], [`away`]), what is done
-//! ([`action`], [`datacenter`], [`leave`], [`separate`], [`leftovers`], [`recover`], [`refresh`], [`write`], [`keys`]), and the run of the group's protocol ([`run`]).
+//! ([`action`], [`datacenter`], [`leave`], [`separate`], [`leftovers`], [`recover`], [`refresh`], [`write`], [`keys`], [`device`]), and the run of the group's protocol ([`run`]).
 
 pub mod action;
 pub mod away;
 pub mod datacenter;
+pub mod device;
 pub mod ha;
 pub mod keys;
 pub mod leave;

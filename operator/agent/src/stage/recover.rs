@@ -154,6 +154,7 @@ mod tests {
             pending: &pending,
             key: &key,
             sealed: None,
+            certificate: None,
             pinned: &pinned,
             deadline_ms: 5_000,
         };

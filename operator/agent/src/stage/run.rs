@@ -372,7 +372,7 @@ async fn act(Jobs { host, key, .. }: &Jobs, pending: &Pending) -> Result<(), Str
     let timeout_ms = u64::from(stage.confirm_timeout_secs) * 1000;
     let deadline_ms = host.clock.now().millis + timeout_ms;
     let pinned = BTreeMap::new();
-    let task = Task { pending, key, sealed: None, pinned: &pinned, deadline_ms };
+    let task = Task { pending, key, sealed: None, certificate: None, pinned: &pinned, deadline_ms };
     if stage.course == Course::Restart {
         restart(host, &task).await
     } else {

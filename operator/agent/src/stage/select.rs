@@ -27,6 +27,8 @@ pub struct Released {
     pub disarmed: bool,
     /// What was sealed for this host.
     pub sealed: Option<String>,
+    /// What a witness issued for this host, in PEM.
+    pub certificate: Option<String>,
 }
 
 /// What there is to do.
@@ -78,9 +80,12 @@ pub fn select(
         Err(error) => return Choice::Refuse(format!("change {number} is not understood: {error}")),
     };
     let sealed = status.sealed.into_iter().find(|s| s.host == me.as_str()).map(|s| s.data);
+    let certificate = status.certificates.into_iter().find(|c| c.host == me.as_str());
+    let certificate = certificate.map(|c| c.certificate);
     let plan = (number, digest, parent);
-    pick(me, plan, (released, &stages), ledger)
-        .map_or(Choice::Nothing, |work| Choice::Work(Box::new(Released { sealed, ..work })))
+    pick(me, plan, (released, &stages), ledger).map_or(Choice::Nothing, |work| {
+        Choice::Work(Box::new(Released { sealed, certificate, ..work }))
+    })
 }
 
 fn newest(host: &PveHost, changes: &BTreeMap<String, Arc<PveChange>>) -> Option<Arc<PveChange>> {
@@ -120,6 +125,15 @@ fn pick(me: &HostName, plan: PlanHead, at: (u32, &[Stage]), ledger: &Ledger) -> 
     let parent = index.checked_sub(1).map(|before| text(&stages[before])).or(parent);
     let disarmed = Stage::disarmed_by(&stages[..=index]);
     let stage = stage.clone();
-    let sealed = None;
-    follows.then_some(Released { change, digest, number, stage, parent, disarmed, sealed })
+    let (sealed, certificate) = (None, None);
+    follows.then_some(Released {
+        change,
+        digest,
+        number,
+        stage,
+        parent,
+        disarmed,
+        sealed,
+        certificate,
+    })
 }

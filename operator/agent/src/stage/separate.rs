@@ -12,6 +12,7 @@ use pvecm_core::ids::NodeName;
 
 use super::Undone;
 use super::action::{Task, not_begun};
+use super::device::give_up;
 use super::leave::stop_units;
 use crate::host_ports::Host;
 use crate::observe::{Observation, shared};
@@ -60,7 +61,8 @@ async fn quiet(host: &Host, task: &Task<'_>) -> Result<(), String> {
     stop_units(host).await?;
     let attempt = task.pending.attempt;
     host.disk.set_corosync_aside(attempt).map_err(words)?;
-    host.disk.copy_database_aside(attempt).map_err(words)
+    host.disk.copy_database_aside(attempt).map_err(words)?;
+    give_up(host, attempt).await
 }
 
 async fn take_out(host: &Host, accepted: &BTreeSet<String>) -> Result<(), String> {

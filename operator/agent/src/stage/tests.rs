@@ -21,6 +21,7 @@ use crate::ports::{Clock, ClusterFiles, DiskFile};
 use crate::seal::{SealingKey, seal};
 
 mod datacenter;
+mod device;
 mod exchange;
 mod leaving;
 mod leftovers;
@@ -78,7 +79,8 @@ fn with_task<T>(fake: &FakeHost, pending: &Pending, act: impl FnOnce(&Task<'_>) 
     let sealed = seal(&key.public(), b"secret").unwrap();
     let deadline_ms = fake.now().millis + 5000;
     let pinned = BTreeMap::new();
-    act(&Task { pending, key: &key, sealed: Some(&sealed), pinned: &pinned, deadline_ms })
+    let (sealed, certificate) = (Some(sealed.as_str()), Some("certificate"));
+    act(&Task { pending, key: &key, sealed, certificate, pinned: &pinned, deadline_ms })
 }
 
 fn form(fake: &FakeHost) -> Result<(), Undone> {

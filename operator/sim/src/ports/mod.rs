@@ -2,12 +2,13 @@
 //! may be killed: the code then unwinds from here and nothing of it goes on, but what was handed to
 //! the kernel or to systemd does.
 
+mod device;
 mod files;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use pvecm_agent::gate::Holding;
 use pvecm_agent::host_ports::Host;
 use pvecm_agent::ledger::Ledger;
 use pvecm_agent::ports::{
-    Arrival, BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, Disk, DiskFile,
-    HighAvailability, LedgerStore, Machine, Network, Services, Survey, Trust, Unit, Way, Workers,
+    Arrival, BootTime, CardAddress, Clock, Corosync, CorosyncError, CorosyncView, DeviceState,
+    Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Survey, Trust, Unit,
+    Way, Workers,
 };
 use pvecm_core::fitness::Measured;
 use pvecm_core::gate::{Held, Idle};
@@ -118,6 +120,9 @@ impl Corosync for Port {
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
         self.look(|world| world.connected(self.at))
     }
+    fn device(&self) -> Option<DeviceState> {
+        self.look(|world| world.hosts[self.at].daemon.as_ref().map(|_| DeviceState::default()))
+    }
     fn send(&self, bytes: &[u8]) -> Result<(), CorosyncError> {
         self.effect(|world| {
             if world.hosts[self.at].daemon.is_none() {
@@ -205,6 +210,7 @@ impl Services for Port {
                     world.start_pmxcfs(at);
                     Ok(())
                 }
+                Unit::Qdevice | Unit::Qnetd => Err(device::NOT_THERE.to_owned()),
             })
         })
     }
@@ -216,9 +222,19 @@ impl Services for Port {
             shared.with(|world| match unit {
                 Unit::Corosync => world.end_corosync(at),
                 Unit::PveCluster => world.end_pmxcfs(at),
+                Unit::Qdevice | Unit::Qnetd => {}
             });
             Ok(())
         })
+    }
+    fn enable(&self, _: Unit) -> BoxFuture<'_, Result<(), String>> {
+        async { Err(device::NOT_THERE.to_owned()) }.boxed()
+    }
+    fn disable(&self, unit: Unit) -> BoxFuture<'_, Result<(), String>> {
+        self.enable(unit)
+    }
+    fn is_enabled(&self, _: Unit) -> bool {
+        false
     }
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
         self.effect(|world| world.hosts[self.at].mode = Mode::Local);
@@ -313,6 +329,9 @@ impl Network for Port {
             };
             Survey { ways: ways.iter().map(told).collect(), claimed: vec![Ok(None); own.len()] }
         })
+    }
+    fn answers(&self, _: SocketAddr) -> BoxFuture<'_, Result<(), String>> {
+        async { Err("there is no witness".to_owned()) }.boxed()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pvecm_agent::ports::{CorosyncView, Votes};
+use pvecm_agent::ports::{CorosyncView, DeviceState, Votes};
 use pvecm_core::ids::{LinkNumber, NodeId};
 
 use crate::world::World;
@@ -46,6 +46,7 @@ impl World {
             members: daemon.members.iter().filter_map(member).collect(),
             local: Some(daemon.id),
             votes: Some(Votes { expected, total, needed }),
+            device: DeviceState::default(),
             started: Some(daemon.started),
         })
     }

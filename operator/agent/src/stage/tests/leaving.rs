@@ -45,7 +45,7 @@ fn stop(fake: &FakeHost) -> Result<(), Undone> {
     act(fake, listing(1, &[1, 2]), Action::StopCorosync {})
 }
 
-fn put_away(fake: &FakeHost) -> Result<(), Undone> {
+pub(super) fn put_away(fake: &FakeHost) -> Result<(), Undone> {
     act(fake, listing(2, &[2]), Action::LeaveCluster {})
 }
 

@@ -27,13 +27,13 @@ fn stop(fake: &FakeHost, shared: &[&str]) -> Result<(), Undone> {
     act(fake, listing(1, &[1, 2]), Action::StopToSeparate { shared_storages })
 }
 
-fn separate(fake: &FakeHost) -> Result<(), Undone> {
+pub(super) fn separate(fake: &FakeHost) -> Result<(), Undone> {
     let shared_storages = may_share(&["san"]);
     act(fake, listing(2, &[2]), Action::Separate { shared_storages })
 }
 
 /// n1 with a guest, and a storage that n2 reaches as well.
-fn with_guest() -> FakeHost {
+pub(super) fn with_guest() -> FakeHost {
     let fake = member();
     fake.world().guests.insert(100);
     fake.world().guests_left.insert("qemu-server/100.conf".to_owned());
