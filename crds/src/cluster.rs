@@ -13,7 +13,7 @@ mod status;
 mod totem;
 mod transfer;
 
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 
 pub use logging::{DebugMessages, Logging, SyslogPriority};
@@ -123,6 +123,22 @@ pub struct PveClusterSpec {
     /// What becomes of the cluster when this object is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl PveClusterSpec {
+    /// The `PveHost` that is to vote from outside.
+    #[must_use]
+    pub fn witness(&self) -> Option<&str> {
+        self.quorum.as_ref().and_then(Quorum::witness)
+    }
+}
+
+impl PveCluster {
+    /// The name that the cluster has in corosync.
+    #[must_use]
+    pub fn effective_name(&self) -> String {
+        self.spec.cluster_name.clone().unwrap_or_else(|| self.name_any())
+    }
 }
 
 /// One wanted member.

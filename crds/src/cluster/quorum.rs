@@ -16,6 +16,15 @@ pub struct Quorum {
     pub device: Option<Device>,
 }
 
+impl Quorum {
+    /// The `PveHost` that is to vote from outside.
+    #[must_use]
+    pub fn witness(&self) -> Option<&str> {
+        let device = self.device.as_ref().filter(|device| device.kind == DeviceType::Managed)?;
+        device.host_ref.as_ref().map(|host| host.name.as_str())
+    }
+}
+
 /// A `QDevice`: a voter outside the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -3,7 +3,7 @@
 use pvecm_core::device::{Authority, CertificateView, DeviceView, LaidView, WitnessView};
 
 use super::{ConvertError, id, number};
-use crate::host::{HostCertificate, HostDevice, HostWitness, PveHost, Role};
+use crate::host::{HostCertificate, HostDevice, HostWitness, PveHost, Role, ServedCluster};
 
 /// What a node says of its part.
 pub(super) fn device_view(device: Option<HostDevice>) -> Result<DeviceView, ConvertError> {
@@ -23,12 +23,12 @@ fn certificate_view(certificate: HostCertificate) -> Result<CertificateView, Con
     })
 }
 
-/// What a witness says. `connected` says whether its agent is heard; `uid` is the cluster at hand, whose own name
-/// is left out of those that are taken.
+/// What a witness says. `connected` says whether its agent is heard; `is_other` which entries are of other clusters
+/// than the one at hand: their names are taken.
 pub fn witness_view(
     host: &PveHost,
     connected: bool,
-    uid: &str,
+    is_other: impl Fn(&ServedCluster) -> bool,
 ) -> Result<WitnessView, ConvertError> {
     let status = host.status.clone().unwrap_or_default();
     let HostWitness { serves, authority, fingerprint, certificates } =
@@ -40,7 +40,7 @@ pub fn witness_view(
         let net = address.cidr.parse::<ipnet::IpNet>();
         net.map(|net| net.addr()).map_err(|e| ConvertError::Address("status.addresses", e))
     });
-    let others = status.clusters.iter().filter(|served| served.uid != uid);
+    let others = status.clusters.iter().filter(|served| is_other(served));
     let names = others.map(|served| {
         let name = id("status.clusters.clusterName", &served.cluster_name)?;
         Ok((name, format!("the PveCluster {}", served.name)))

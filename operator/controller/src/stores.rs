@@ -4,6 +4,7 @@
 //! server first. Triggers come after the copy has the new object, and after a list is complete, so
 //! that no pass works with an older object than the one that started it.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,8 +116,34 @@ impl Stores {
         found.map(|host| host.name_any()).collect()
     }
 
-    /// The clusters that a host's news are for: the one that it obeys, else those that name it.
-    fn interested(&self, host: &PveHost) -> Vec<ClusterKey> {
+    /// The names of the hosts where a cluster of this name is among those that are voted for.
+    #[must_use]
+    pub fn serving(&self, key: &ClusterKey, effective: &str) -> Vec<String> {
+        let serves = |host: &PveHost| {
+            let mut served = host.status.iter().flat_map(|status| &status.clusters);
+            host.namespace().as_deref() == Some(key.namespace.as_str())
+                && served.any(|served| served.cluster_name == effective)
+        };
+        let found = self.hosts.iter().flat_map(|store| store.state_filter(serves));
+        found.map(|host| host.name_any()).collect()
+    }
+
+    /// The clusters that a host's news are for: those of which it is a member, or for which it votes.
+    fn interested(&self, host: &PveHost) -> BTreeSet<ClusterKey> {
+        let (namespace, name) = (host.namespace().unwrap_or_default(), host.name_any());
+        let served = host.status.iter().flat_map(|status| &status.clusters);
+        let served = served.map(|served| ClusterKey::new(&namespace, &served.name));
+        let names = |cluster: &PveCluster| {
+            cluster.namespace().as_deref() == Some(namespace.as_str())
+                && cluster.spec.witness() == Some(&name)
+        };
+        let naming = self.clusters.iter().flat_map(|store| store.state_filter(names));
+        let naming = naming.map(|cluster| cluster_key(&cluster));
+        self.members_of(host).into_iter().chain(served).chain(naming).collect()
+    }
+
+    /// The cluster that a host obeys, else those that name it.
+    fn members_of(&self, host: &PveHost) -> Vec<ClusterKey> {
         let namespace = host.namespace().unwrap_or_default();
         if let Some(claim) = host.status.as_ref().and_then(|status| status.cluster.as_ref()) {
             return vec![ClusterKey::new(&namespace, &claim.name)];
@@ -142,7 +169,7 @@ impl Stores {
 
     /// The clusters that are concerned when a host is heard again, or no longer.
     #[must_use]
-    pub fn concerned(&self, key: &HostKey) -> Vec<ClusterKey> {
+    pub fn concerned(&self, key: &HostKey) -> BTreeSet<ClusterKey> {
         self.host(key).map(|host| self.interested(&host)).unwrap_or_default()
     }
 }

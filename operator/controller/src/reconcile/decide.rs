@@ -20,7 +20,7 @@ use pvecm_crds::{PveChange, validate};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
-use super::{IN_FLIGHT, dissolution, namesakes, sealed};
+use super::{IN_FLIGHT, dissolution, namesakes, reservation, sealed};
 
 /// Changes that are kept per cluster.
 const KEPT: usize = 20;
@@ -36,6 +36,8 @@ pub enum Effect {
     Claim(Vec<HostName>),
     /// Give up the claim on these hosts.
     LetGo(Vec<HostName>),
+    /// Put the cluster's entry in at a witness, or take it away there.
+    Serve(reservation::Due),
     /// Create the change.
     Create(Box<Plan<Proven>>),
     /// Set the secrets that are on their way.
@@ -150,6 +152,9 @@ fn next_change(seen: &Observation, desired: &DesiredCluster) -> Verdict {
     let unclaimed = unclaimed(seen);
     if !unclaimed.is_empty() && !desired.rollout.paused {
         return verdict.with(Effect::Claim(unclaimed));
+    }
+    if let Some(due) = reservation::due(seen).filter(|_| !desired.rollout.paused) {
+        return verdict.with(Effect::Serve(due));
     }
     let Some(proposed) = proposed else { return verdict };
     if let Some(held) = held_back(seen) {
@@ -307,6 +312,13 @@ fn no_longer_ours(seen: &Observation) -> Vec<HostName> {
     free.map(|(name, _)| name.clone()).collect()
 }
 
+/// Whether an entry at a witness may be written whatever the planner says: where it goes, and where an open
+/// change of this cluster has requests to be signed.
+fn is_for_now(due: &reservation::Due, seen: &Observation) -> bool {
+    let paused = seen.cluster.as_ref().is_none_or(|cluster| cluster.spec.rollout.paused);
+    due.entry.is_none() || seen.open.is_some() && !paused
+}
+
 /// What is left to clear away behind changes that ended.
 fn tidy(seen: &Observation) -> Option<Effect> {
     let ended = |change: &&PveChange| change.outcome().is_some();
@@ -318,6 +330,9 @@ fn tidy(seen: &Observation) -> Option<Effect> {
     let free = no_longer_ours(seen);
     if !free.is_empty() {
         return Some(Effect::LetGo(free));
+    }
+    if let Some(due) = reservation::due(seen).filter(|due| is_for_now(due, seen)) {
+        return Some(Effect::Serve(due));
     }
     let oldest = seen.changes.first().filter(|_| seen.changes.len() > KEPT)?;
     (oldest.outcome().is_some() && oldest.metadata.deletion_timestamp.is_none())

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::decide::Effect;
 use super::drive::Ending;
 use super::observe::Observation;
+use super::reservation::Due;
 use super::{DISSOLVES, IN_FLIGHT};
 use crate::access::{Access, AccessError, MANAGER, Target};
 
@@ -83,6 +84,7 @@ async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Resul
     match effect {
         Effect::Claim(names) => claim(&names, seen, access).await?,
         Effect::LetGo(names) => let_go(&names, seen, access).await?,
+        Effect::Serve(due) => serve(due, seen, access).await?,
         Effect::Create(plan) => return create(&plan, seen, access).await,
         Effect::Seal(sealed) => {
             write(seen, access, None, |status| status.sealed = sealed).await?;
@@ -139,6 +141,23 @@ async fn let_go(
         access.apply_status::<PveHost>(target, &json!({})).await?;
     }
     Ok(())
+}
+
+/// Writes the cluster's entry at a witness, or takes it away, as that was read: the first that has a name holds it.
+/// A field manager of its own per name lets several clusters write to one list, each its own entry.
+async fn serve(due: Due, seen: &Observation, access: &Access) -> Result<(), AccessError> {
+    let Due { witness, entry } = due;
+    let (Some(cluster), Some(found)) = (&seen.cluster, seen.witnesses.get(&witness)) else {
+        return Ok(());
+    };
+    let target = Target {
+        namespace: &seen.key.namespace,
+        name: witness.as_str(),
+        version: found.host.metadata.resource_version.as_deref(),
+        manager: &format!("{MANAGER}-serves-{}", cluster.effective_name()),
+    };
+    let status = entry.map_or_else(|| json!({}), |entry| json!({"clusters": [entry]}));
+    access.apply_status::<PveHost>(target, &status).await
 }
 
 /// Creates the change under the number above every other. A name that is taken means that another
@@ -291,6 +310,7 @@ impl Effect {
         match self {
             Self::Claim(_) => "claim hosts",
             Self::LetGo(_) => "give up the claim on hosts",
+            Self::Serve(_) => "tell a witness whom it votes for",
             Self::Create(_) => "create a change",
             Self::Seal(_) => "pass on a sealed secret",
             Self::Release(_) => "release a stage",

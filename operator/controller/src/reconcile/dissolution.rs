@@ -29,9 +29,10 @@ pub fn hold(seen: &Observation) -> Option<bool> {
     }
 }
 
-/// Whether nobody obeys the cluster any more. One that is dead is not waited for.
+/// Whether nobody obeys the cluster any more, and no witness has its name. One that is dead is not waited for.
 fn is_over(seen: &Observation) -> bool {
     let mut hosts = seen.view.hosts.values();
     let obeys = hosts.any(|view| view.claim == Claim::Ours && view.declared_dead().is_none());
-    !obeys && seen.open.is_none()
+    let named = seen.witnesses.values().any(|witness| witness.entry.is_some());
+    !obeys && !named && seen.open.is_none()
 }

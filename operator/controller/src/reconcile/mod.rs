@@ -12,7 +12,9 @@ mod events;
 mod namesakes;
 mod observe;
 mod report;
+mod reservation;
 mod sealed;
+mod witnesses;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -6,11 +6,6 @@
 use kube::ResourceExt as _;
 use pvecm_crds::PveCluster;
 
-/// The name that a cluster has in corosync.
-fn effective(cluster: &PveCluster) -> String {
-    cluster.spec.cluster_name.clone().unwrap_or_else(|| cluster.name_any())
-}
-
 /// Of those of a namespace, the one that has a cluster's name already: it is older, or as old and comes first.
 pub fn first_of_name<'a>(
     cluster: &PveCluster,
@@ -18,7 +13,8 @@ pub fn first_of_name<'a>(
 ) -> Option<String> {
     let age = |cluster: &PveCluster| (cluster.creation_timestamp(), cluster.uid());
     let is_same = |other: &&PveCluster| {
-        other.namespace() == cluster.namespace() && effective(other) == effective(cluster)
+        other.namespace() == cluster.namespace()
+            && other.effective_name() == cluster.effective_name()
     };
     let earlier = others.filter(is_same).filter(|other| age(other) < age(cluster));
     earlier.min_by_key(|other| age(other)).map(kube::ResourceExt::name_any)
@@ -29,7 +25,7 @@ pub fn sentence(cluster: &PveCluster, first: &str) -> String {
     format!(
         "the PveCluster {first} has the name `{}` already: give this one another `spec.clusterName` (make it anew \
          for that), or put it into another namespace",
-        effective(cluster)
+        cluster.effective_name()
     )
 }
 

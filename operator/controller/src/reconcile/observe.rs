@@ -15,6 +15,7 @@ use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
 use super::drive::OpenChange;
 use super::namesakes::first_of_name;
+use super::witnesses::{self, Witness};
 use crate::access::AccessError;
 use crate::context::Context;
 use crate::heartbeat::Heard;
@@ -56,8 +57,10 @@ pub struct Observation {
     pub namesake: Option<String>,
     /// The hosts that the spec or an open change names, or this cluster has claimed, as far as they exist.
     pub hosts: BTreeMap<HostName, Arc<PveHost>>,
-    /// Which of them are heard.
+    /// Which of them are heard, and whether the witness is that the spec names.
     pub heard: BTreeMap<HostName, Heard>,
+    /// Who votes for it from outside, or did.
+    pub witnesses: BTreeMap<HostName, Witness>,
     /// The changes under the cluster's label, by number, the oldest first.
     pub changes: Vec<Arc<PveChange>>,
     /// The change without an outcome, the oldest first if there are several.
@@ -89,12 +92,18 @@ pub async fn observe(
     let heard = hosts.keys().map(|name| {
         (name.clone(), context.beats.heard(&HostKey::new(&key.namespace, name.as_str())))
     });
-    let heard: BTreeMap<_, _> = heard.collect();
+    let mut heard: BTreeMap<_, _> = heard.collect();
     let mut view = view(&hosts, &heard, &changes, (uid.as_deref(), (context.time)()))?;
     let keys: Vec<_> =
         view.hosts.keys().map(|name| HostKey::new(&key.namespace, name.as_str())).collect();
     for (host, ahead) in view.hosts.values_mut().zip(context.beats.clocks_ahead(&keys)) {
         host.fitness.clock_ahead_secs = ahead;
+    }
+    let witnesses = witnesses::read(cluster.as_deref(), (key, sight), context).await?;
+    let named = cluster.as_deref().and_then(|cluster| cluster.spec.witness());
+    if let Some((name, witness)) = witnesses.iter().find(|(name, _)| named == Some(name.as_str())) {
+        heard.insert(name.clone(), witness.heard);
+        view.witness = Some(witness.view.clone());
     }
     let last = changes.iter().rev().find(|change| change.outcome().is_some());
     let outcome_age =
@@ -113,6 +122,7 @@ pub async fn observe(
         namesake,
         hosts,
         heard,
+        witnesses,
         changes,
         open,
         view,
@@ -121,7 +131,7 @@ pub async fn observe(
     })
 }
 
-async fn read_cluster(
+pub(super) async fn read_cluster(
     key: &ClusterKey,
     sight: Sight,
     context: &Context,
@@ -174,7 +184,7 @@ fn is_of(
     obeys || names(cluster, open).contains(&host.name_any())
 }
 
-async fn read_hosts(
+pub(super) async fn read_hosts(
     key: &ClusterKey,
     names: BTreeSet<String>,
     sight: Sight,
@@ -197,7 +207,7 @@ async fn read_hosts(
     by_name.collect()
 }
 
-fn not_understood(
+pub(super) fn not_understood(
     kind: &str,
     object: &impl ResourceExt,
     why: impl std::fmt::Display,

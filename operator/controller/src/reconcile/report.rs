@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use pvecm_core::conf::{Config, Document};
 use pvecm_core::observed::KeyView;
+use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{Authkey, ChangeProgress, PlanReport, PveClusterStatus};
 use pvecm_crds::condition::{kind, reason};
-use pvecm_crds::{PveCluster, PveClusterSpec};
 
 use super::decide::{Stand, Verdict};
 use super::events;
@@ -98,7 +98,7 @@ fn status(
     PveClusterStatus {
         observed_generation: cluster.metadata.generation,
         conditions: conditions::conditions(cluster, &facts),
-        cluster_name: Some(name(&cluster.spec, &cluster.name_any())),
+        cluster_name: Some(cluster.effective_name().chars().take(15).collect()),
         config_version: common_version(seen),
         authkey: authkey(seen),
         nodes_ready: Some(format!("{}/{}", ready.count(), cluster.spec.nodes.len())),
@@ -112,10 +112,6 @@ fn status(
             waiting: verdict.waiting.iter().take(64).map(|s| super::limited(s)).collect(),
         }),
     }
-}
-
-fn name(spec: &PveClusterSpec, object: &str) -> String {
-    spec.cluster_name.clone().unwrap_or_else(|| object.to_owned()).chars().take(15).collect()
 }
 
 /// The text in force, as far as somebody knows and understands it.

@@ -1,10 +1,10 @@
 //! Whole passes against a small API server in memory: it answers reads from a map, takes
 //! server-side apply as "these fields are now so", and counts the writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::events::Reporter;
@@ -21,6 +21,7 @@ use crate::stores::Stores;
 
 mod claims;
 mod dissolution;
+mod witness;
 
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
 
@@ -28,6 +29,8 @@ const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
 struct Server {
     /// Path to object.
     objects: BTreeMap<String, Value>,
+    /// The names in lists of clusters, by path and field manager.
+    served: BTreeMap<(String, String), BTreeSet<String>>,
     writes: Vec<String>,
 }
 
@@ -44,9 +47,10 @@ fn merge(into: &mut Value, from: Value) {
 }
 
 impl Server {
-    fn answer(&mut self, method: &Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    fn answer(&mut self, method: &Method, uri: &Uri, body: Option<Value>) -> (u16, Value) {
+        let path = uri.path();
         let object = path.trim_end_matches("/status").to_owned();
-        let Some(body) = body else {
+        let Some(mut body) = body else {
             return match self.objects.get(path) {
                 Some(found) => (200, found.clone()),
                 None if path.ends_with("pvechanges") => (200, self.list(path)),
@@ -66,9 +70,35 @@ impl Server {
         if *method == Method::POST && self.objects.contains_key(&at) {
             return (409, status(409, "AlreadyExists"));
         }
+        let read = &body["metadata"]["resourceVersion"];
+        let now = self.objects.get(&at).map_or(&Value::Null, |o| &o["metadata"]["resourceVersion"]);
+        if *method == Method::PATCH && !read.is_null() && read != now {
+            return (409, status(409, "Conflict"));
+        }
+        let next = now.as_str().and_then(|now| now.parse::<u32>().ok()).unwrap_or(0) + 1;
+        body["metadata"]["resourceVersion"] = json!(next.to_string());
+        self.serve(&at, uri.query().unwrap_or_default(), &mut body);
         let held = self.objects.entry(at).or_insert_with(|| json!({}));
         merge(held, body);
         (200, held.clone())
+    }
+
+    /// Server-side apply on the list of clusters of a witness: each manager has its own entries in it.
+    fn serve(&mut self, at: &str, query: &str, body: &mut Value) {
+        if !at.contains("pvehosts") {
+            return;
+        }
+        let named = |entry: &Value| entry["clusterName"].as_str().unwrap_or_default().to_owned();
+        let new = body["status"]["clusters"].take().as_array().cloned().unwrap_or_default();
+        let manager = query.split('&').find(|pair| pair.starts_with("fieldManager")).unwrap();
+        let names: BTreeSet<_> = new.iter().map(named).collect();
+        let key = (at.to_owned(), manager.to_owned());
+        let old = self.served.insert(key, names.clone()).unwrap_or_default();
+        let held = self.objects.get(at).map(|object| object["status"]["clusters"].clone());
+        let mut all = held.and_then(|held| held.as_array().cloned()).unwrap_or_default();
+        all.retain(|entry| !names.contains(&named(entry)) && !old.contains(&named(entry)));
+        all.extend(new);
+        body["status"]["clusters"] = json!(all);
     }
 
     fn list(&self, path: &str) -> Value {
@@ -97,7 +127,7 @@ fn client(server: &Shared) -> Client {
             let (head, body) = request.into_parts();
             let bytes = body.collect_bytes().await.unwrap();
             let body = (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).unwrap());
-            let (code, answer) = server.lock().unwrap().answer(&head.method, head.uri.path(), body);
+            let (code, answer) = server.lock().unwrap().answer(&head.method, &head.uri, body);
             let answer = Response::builder()
                 .status(StatusCode::from_u16(code).unwrap())
                 .body(Body::from(serde_json::to_vec(&answer).unwrap()));
@@ -143,11 +173,10 @@ fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<C
     );
     drop(held);
     let beats = Heartbeats::default();
-    beats.saw(
-        &HostKey::new("pve", "n1"),
-        &k8s_openapi::api::coordination::v1::Lease::default(),
-        just_started,
-    );
+    for name in ["n1", "w1"] {
+        let lease = k8s_openapi::api::coordination::v1::Lease::default();
+        beats.saw(&HostKey::new("pve", name), &lease, just_started);
+    }
     let client = client(server);
     let reporter = Reporter { controller: "test".to_owned(), instance: None };
     Context::new(
@@ -221,7 +250,8 @@ async fn a_second_identical_pass_writes_nothing() {
 async fn a_spec_that_uses_what_is_not_built_stalls_and_touches_no_host() {
     let server = world();
     let mut wanted = cluster();
-    wanted["spec"]["quorum"] = json!({"device": {"type": "None"}});
+    wanted["spec"]["quorum"] = json!({"device": {"type": "External", "address": "10.9.0.1",
+                                                 "certificatesSecretRef": {"name": "qnetd"}}});
     server.lock().unwrap().put("pveclusters", wanted);
     assert_eq!(pass(&server).await, [format!("PATCH {GROUP}/pveclusters/prod/status")]);
     let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
