@@ -14,13 +14,14 @@ use pvecm_core::ids::HostName;
 use pvecm_core::leaving::is_listed;
 use pvecm_core::observed::Claim;
 use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
-use pvecm_crds::change::{Outcome, SealedFor};
+use pvecm_crds::change::Outcome;
 use pvecm_crds::condition::reason;
 use pvecm_crds::{PveChange, validate};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
-use super::{IN_FLIGHT, dissolution, namesakes, reservation, sealed};
+use super::passed::{self, Passed};
+use super::{IN_FLIGHT, certificates, dissolution, namesakes, reservation};
 
 /// Changes that are kept per cluster.
 const KEPT: usize = 20;
@@ -40,8 +41,8 @@ pub enum Effect {
     Serve(reservation::Due),
     /// Create the change.
     Create(Box<Plan<Proven>>),
-    /// Set the secrets that are on their way.
-    Seal(Vec<SealedFor>),
+    /// Set what is on its way from host to host.
+    PassOn(Passed),
     /// Let the hosts begin this stage of the open change.
     Release(u32),
     /// Write the open change's outcome.
@@ -174,14 +175,16 @@ fn open_change(
 ) -> Verdict {
     let paused = seen.cluster.as_ref().is_some_and(|cluster| cluster.spec.rollout.paused);
     let generation = seen.cluster.as_ref().and_then(|cluster| cluster.metadata.generation);
-    if let Some(due) = sealed::due(change, object, &seen.hosts) {
-        return working(object.spec.plan.summary.clone()).with(Effect::Seal(due));
+    if let Some(due) = passed::due(change, object, seen) {
+        return working(object.spec.plan.summary.clone()).with(Effect::PassOn(due));
     }
     let hosts = &seen.view.hosts;
     // A spec that is not understood allows nothing by itself.
     let allowed = |desired: &DesiredCluster| need(Stage::worst(&change.stages), &desired.rollout);
     let need = desired.map_or(Some(Need::Always), allowed);
-    match drive(change, Standing { hosts, generation, paused, need }) {
+    let awaited = certificates::awaited(change, seen);
+    let awaits = awaited.as_ref();
+    match drive(change, Standing { hosts, generation, paused, need, awaits }) {
         Next::Release(1) => begin(seen, (change, object), desired),
         Next::Release(stage) => release(change, stage),
         Next::Finish(ending, why) => working(why.clone()).with(Effect::Finish(ending, why)),
@@ -192,6 +195,10 @@ fn open_change(
             let sentence = approval::sentence(what, &change.stages, need, &approve);
             Verdict::new(Stand::Waiting, reason::WAITING_FOR_APPROVAL, sentence)
         }
+        Next::WaitForWitness(why) if awaits.is_some_and(|awaited| awaited.is_silent) => {
+            Verdict::new(Stand::Stalled, Blocker::HostNotConnected.reason(), why)
+        }
+        Next::WaitForWitness(why) => Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why),
         Next::Wait(why) if paused && change.released == 0 => {
             Verdict::new(Stand::Paused, reason::PAUSED, why)
         }

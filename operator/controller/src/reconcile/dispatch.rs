@@ -18,6 +18,7 @@ use serde_json::json;
 use super::decide::Effect;
 use super::drive::Ending;
 use super::observe::Observation;
+use super::passed::Passed;
 use super::reservation::Due;
 use super::{DISSOLVES, IN_FLIGHT};
 use crate::access::{Access, AccessError, MANAGER, Target};
@@ -86,8 +87,11 @@ async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Resul
         Effect::LetGo(names) => let_go(&names, seen, access).await?,
         Effect::Serve(due) => serve(due, seen, access).await?,
         Effect::Create(plan) => return create(&plan, seen, access).await,
-        Effect::Seal(sealed) => {
-            write(seen, access, None, |status| status.sealed = sealed).await?;
+        Effect::PassOn(Passed { sealed, certificates }) => {
+            let set = |status: &mut PveChangeStatus| {
+                (status.sealed, status.certificates) = (sealed, certificates);
+            };
+            write(seen, access, None, set).await?;
         }
         Effect::Release(stage) => return Ok(release(stage, seen, access).await?),
         Effect::Finish(ending, why) => return Ok(finish(ending, why, seen, access).await?),
@@ -230,7 +234,7 @@ async fn finish(
     write(seen, access, None, |status| {
         status.outcome = Some(outcome);
         status.message = Some(message);
-        status.sealed = Vec::new();
+        (status.sealed, status.certificates) = Default::default();
     })
     .await?;
     Ok(Sent::Finished(change.name.clone(), ending, why))
@@ -312,7 +316,7 @@ impl Effect {
             Self::LetGo(_) => "give up the claim on hosts",
             Self::Serve(_) => "tell a witness whom it votes for",
             Self::Create(_) => "create a change",
-            Self::Seal(_) => "pass on a sealed secret",
+            Self::PassOn(_) => "pass on what one host has for another",
             Self::Release(_) => "release a stage",
             Self::Finish(..) => "write a change's outcome",
             Self::HoldCluster(_) => "hold the cluster, or let it go",

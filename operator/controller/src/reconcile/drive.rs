@@ -14,6 +14,8 @@ use pvecm_core::ha::HaState;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
 use pvecm_core::observed::{AppliedStage, Claim, HostView};
 
+use super::certificates::Awaited;
+
 /// A change without an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenChange {
@@ -55,6 +57,8 @@ pub struct Standing<'a> {
     pub paused: bool,
     /// Why the change needs a person's approval; `None`: it needs none.
     pub need: Option<Need>,
+    /// What a witness has yet to do before the next stage; `None`: nothing.
+    pub awaits: Option<&'a Awaited>,
 }
 
 /// How a change ended.
@@ -93,6 +97,8 @@ pub enum Next {
     Ask(Need),
     /// Nothing now, because of this.
     Wait(String),
+    /// Nothing until a witness has done this.
+    WaitForWitness(String),
 }
 
 /// Decides what becomes of an open change.
@@ -179,6 +185,10 @@ fn step(change: &OpenChange, standing: Standing<'_>, parent: Option<Digest>) -> 
     if let Some(why) = outdated(change, standing.hosts, parent) {
         return Next::Finish(Ending::Superseded, why.to_owned());
     }
+    let edited = standing.generation != Some(change.generation);
+    if let Some(why) = standing.awaits.and_then(|awaited| awaited.given_up(edited)) {
+        return Next::Finish(Ending::Superseded, why);
+    }
     if standing.paused {
         return Next::Wait(format!("stage {} waits: paused", change.released + 1));
     }
@@ -189,7 +199,12 @@ fn step(change: &OpenChange, standing: Standing<'_>, parent: Option<Digest>) -> 
         .or_else(|| may_reset(change, stage, standing.hosts));
     match unready {
         Some(why) => Next::Wait(format!("stage {} waits: {why}", change.released + 1)),
-        None => Next::Release(change.released + 1),
+        None => match standing.awaits {
+            Some(Awaited { why, .. }) => {
+                Next::WaitForWitness(format!("stage {} waits: {why}", change.released + 1))
+            }
+            None => Next::Release(change.released + 1),
+        },
     }
 }
 

@@ -4,6 +4,7 @@
 //! read the objects again from the server, decide again, and carry out what *that* says: the watch
 //! may have broken in the very change that is at hand. It keeps nothing between passes.
 
+mod certificates;
 mod decide;
 mod dispatch;
 mod dissolution;
@@ -11,9 +12,9 @@ mod drive;
 mod events;
 mod namesakes;
 mod observe;
+mod passed;
 mod report;
 mod reservation;
-mod sealed;
 mod witnesses;
 
 use std::panic::AssertUnwindSafe;

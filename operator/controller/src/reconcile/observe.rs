@@ -100,8 +100,9 @@ pub async fn observe(
         host.fitness.clock_ahead_secs = ahead;
     }
     let witnesses = witnesses::read(cluster.as_deref(), (key, sight), context).await?;
-    let named = cluster.as_deref().and_then(|cluster| cluster.spec.witness());
-    if let Some((name, witness)) = witnesses.iter().find(|(name, _)| named == Some(name.as_str())) {
+    let wanted = cluster.as_deref().and_then(|cluster| cluster.spec.witness());
+    if let Some((name, witness)) = witnesses.iter().find(|(name, _)| wanted == Some(name.as_str()))
+    {
         heard.insert(name.clone(), witness.heard);
         view.witness = Some(witness.view.clone());
     }

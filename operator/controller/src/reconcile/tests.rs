@@ -19,6 +19,7 @@ use crate::leader::Leadership;
 use crate::queue::Queue;
 use crate::stores::Stores;
 
+mod certificates;
 mod claims;
 mod dissolution;
 mod witness;
@@ -79,6 +80,10 @@ impl Server {
         body["metadata"]["resourceVersion"] = json!(next.to_string());
         self.serve(&at, uri.query().unwrap_or_default(), &mut body);
         let held = self.objects.entry(at).or_insert_with(|| json!({}));
+        if path.contains("pvechanges") && path.ends_with("/status") {
+            // All of it is the operator's: what it says no more is there no more.
+            held["status"] = Value::Null;
+        }
         merge(held, body);
         (200, held.clone())
     }
@@ -88,15 +93,15 @@ impl Server {
         if !at.contains("pvehosts") {
             return;
         }
-        let named = |entry: &Value| entry["clusterName"].as_str().unwrap_or_default().to_owned();
+        let name_of = |entry: &Value| entry["clusterName"].as_str().unwrap_or_default().to_owned();
         let new = body["status"]["clusters"].take().as_array().cloned().unwrap_or_default();
         let manager = query.split('&').find(|pair| pair.starts_with("fieldManager")).unwrap();
-        let names: BTreeSet<_> = new.iter().map(named).collect();
+        let names: BTreeSet<_> = new.iter().map(name_of).collect();
         let key = (at.to_owned(), manager.to_owned());
         let old = self.served.insert(key, names.clone()).unwrap_or_default();
         let held = self.objects.get(at).map(|object| object["status"]["clusters"].clone());
         let mut all = held.and_then(|held| held.as_array().cloned()).unwrap_or_default();
-        all.retain(|entry| !names.contains(&named(entry)) && !old.contains(&named(entry)));
+        all.retain(|entry| !names.contains(&name_of(entry)) && !old.contains(&name_of(entry)));
         all.extend(new);
         body["status"]["clusters"] = json!(all);
     }

@@ -38,8 +38,8 @@ pub async fn read(
     context: &Context,
 ) -> Result<BTreeMap<HostName, Witness>, ObserveError> {
     let Some(cluster) = cluster else { return Ok(BTreeMap::new()) };
-    let named = cluster.spec.witness().map(ToOwned::to_owned);
-    let mut names: BTreeSet<String> = named.into_iter().collect();
+    let mut names: BTreeSet<String> =
+        cluster.spec.witness().into_iter().map(ToOwned::to_owned).collect();
     names.extend(context.stores.serving(key, &cluster.effective_name()));
     let hosts = read_hosts(key, names, sight, context).await?;
     let reads = hosts.into_iter().map(|(name, host)| async {

@@ -28,7 +28,7 @@ const AGENT: &str = "operator/agent/src/agent.rs";
 const DRIVE: &str = "operator/controller/src/reconcile/drive.rs";
 const DECIDE: &str = "operator/controller/src/reconcile/decide.rs";
 const DISPATCH: &str = "operator/controller/src/reconcile/dispatch.rs";
-const SEALED: &str = "operator/controller/src/reconcile/sealed.rs";
+const PASSED: &str = "operator/controller/src/reconcile/passed.rs";
 const HOSTS: &str = "operator/controller/src/hosts.rs";
 const LEADER: &str = "operator/controller/src/leader.rs";
 
@@ -260,7 +260,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a secret is taken away before its receiver has it",
-        edits: &[(SEALED, "!received(change, &sealed.to, hosts)", "false")],
+        edits: &[(PASSED, "!received(change, &to, hosts, Stage::receives_secret)", "false")],
     },
     Bug {
         name: "the condition Connected is written with each heartbeat",

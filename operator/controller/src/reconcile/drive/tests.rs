@@ -99,13 +99,13 @@ fn hosts(version: u64, applied: impl Into<Option<AppliedStage>>) -> Hosts {
 }
 
 fn at(change: &OpenChange, hosts: &Hosts) -> Next {
-    drive(change, Standing { hosts, generation: Some(3), paused: false, need: None })
+    drive(change, Standing { hosts, generation: Some(3), paused: false, need: None, awaits: None })
 }
 
 fn waits_for(next: &Next, word: &str) {
     match next {
         Next::Wait(sentence) => assert!(sentence.contains(word), "{sentence}"),
-        Next::Release(_) | Next::Finish(..) | Next::Ask(_) => {
+        Next::Release(_) | Next::Finish(..) | Next::Ask(_) | Next::WaitForWitness(_) => {
             panic!("{next:?} does not wait for {word}")
         }
     }
@@ -164,7 +164,8 @@ fn one_host_with_another_file_holds_the_release_and_all_of_them_supersede_it() {
 #[test]
 fn a_changed_spec_supersedes_only_what_has_not_begun() {
     let hosts4 = hosts(4, None);
-    let standing = |hosts| Standing { hosts, generation: Some(4), paused: false, need: None };
+    let standing =
+        |hosts| Standing { hosts, generation: Some(4), paused: false, need: None, awaits: None };
     ends(&drive(&change(0), standing(&hosts4)), Ending::Superseded);
     let hosts5 = hosts(5, Some(applied(1, StageResult::Confirmed)));
     assert_eq!(drive(&change(1), standing(&hosts5)), Next::Release(2));
@@ -172,7 +173,7 @@ fn a_changed_spec_supersedes_only_what_has_not_begun() {
 
 fn asking(change: &OpenChange, hosts: &Hosts) -> Next {
     let need = Some(Need::Manual);
-    drive(change, Standing { hosts, generation: Some(3), paused: false, need })
+    drive(change, Standing { hosts, generation: Some(3), paused: false, need, awaits: None })
 }
 
 #[test]
@@ -209,7 +210,8 @@ fn a_waiting_formation_is_superseded_when_the_host_got_a_cluster_meanwhile() {
 
 #[test]
 fn a_pause_holds_the_next_stage_and_no_outcome() {
-    let standing = |hosts| Standing { hosts, generation: Some(3), paused: true, need: None };
+    let standing =
+        |hosts| Standing { hosts, generation: Some(3), paused: true, need: None, awaits: None };
     let held = hosts(5, Some(applied(1, StageResult::Confirmed)));
     waits_for(&drive(&change(1), standing(&held)), "paused");
     let done = hosts(7, Some(applied(2, StageResult::Confirmed)));

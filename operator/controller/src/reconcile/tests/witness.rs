@@ -5,9 +5,9 @@ use pvecm_crds::host::ServedCluster;
 use super::*;
 
 /// The fingerprint of w1's own certificate.
-const AUTHORITY: &str = "a";
+pub const AUTHORITY: &str = "a";
 
-fn fingerprint(of: &str) -> String {
+pub fn fingerprint(of: &str) -> String {
     digest(of)
 }
 
@@ -21,7 +21,7 @@ fn witness(name: &str) -> Value {
 }
 
 /// n1 alone, claimed, with w1 as its witness; what is planned waits for approval.
-fn voting() -> Shared {
+pub fn voting() -> Shared {
     let server = world();
     edit(&server, "pveclusters/prod", |cluster| {
         cluster["spec"]["quorum"] =
@@ -39,7 +39,7 @@ fn served(server: &Shared, witness: &str) -> Vec<ServedCluster> {
     object::<PveHost>(server, &format!("pvehosts/{witness}")).unwrap().status.unwrap().clusters
 }
 
-fn entry(name: &str, uid: &str, requests: &[&str]) -> ServedCluster {
+pub fn entry(name: &str, uid: &str, requests: &[&str]) -> ServedCluster {
     let requests = requests.iter().map(ToString::to_string).collect();
     ServedCluster {
         cluster_name: name.to_owned(),
@@ -49,7 +49,7 @@ fn entry(name: &str, uid: &str, requests: &[&str]) -> ServedCluster {
     }
 }
 
-fn told_before(server: &Shared, entries: &[ServedCluster]) {
+pub fn told_before(server: &Shared, entries: &[ServedCluster]) {
     edit(server, "pvehosts/w1", |host| host["status"]["clusters"] = json!(entries));
     for ServedCluster { cluster_name, .. } in entries {
         let manager = format!("fieldManager={}-serves-{cluster_name}", crate::access::MANAGER);
@@ -110,7 +110,7 @@ async fn two_clusters_have_their_names_at_one_witness_and_each_takes_only_its_ow
     reconcile(ClusterKey::new("pve", "other"), context(&server, Leadership::always())).await;
     assert_eq!(served(&server, "w1"), [entry("prod", "u-1", &[]), entry("other", "u-2", &[])]);
     edit(&server, "pveclusters/prod", |o| {
-        o["spec"]["quorum"] = json!({"device": {"type": "None"}})
+        o["spec"]["quorum"] = json!({"device": {"type": "None"}});
     });
     pass(&server).await;
     assert_eq!(served(&server, "w1"), [entry("other", "u-2", &[])]);
@@ -149,7 +149,7 @@ async fn a_name_of_a_cluster_that_is_there_is_left_to_it_and_one_of_a_cluster_th
     assert_eq!(served(&server, "w1"), [entry("prod", "u-1", &[])]);
 }
 
-fn asks(server: &Shared, host: &str, request: &str, authority: &str) {
+pub fn asks(server: &Shared, host: &str, request: &str, authority: &str) {
     edit(server, &format!("pvehosts/{host}"), |host| {
         host["status"]["device"] = json!({
             "request": request,
