@@ -10,14 +10,16 @@ use crate::change::Action;
 use crate::conf::QuorumDevice;
 use crate::device::{AlgorithmWish, DeviceWish, ManagedDevice};
 use crate::ids::HostName;
-use crate::quorum::{expected, is_quorate};
+use crate::quorum::{expected, is_quorate, needed};
 
 /// While a text spreads, one part counts by the old one and one by the new one. Where a daemon casts meanwhile, one
-/// node with the votes of an `lms` device and the other nodes without it are both quorate: a split brain.
+/// node with the votes of an `lms` device and the other nodes without it are both quorate: a split brain. The one
+/// vote that goes together with a dead node is none that two parts could both have.
 pub(super) fn nobody_casts_meanwhile(case: &Case<'_>) -> Result<(), Refusal> {
     let mut casting = casting_before(case);
     for step in &case.steps {
-        if let Some(host) = changes_device(step).then(|| casting.first()).flatten() {
+        let counts = changes_device(step) && !goes_with_the_dead(case, step);
+        if let Some(host) = counts.then(|| casting.first()).flatten() {
             return Err(Refusal::DeviceCasts { stage: step.number, host: host.clone() });
         }
         casting.retain(|host| !does(step, host, &Action::StopDevice {}));
@@ -35,9 +37,13 @@ pub(super) fn nodes_have_quorum_alone(case: &Case<'_>) -> Result<(), Refusal> {
             let Some(device) = &text.config.quorum.device else { continue };
             let votes = text.votes();
             let counted = votes.iter().filter(|(id, _)| runs(step, text, **id));
-            let present = counted.map(|(_, votes)| u64::from(*votes)).sum();
+            let present: u64 = counted.map(|(_, votes)| u64::from(*votes)).sum();
             let of_nodes = expected(&votes);
-            let expected = of_nodes + device.votes_of(of_nodes);
+            let of_device = device.votes_of(of_nodes);
+            let expected = of_nodes + of_device;
+            // What undoes it has the vote that nobody had stopped casting.
+            let is_cast = goes_with_the_dead(case, step);
+            let present = present + if is_cast { of_device } else { 0 };
             if !is_quorate(present, expected) {
                 return Err(Refusal::NotQuorate { stage: step.number, present, expected });
             }
@@ -134,6 +140,34 @@ fn is_asked_rightly(case: &Case<'_>, action: &Action) -> bool {
         && own
         && is_free
         && view.addresses.contains(witness)
+}
+
+/// Whether the stage takes the device's one vote and one of the dead off together, while it is cast on every node that
+/// runs: each part that is quorate with that vote shares a node with each part that is quorate without both.
+pub(super) fn goes_with_the_dead(case: &Case<'_>, step: &Step<'_>) -> bool {
+    let Some(before) = &step.before else { return false };
+    let device = before.config.quorum.device.as_ref();
+    let casts = step.staying().iter().all(|id| {
+        let node = before.config.node(*id).and_then(|node| case.node(&node.name));
+        node.and_then(|node| case.view(node)).is_some_and(|view| view.device.casts)
+    });
+    let dropped = step.dropped();
+    casts
+        && device.is_some_and(|device| device.votes == Some(1))
+        && step.config.config.quorum.device.is_none()
+        && dropped.len() == 1
+        && dropped.is_subset(&case.stopped)
+        && step.staying().is_disjoint(&case.stopped)
+        && parts_meet(before, &step.config, step.staying().len())
+}
+
+/// Whether the fewest nodes that are quorate with the device under the one text, and the fewest that are under the
+/// other, are more than run. Every node has one vote.
+fn parts_meet(with_device: &Text, without: &Text, running: usize) -> bool {
+    let fewest = |text: &Text, of_device: u64| {
+        needed(expected(&text.votes()) + of_device).saturating_sub(of_device)
+    };
+    fewest(with_device, 1) + fewest(without, 0) > u64::try_from(running).unwrap_or(u64::MAX)
 }
 
 fn wish<'a>(case: &Case<'a>) -> Option<&'a ManagedDevice> {

@@ -1,6 +1,7 @@
 //! Guards on quorum: nobody that stays loses it, and no two parts can both have it.
 
 use super::case::{Case, Step, Text};
+use super::device::goes_with_the_dead;
 use super::refusal::Refusal;
 use crate::change::Course;
 use crate::ids::NodeId;
@@ -16,7 +17,7 @@ pub(super) fn arithmetic_is_known(case: &Case<'_>) -> Result<(), Refusal> {
         let redefined = !is_same_but_device(before, &step.config);
         let goes = matches!(step.stage.course, Course::Restart | Course::Outage);
         let goes = goes || !step.stops.is_empty();
-        if redefined || (moves || goes) && !known {
+        if redefined || (moves || goes) && !known && !goes_with_the_dead(case, step) {
             return Err(Refusal::ArithmeticUnknown { stage: step.number });
         }
     }

@@ -126,17 +126,34 @@ pub(super) fn out_of_the_way(
     draft: &mut Draft<'_>,
     observed: &ObservedCluster,
 ) -> Result<(), Obstacle> {
-    let Some(device) = &draft.config().quorum.device else { return Ok(()) };
-    let votes = votes::of(draft.config());
-    let up = votes.iter().filter(|(id, _)| draft.group().contains_key(id));
-    let present = up.map(|(_, votes)| u64::from(*votes)).sum();
-    let of_nodes = expected(&votes);
-    if !is_quorate(present, of_nodes + device.votes_of(of_nodes)) {
+    if draft.config().quorum.device.is_none() {
+        return Ok(());
+    }
+    if !nodes_are_enough(draft) {
         let sentence = "the members that run have quorum by the vote of the QDevice alone, and what is due takes \
                         it away for a while: start the others first";
         return Obstacle::stop(Blocker::NotQuorate, sentence);
     }
     take_off(draft, observed)
+}
+
+/// Whether the dead node can only be taken off together with the device: those who are left have quorum by its
+/// vote, and have it by their own once neither is expected. Not with `lms`: while that text spreads, one node with
+/// all its votes and the others without them could both be quorate.
+pub(super) fn goes_with_the_dead(draft: &Draft<'_>) -> bool {
+    let device = draft.config().quorum.device.as_ref();
+    let casts_one = device.is_some_and(|device| device.votes == Some(1));
+    casts_one && !nodes_are_enough(draft)
+}
+
+/// Whether the nodes that run have quorum with the device's votes expected and not cast.
+fn nodes_are_enough(draft: &Draft<'_>) -> bool {
+    let votes = votes::of(draft.config());
+    let up = votes.iter().filter(|(id, _)| draft.group().contains_key(id));
+    let present = up.map(|(_, votes)| u64::from(*votes)).sum();
+    let of_nodes = expected(&votes);
+    let of_device = draft.config().quorum.device.as_ref().map(|device| device.votes_of(of_nodes));
+    is_quorate(present, of_nodes + of_device.unwrap_or(0))
 }
 
 /// The stages at the end of such a plan that put a device where one is wanted. A witness that cannot do its part
@@ -167,7 +184,7 @@ pub(super) fn remarks(desired: &DesiredCluster) -> Vec<String> {
     let nodes = desired.nodes.len();
     let remark = match algorithm {
         AlgorithmWish::Auto if nodes % 2 == 1 => Some(format!(
-            "{nodes} nodes are an odd number: {witness} votes for even ones only, so that there is no QDevice now"
+            "with an odd number of nodes, {nodes}, {witness} does not vote, and there is no QDevice"
         )),
         AlgorithmWish::Lms if nodes > 1 => Some(format!(
             "with lms {witness} has {} votes of {}: all nodes but one may fail while it is there, and none while it \
@@ -387,6 +404,11 @@ fn take_off(draft: &mut Draft<'_>, observed: &ObservedCluster) -> Result<(), Obs
         draft.write("Take the QDevice out".to_owned(), &links, edit::remove_device)?;
     }
     Ok(())
+}
+
+/// Daemons whose device the text has no more.
+pub(super) fn stop_without_text(draft: &mut Draft<'_>, observed: &ObservedCluster) {
+    stop(draft, observed);
 }
 
 /// Nobody stops twice in one plan: what was stopped before the text lost its device is off.

@@ -324,22 +324,37 @@ impl<'a> Draft<'a> {
     /// A stage in which the others take a stopped node off the list, and remember it.
     pub fn remove(&mut self, gone: &Tombstone) -> Result<(), Obstacle> {
         let risk = self.leaving_risk();
-        self.take_off(std::slice::from_ref(gone), risk)
+        self.take_off(std::slice::from_ref(gone), risk, |text| Ok(text.clone()))
+    }
+
+    /// The same with the device in one text: without it nobody would be left to write the second one.
+    pub fn remove_with_device(&mut self, gone: &Tombstone) -> Result<(), Obstacle> {
+        let risk = self.leaving_risk();
+        self.take_off(std::slice::from_ref(gone), risk, edit::remove_device)?;
+        if let Some(stage) = self.stages.last_mut() {
+            stage.summary.push_str(", and the QDevice out");
+        }
+        Ok(())
     }
 
     /// The same of all the dead at once: with one of them on the list the next reload would take quorum again
     /// (corosync.md 9.2).
     pub fn remove_dead(&mut self, gone: &[Tombstone]) -> Result<(), Obstacle> {
-        self.take_off(gone, Risk::Recovery)
+        self.take_off(gone, Risk::Recovery, |text| Ok(text.clone()))
     }
 
-    fn take_off(&mut self, gone: &[Tombstone], risk: Risk) -> Result<(), Obstacle> {
+    fn take_off(
+        &mut self,
+        gone: &[Tombstone],
+        risk: Risk,
+        first: impl FnOnce(&Document) -> Result<Document, EditError>,
+    ) -> Result<(), Obstacle> {
         let links = self.connected.clone();
         let names: Vec<_> =
             gone.iter().map(|gone| format!("{}, node {}", gone.name, gone.node_id)).collect();
         let summary = format!("Take {}, off the list", names.join(", "));
         let without = |text: Document, gone: &Tombstone| edit::remove_node(&text, gone.node_id);
-        self.write(summary, &links, |text| gone.iter().try_fold(text.clone(), without))?;
+        self.write(summary, &links, |text| gone.iter().try_fold(first(text)?, without))?;
         let bury =
             |host: &HostName| (host.clone(), gone.iter().cloned().map(Action::Bury).collect());
         if let Some(stage) = self.stages.last_mut() {

@@ -60,12 +60,17 @@ pub(super) fn plan(
     refuse_shared(&node.host, view, alone.as_ref())?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
-    device::out_of_the_way(&mut draft, observed)?;
+    let with_device = view.declared_dead().is_some() && device::goes_with_the_dead(&draft);
+    if !with_device {
+        device::out_of_the_way(&mut draft, observed)?;
+    }
     let host = &node.host;
     while draft.config().node(id).is_some_and(|node| node.votes() > 1) {
         votes::step(&mut draft, Some(id), votes::Step::Lower)?;
     }
-    let lent = votes::lend_without(&mut draft, id)?;
+    // Taken off together with the device, it is not missing for a moment.
+    let lent =
+        if with_device { votes::Lent::default() } else { votes::lend_without(&mut draft, id)? };
     if !cleaned.is_empty() {
         draft.clean((id, &node.name), cleaned);
     }
@@ -77,7 +82,12 @@ pub(super) fn plan(
     let keeps_key = view.declared_dead().map(|_because| keys::generation(ground));
     let (name, lives_alone) = (node.name.clone(), alone.is_some());
     let tombstone = Tombstone { name, node_id: id, machine_id, keeps_key, lives_alone };
-    draft.remove(&tombstone)?;
+    if with_device {
+        draft.remove_with_device(&tombstone)?;
+        device::stop_without_text(&mut draft, observed);
+    } else {
+        draft.remove(&tombstone)?;
+    }
     if acts {
         leave(&mut draft, host, alone.as_ref());
     }

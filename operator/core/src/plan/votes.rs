@@ -94,7 +94,7 @@ pub(super) fn step(draft: &mut Draft<'_>, id: Option<NodeId>, step: Step) -> Res
 }
 
 /// Votes that were lent to one node.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lent {
     to: Option<NodeId>,
     votes: u32,

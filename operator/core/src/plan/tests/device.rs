@@ -257,7 +257,7 @@ fn a_device_of_an_odd_number_of_nodes_is_off_and_its_certificates_stay() {
     let mut world = World::running(3, &[0]).witnessed(AlgorithmWish::Auto);
     settles(&world);
     let remarks = plan(&world.desired, &world.observed).report.waiting_for;
-    assert!(remarks.iter().any(|remark| remark.starts_with("3 nodes are an odd number")));
+    assert!(remarks.iter().any(|remark| remark.starts_with("with an odd number of nodes, 3,")));
     world.managed().algorithm = AlgorithmWish::Lms;
     let remarks = plan(&world.desired, &world.observed).report.waiting_for;
     assert!(remarks.iter().any(|remark| remark.contains("with lms w1 has 2 votes of 5")));
@@ -321,11 +321,29 @@ fn members_move_also_while_the_witness_is_away_and_its_vote_comes_later() {
     assert_eq!(world.casting().len(), 4);
 }
 
+/// Two nodes with a device, of which one is dead: the other one has quorum by the device's vote alone.
+pub(crate) fn widowed(nodes: u32, dead: &[u32]) -> World {
+    let mut world = World::running(nodes, &[0]).voting(AlgorithmWish::Auto).without(dead);
+    for number in (1..=nodes).filter(|number| !dead.contains(number)) {
+        (world.host(number).quorate, world.host(number).pmxcfs_writable) = (true, true);
+    }
+    world
+}
+
 #[test]
-fn the_vote_by_which_alone_there_is_quorum_is_not_taken() {
-    let mut world = of_two().voting(AlgorithmWish::Auto).without(&[2]);
-    world.host(1).quorate = true;
-    world.host(1).pmxcfs_writable = true;
+fn a_dead_node_of_two_goes_together_with_the_device_by_which_the_other_one_has_quorum() {
+    let mut world = widowed(2, &[2]);
+    insta::assert_snapshot!("device_dead", round(&mut world));
+    assert_eq!((world.text().nodes.len(), world.host(1).device.casts), (1, false));
+}
+
+#[test]
+fn the_vote_by_which_alone_there_is_quorum_is_not_taken_for_anything_else() {
+    let mut world = widowed(2, &[2]);
+    world.host(2).absence = None;
+    world.desired.nodes.truncate(1);
+    world.host(2).stop();
+    world.host(2).connected = true;
     let sentence = blocks(&world, Blocker::NotQuorate);
     assert!(sentence.contains("by the vote of the QDevice alone"), "{sentence}");
 }

@@ -192,7 +192,7 @@ impl World {
         let back = stage.back.as_ref().filter(|_| stage.risk != Risk::Recovery);
         for text in [Some(&stage.config), back].into_iter().flatten() {
             if !up.is_empty() {
-                stays_quorate(text, &up);
+                self.stays_quorate(text, &up);
             }
         }
         up.extend(stage.joining.keys());
@@ -220,7 +220,7 @@ impl World {
             Course::Start => self.connect(stage),
             Course::Restart => self.restart(stage),
         }
-        stays_quorate(&stage.config, &up);
+        self.stays_quorate(&stage.config, &up);
         self.in_force(&stage.config, &up);
     }
 
@@ -255,7 +255,7 @@ impl World {
                 let up = read(&stage.config).nodes.into_iter();
                 let up = up.filter(|node| names.contains(node.name.as_str())).map(|node| node.id);
                 let up = up.collect();
-                stays_quorate(&stage.config, &up);
+                self.stays_quorate(&stage.config, &up);
                 self.in_force(&stage.config, &up);
             } else if actions.contains(&Action::LeaveCluster {}) {
                 assert_eq!(view.running_version, None, "it runs");
@@ -395,6 +395,20 @@ impl World {
         Config::read(&Document::parse(file.text.unwrap().as_bytes())).unwrap()
     }
 
+    /// With the votes of a device as far as every one of these counts them.
+    fn stays_quorate(&self, conf: &ConfText, up: &BTreeSet<NodeId>) {
+        let config = read(conf);
+        let of_device = device_votes(&config);
+        let votes = config.nodes.iter().map(|node| (node.id, node.votes())).collect();
+        let mut present = config.nodes.iter().filter(|node| up.contains(&node.id));
+        let of_nodes: u64 = present.clone().map(|node| u64::from(node.votes())).sum();
+        let views = || self.observed.hosts.values();
+        let casts = |name: &str| views().any(|view| view.hostname == name && view.device.casts);
+        let cast = present.all(|node| casts(node.name.as_str()));
+        let there = of_nodes + if cast { of_device } else { 0 };
+        assert!(is_quorate(there, expected(&votes) + of_device), "{there} votes of\n{}", conf.text);
+    }
+
     fn in_force(&mut self, conf: &ConfText, up: &BTreeSet<NodeId>) {
         for node in read(conf).nodes.iter().filter(|node| up.contains(&node.id)) {
             let mut hosts = self.observed.hosts.values_mut();
@@ -421,16 +435,6 @@ impl HostView {
         (self.quorate, self.pmxcfs_writable) = (false, false);
         self.members.clear();
     }
-}
-
-/// Without the votes of a device: they are not there while anything moves.
-fn stays_quorate(conf: &ConfText, up: &BTreeSet<NodeId>) {
-    let config = read(conf);
-    let of_device = device_votes(&config);
-    let votes = config.nodes.iter().map(|node| (node.id, node.votes())).collect();
-    let present = config.nodes.iter().filter(|node| up.contains(&node.id));
-    let present = present.map(|node| u64::from(node.votes())).sum();
-    assert!(is_quorate(present, expected(&votes) + of_device), "{present} votes of\n{}", conf.text);
 }
 
 pub(crate) fn wanted_link(number: u32, priority: Option<u8>) -> DesiredLink {
