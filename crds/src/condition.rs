@@ -117,6 +117,10 @@ pub mod reason {
             means: "The spec is in force, but a node is not well: its agent is not heard, corosync does not run there, it is not quorate or cannot write /etc/pve.",
             act: "Look at `systemctl status pvecm-agent corosync pve-cluster` on the node that is named."
         }
+        DEVICE_NOT_VOTING = "DeviceNotVoting" {
+            means: "The spec is in force, and a member does not count the votes of the QDevice: the cluster survives fewer failures than it is built for.",
+            act: "Look at `systemctl status corosync-qdevice` on the members that are named, and at `systemctl status corosync-qnetd` on the witness. From each member `corosync-qdevice-tool -s` must say Connected; the witness takes connections on TCP port 5403. An agent starts a daemon again that ended; one that is disabled stays off until a person, or a change, enables it."
+        }
         HELD = "Held" {
             means: "Corosync is held on this host: while the host was off, the cluster went on to a corosync.conf that does not list it any more.",
             act: "Nothing where the node was removed: once the operator is heard, the host puts its files away. If the cluster lists it again, run `pvecm-agent gate` on that host, which asks anew, and then `systemctl start corosync`."

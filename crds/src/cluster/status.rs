@@ -120,9 +120,17 @@ pub struct QuorumStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 4_294_967_295_i64))]
     pub device: Option<i64>,
+    /// The members that run with a device and do not count its votes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)))]
+    pub device_missing_on: Vec<String>,
     /// How many further nodes may fail, the worst first, before quorum is lost.
     #[schemars(range(min = 0, max = 64))]
     pub failures_survived: i32,
+    /// The same when the device's votes are gone as well; absent without a device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 64))]
+    pub failures_survived_without_device: Option<i32>,
 }
 
 /// A link between two nodes that is configured and not connected.

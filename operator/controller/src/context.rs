@@ -17,6 +17,7 @@ use crate::keys::{ClusterKey, HostKey};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::queue::Triggers;
+use crate::reconcile::{Foretold, Question};
 use crate::stores::Stores;
 
 /// What every pass is handed. Nothing in here is a decision that outlives its pass.
@@ -35,6 +36,8 @@ pub struct Context {
     pub host_backoff: Backoff<HostKey>,
     /// When an outcome was first seen here.
     pub outcomes: Outcomes,
+    /// What files foretold of clusters.
+    pub margins: Margins,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Events.
@@ -69,6 +72,7 @@ impl Context {
             cluster_backoff: Backoff::default(),
             host_backoff: Backoff::default(),
             outcomes: Outcomes::default(),
+            margins: Margins::default(),
             metrics: Arc::default(),
             recorder: Recorder::new(client, reporter),
             time,
@@ -104,6 +108,34 @@ impl Outcomes {
                 Duration::ZERO
             }
         }
+    }
+
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, key: &ClusterKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// What a file foretold the last time, per cluster: the same question is not gone through again.
+#[derive(Debug, Default)]
+pub struct Margins(Mutex<HashMap<ClusterKey, (Question, Foretold)>>);
+
+impl Margins {
+    /// The answer, asked for only when it is another question than the last one.
+    pub fn of(
+        &self,
+        key: &ClusterKey,
+        question: Question,
+        ask: impl FnOnce(&Question) -> Foretold,
+    ) -> Foretold {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some((_, answer)) = known.filter(|(asked, _)| *asked == question) {
+            return answer;
+        }
+        let answer = ask(&question);
+        let answered = (question, answer.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), answered);
+        answer
     }
 
     /// Forgets a cluster that is gone.

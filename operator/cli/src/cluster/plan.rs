@@ -126,6 +126,7 @@ mod tests {
     fn picture(cluster: Value, changes: Vec<Value>) -> Picture {
         let change = |change| serde_json::from_value(change).unwrap();
         Picture {
+            witness: None,
             cluster: serde_json::from_value(cluster).unwrap(),
             hosts: BTreeMap::new(),
             changes: changes.into_iter().map(change).collect(),

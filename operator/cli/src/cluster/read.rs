@@ -9,6 +9,7 @@ use kube::{Api, Client, ResourceExt as _};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::ObservedCluster;
 use pvecm_crds::condition::kind;
+use pvecm_crds::host::ServedCluster;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
 /// A cluster with its hosts and its changes, at one moment.
@@ -18,6 +19,8 @@ pub struct Picture {
     pub cluster: PveCluster,
     /// The hosts that its spec names or that it has claimed, as far as they exist.
     pub hosts: BTreeMap<HostName, PveHost>,
+    /// The host that is to vote from outside, where it exists, with the clusters of the namespace.
+    pub witness: Option<(PveHost, Vec<PveCluster>)>,
     /// Its changes, the oldest first.
     pub changes: Vec<PveChange>,
 }
@@ -54,10 +57,21 @@ pub async fn picture(client: &Client, namespace: &str, name: &str) -> anyhow::Re
         cluster.spec.nodes.iter().any(|node| node.host() == name)
             || claim.is_some_and(|claim| uid.as_deref() == Some(claim.uid.as_str()))
     };
+    let wanted = cluster.spec.witness();
+    let witness = found.items.iter().find(|host| wanted == Some(host.name_any().as_str())).cloned();
+    let witness = match witness {
+        Some(witness) => Some((witness, clusters(client, namespace).await?)),
+        None => None,
+    };
     let ours = found.items.into_iter().filter(is_ours);
     let hosts = ours.map(|host| Ok((host.name_any().parse()?, host)));
     let hosts = hosts.collect::<anyhow::Result<BTreeMap<HostName, PveHost>>>()?;
-    Ok(Picture { changes: changes(client, namespace, name).await?, cluster, hosts })
+    Ok(Picture { changes: changes(client, namespace, name).await?, cluster, hosts, witness })
+}
+
+async fn clusters(client: &Client, namespace: &str) -> anyhow::Result<Vec<PveCluster>> {
+    let api: Api<PveCluster> = Api::namespaced(client.clone(), namespace);
+    Ok(api.list(&ListParams::default()).await.context("cannot read the PveClusters")?.items)
 }
 
 impl Picture {
@@ -71,7 +85,19 @@ impl Picture {
         let hosts = self.hosts.iter().map(|(name, host)| (name, host, heard(host)));
         let changes: Vec<_> = self.changes.iter().collect();
         let uid = self.cluster.uid().unwrap_or_default();
-        Ok(convert::observed(hosts, &changes, (&uid, Timestamp::now()))?)
+        let mut observed = convert::observed(hosts, &changes, (&uid, Timestamp::now()))?;
+        if let Some((witness, clusters)) = &self.witness {
+            let is_other = |served: &ServedCluster| self.is_other(served, clusters);
+            observed.witness = Some(convert::witness_view(witness, heard(witness), is_other)?);
+        }
+        Ok(observed)
+    }
+
+    /// Whether a name at a witness is another cluster's. One of this name that is there no more has left it to this one.
+    fn is_other(&self, served: &ServedCluster, clusters: &[PveCluster]) -> bool {
+        let is_there = |uid: &str| clusters.iter().any(|one| one.uid().as_deref() == Some(uid));
+        let is_same = served.cluster_name == self.cluster.effective_name();
+        self.cluster.uid().as_ref() != Some(&served.uid) && (!is_same || is_there(&served.uid))
     }
 }
 
@@ -79,4 +105,41 @@ impl Picture {
 pub fn heard(host: &PveHost) -> bool {
     let conditions = host.status.iter().flat_map(|status| &status.conditions);
     conditions.into_iter().any(|c| c.type_ == kind::CONNECTED && c.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cluster::fake;
+
+    /// The same answer as the operator's, which takes over the name of a cluster that is gone.
+    #[tokio::test]
+    async fn the_witness_is_no_member_and_has_the_names_of_others_that_are_there() {
+        let mut cluster = fake::cluster();
+        cluster["spec"]["quorum"] =
+            json!({"device": {"type": "Managed", "hostRef": {"name": "w1"}}});
+        let entry =
+            |name: &str, uid: &str| json!({"clusterName": name, "name": "other", "uid": uid});
+        let witness = |entries: Value| {
+            json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
+                   "metadata": {"name": "w1", "namespace": "pve"}, "spec": {"role": "Witness"},
+                   "status": {"clusters": entries}})
+        };
+        let mut other = fake::cluster();
+        other["metadata"]["name"] = json!("other");
+        other["metadata"]["uid"] = json!("u-2");
+        let names = async |entries: Value| {
+            let objects = [cluster.clone(), other.clone(), witness(entries)];
+            let client = fake::client(&fake::server(&objects));
+            let picture = picture(&client, "pve", "prod").await.unwrap();
+            assert!(picture.hosts.is_empty());
+            let names = picture.observed().unwrap().witness.unwrap().names;
+            names.into_keys().map(|name| name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(json!([entry("prod", "u-1"), entry("else", "u-2")])).await, ["else"]);
+        assert_eq!(names(json!([entry("prod", "u-2")])).await, ["prod"]);
+        assert_eq!(names(json!([entry("prod", "u-9"), entry("else", "u-9")])).await, ["else"]);
+    }
 }

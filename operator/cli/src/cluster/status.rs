@@ -2,7 +2,7 @@
 
 use kube::ResourceExt as _;
 use pvecm_crds::PveCluster;
-use pvecm_crds::cluster::{Drifted, LinkFault, NodeStatus, PveClusterStatus};
+use pvecm_crds::cluster::{Drifted, LinkFault, NodeStatus, PveClusterStatus, QuorumStatus};
 use pvecm_crds::condition::kind;
 
 use super::{absence, read};
@@ -69,7 +69,23 @@ fn headline(name: &str, status: &PveClusterStatus) -> String {
         ),
         None => "unknown".to_owned(),
     };
-    format!("{name}: {ready}, config_version {version}\nQuorum: {quorum}\n")
+    let device = status.quorum.as_ref().and_then(device);
+    let device = device.map(|device| format!("Device: {device}\n")).unwrap_or_default();
+    format!("{name}: {ready}, config_version {version}\nQuorum: {quorum}\n{device}")
+}
+
+/// What the `QDevice` is good for.
+fn device(quorum: &QuorumStatus) -> Option<String> {
+    let QuorumStatus { device, device_missing_on, failures_survived_without_device, .. } = quorum;
+    let votes = (*device)?;
+    let mut said = format!("{votes} of these votes");
+    if !device_missing_on.is_empty() {
+        said.push_str(&format!(", not counted on {}", device_missing_on.join(", ")));
+    }
+    if let Some(failures) = failures_survived_without_device {
+        said.push_str(&format!(": nodes that may still fail without it: {failures}"));
+    }
+    Some(said)
 }
 
 fn row(node: &NodeStatus) -> [String; 6] {
@@ -98,6 +114,23 @@ mod tests {
 
     use super::*;
     use crate::cluster::fake;
+
+    #[test]
+    fn what_a_device_is_good_for_is_told_and_who_does_not_count_it() {
+        let told = |quorum: serde_json::Value| device(&serde_json::from_value(quorum).unwrap());
+        let with = json!({"present": 5, "expected": 5, "needed": 3, "failuresSurvived": 2,
+                          "device": 1, "failuresSurvivedWithoutDevice": 1});
+        let wanted = "1 of these votes: nodes that may still fail without it: 1";
+        assert_eq!(told(with).as_deref(), Some(wanted));
+        let missing = json!({"present": 4, "expected": 5, "needed": 3, "failuresSurvived": 1,
+                             "device": 0, "deviceMissingOn": ["n1", "n2"],
+                             "failuresSurvivedWithoutDevice": 1});
+        let wanted =
+            "0 of these votes, not counted on n1, n2: nodes that may still fail without it: 1";
+        assert_eq!(told(missing).as_deref(), Some(wanted));
+        let none = json!({"present": 3, "expected": 3, "needed": 2, "failuresSurvived": 1});
+        assert_eq!(told(none), None);
+    }
 
     #[test]
     fn a_cluster_is_told_on_one_screen() {

@@ -34,6 +34,8 @@ use dispatch::{DispatchError, Sent, dispatch};
 use observe::{Observation, ObserveError, Sight, observe};
 use report::report;
 
+pub use report::quorum::{Foretold, Question};
+
 /// On a change from its first released stage to its outcome.
 pub const IN_FLIGHT: &str = "pvecm.io/in-flight";
 

@@ -4,10 +4,12 @@
 mod conditions;
 mod drift;
 mod nodes;
+pub mod quorum;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 use pvecm_core::conf::{Config, Document};
+use pvecm_core::ids::Digest;
 use pvecm_core::observed::KeyView;
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{Authkey, ChangeProgress, PlanReport, PveClusterStatus};
@@ -17,7 +19,7 @@ use super::decide::{Stand, Verdict};
 use super::events;
 use super::observe::Observation;
 use crate::access::{AccessError, MANAGER, Target};
-use crate::context::Context;
+use crate::context::{Context, Margins};
 use crate::heartbeat::Heard;
 
 /// Writes the status if it is another one than before.
@@ -29,12 +31,13 @@ pub async fn report(
     let Some(cluster) = &seen.cluster else {
         context.metrics.conditions(&seen.key, Vec::new());
         context.outcomes.forget(&seen.key);
+        context.margins.forget(&seen.key);
         return Ok(());
     };
     if too_early(cluster, seen) {
         return Ok(());
     }
-    let status = status(cluster, seen, (verdict, (context.time)()));
+    let status = status(cluster, seen, (verdict, (context.time)()), &context.margins);
     let pairs = status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone()));
     context.metrics.conditions(&seen.key, pairs.collect());
     // The stored copy may be newer than what this pass observed.
@@ -84,17 +87,26 @@ fn status(
     cluster: &PveCluster,
     seen: &Observation,
     (verdict, now): (&Verdict, Timestamp),
+    margins: &Margins,
 ) -> PveClusterStatus {
-    let config = config(seen);
-    let nodes = nodes::nodes(&cluster.spec, config.as_ref(), seen);
-    let quorum = nodes::quorum(seen, &nodes);
+    let in_force = InForce::of(seen);
+    let config = in_force.as_ref().map(|in_force| &in_force.config);
+    let nodes = nodes::nodes(&cluster.spec, config, seen);
+    let (quorum, device) = quorum::quorum((seen, in_force.as_ref()), &nodes, margins);
     let links = nodes::links(seen, &nodes);
     let drift = drift::differences(cluster, seen);
     let ready = cluster.spec.nodes.iter().filter(|wanted| {
         nodes.iter().any(|node| node.name == wanted.name && node.online && node.message.is_none())
     });
-    let facts =
-        conditions::Facts { seen, verdict, nodes: &nodes, links: &links, drift: &drift, now };
+    let facts = conditions::Facts {
+        seen,
+        verdict,
+        nodes: &nodes,
+        links: &links,
+        device: device.as_deref(),
+        drift: &drift,
+        now,
+    };
     PveClusterStatus {
         observed_generation: cluster.metadata.generation,
         conditions: conditions::conditions(cluster, &facts),
@@ -115,13 +127,27 @@ fn status(
 }
 
 /// The text in force, as far as somebody knows and understands it.
-fn config(seen: &Observation) -> Option<Config> {
-    let views = || seen.view.hosts.values().filter(|view| view.connected);
-    let ranked = views().filter(|view| view.quorate).chain(views());
-    let texts = ranked.filter_map(|view| {
-        view.pmxcfs_file.iter().chain(&view.disk_file).find_map(|file| file.text.as_ref())
-    });
-    texts.map(|text| Config::read(&Document::parse(text.as_bytes()))).find_map(Result::ok)
+#[derive(Debug)]
+pub struct InForce<'a> {
+    digest: Digest,
+    text: &'a str,
+    config: Config,
+}
+
+impl<'a> InForce<'a> {
+    fn of(seen: &'a Observation) -> Option<Self> {
+        let views = || seen.view.hosts.values().filter(|view| view.connected);
+        let ranked = views().filter(|view| view.quorate).chain(views());
+        let texts = ranked.filter_map(|view| {
+            let mut files = view.pmxcfs_file.iter().chain(&view.disk_file);
+            files.find_map(|file| Some((file.digest, file.text.as_deref()?)))
+        });
+        let mut read = texts.map(|(digest, text)| {
+            let config = Config::read(&Document::parse(text.as_bytes())).ok()?;
+            Some(Self { digest, text, config })
+        });
+        read.find_map(|read| read)
+    }
 }
 
 /// The version that runs on every host that runs one. One that is known to be off runs none.

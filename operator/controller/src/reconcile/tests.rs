@@ -22,6 +22,7 @@ use crate::stores::Stores;
 mod certificates;
 mod claims;
 mod dissolution;
+mod quorum;
 mod witness;
 
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
@@ -178,7 +179,7 @@ fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<C
     );
     drop(held);
     let beats = Heartbeats::default();
-    for name in ["n1", "w1"] {
+    for name in ["n1", "n2", "w1"] {
         let lease = k8s_openapi::api::coordination::v1::Lease::default();
         beats.saw(&HostKey::new("pve", name), &lease, just_started);
     }

@@ -3,7 +3,7 @@
 //!
 //! Owns votequorum's rules with all their options and those by which QNetd gives its vote away, from the
 //! text of a corosync.conf alone: [`Electorate`] (who votes, by which rules), [`Event`] (what fails),
-//! [`Outcome`] (the parts that are left). It starts from a cluster that is up as a whole and quorate, and
+//! [`Outcome`] (the parts that are left), [`Margin`] (how many further nodes may fail). It starts from a cluster that is up as a whole and quorate, and
 //! tells what holds once everything has settled, windows included. Never looks at a host, and never guesses:
 //! an option whose effect depends on what a host remembers is refused in words ([`Unclear`]).
 //!
@@ -14,6 +14,7 @@
 mod device;
 mod electorate;
 mod event;
+mod margin;
 mod outcome;
 mod words;
 
@@ -23,4 +24,5 @@ mod tests;
 pub use device::{Algorithm, Device, Preferred};
 pub use electorate::{Electorate, TieBreaker, Unclear, Voter};
 pub use event::{Asked, Event, Misasked, Side, pairs, singles};
+pub use margin::{Margin, Standing};
 pub use outcome::{Member, Outcome, Part, SplitBrain};

@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub nodes: &'a [NodeStatus],
     /// The links that are broken.
     pub links: &'a [LinkFault],
+    /// What is to be said of a device that does not vote everywhere.
+    pub device: Option<&'a str>,
     /// What somebody changed beside the operator.
     pub drift: &'a [Difference],
     /// The time of day.
@@ -52,7 +54,7 @@ impl Claim {
 /// All conditions; a time moves only where the status flips.
 pub fn conditions(cluster: &PveCluster, facts: &Facts<'_>) -> Vec<Condition> {
     let claims = [
-        ready(facts.verdict, facts.nodes, facts.links),
+        ready(facts.verdict, (facts.nodes, facts.links), facts.device),
         reconciling(facts.verdict),
         stalled(facts.verdict),
         quorate(facts),
@@ -80,7 +82,11 @@ pub fn conditions(cluster: &PveCluster, facts: &Facts<'_>) -> Vec<Condition> {
     claims.into_iter().map(condition).collect()
 }
 
-fn ready(verdict: &Verdict, nodes: &[NodeStatus], links: &[LinkFault]) -> Claim {
+fn ready(
+    verdict: &Verdict,
+    (nodes, links): (&[NodeStatus], &[LinkFault]),
+    device: Option<&str>,
+) -> Claim {
     if verdict.stand != Stand::Settled {
         return Claim::new(kind::READY, "False", &verdict.reason, &verdict.sentence);
     }
@@ -100,6 +106,10 @@ fn ready(verdict: &Verdict, nodes: &[NodeStatus], links: &[LinkFault]) -> Claim 
     if let Some(LinkFault { number, from, to }) = faults.next() {
         let sentence = format!("link {number} from {from} to {to} is not connected");
         return Claim::new(kind::READY, "False", Blocker::LinkNotConnected.reason(), sentence);
+    }
+    if let Some(why) = device {
+        let sentence = super::super::limited(why);
+        return Claim::new(kind::READY, "False", reason::DEVICE_NOT_VOTING, sentence);
     }
     // What is wanted is not in force on a machine that is off, however well that is known.
     if let Some((node, absence)) =
@@ -231,7 +241,7 @@ mod tests {
         let here = NodeStatus { name: "n1".to_owned(), online: true, ..NodeStatus::default() };
         let fault = |to: &str| LinkFault { number: 0, from: "n1".to_owned(), to: to.to_owned() };
         let said = |nodes: &[NodeStatus], links: &[LinkFault]| {
-            let Claim { status, reason, message, .. } = ready(&settled, nodes, links);
+            let Claim { status, reason, message, .. } = ready(&settled, (nodes, links), None);
             (status, reason, message)
         };
         let with = |node: NodeStatus| said(&[here.clone(), node], &[fault("n3")]);
@@ -248,5 +258,21 @@ mod tests {
         let broken = said(std::slice::from_ref(&here), &[fault("n2")]);
         assert_eq!((broken.0, broken.1.as_str()), ("False", "LinkNotConnected"));
         assert_eq!(said(&[here], &[]).0, "True");
+    }
+
+    /// A cluster that is believed to survive a failure more than it does.
+    #[test]
+    fn a_cluster_whose_device_does_not_vote_is_not_ready_once_all_else_is_well() {
+        let settled = Verdict::new(Stand::Settled, reason::AS_WANTED, "as wanted");
+        let here = NodeStatus { name: "n1".to_owned(), online: true, ..NodeStatus::default() };
+        let device = Some("n1 does not count the votes of the device");
+        let Claim { status, reason, message, .. } =
+            ready(&settled, (std::slice::from_ref(&here), &[]), device);
+        assert_eq!((status, reason.as_str()), ("False", "DeviceNotVoting"));
+        assert_eq!(Some(message.as_str()), device);
+        let sick = NodeStatus { message: Some("not quorate".to_owned()), ..here };
+        assert_eq!(ready(&settled, (&[sick], &[]), device).reason, "NodeUnhealthy");
+        let working = Verdict::new(Stand::Working, reason::CHANGE_IN_PROGRESS, "...");
+        assert_eq!(ready(&working, (&[], &[]), device).reason, "ChangeInProgress");
     }
 }

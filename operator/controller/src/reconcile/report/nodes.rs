@@ -1,11 +1,11 @@
-//! The figures of a status: nodes, votes, broken links. Pure.
+//! The figures of a status: nodes and broken links. Pure.
 
 use std::collections::BTreeMap;
 
 use pvecm_core::conf::Config;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::HostView;
-use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec, QuorumStatus};
+use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec};
 use pvecm_crds::host::Absence;
 
 use super::Observation;
@@ -80,35 +80,6 @@ fn trouble(view: Option<&HostView>) -> Option<String> {
     }
 }
 
-/// The votes as the quorate part counts them.
-pub fn quorum(seen: &Observation, nodes: &[NodeStatus]) -> Option<QuorumStatus> {
-    let counted = seen.view.hosts.iter().filter(|(_, view)| view.connected);
-    let statuses = counted.filter_map(|(name, view)| {
-        let quorum = seen.hosts.get(name)?.status.as_ref()?.quorum.as_ref()?;
-        Some((view.quorate, quorum))
-    });
-    let (_, counts) = statuses.max_by_key(|(quorate, counts)| (*quorate, counts.total_votes))?;
-    let online = nodes.iter().filter(|node| node.online).filter_map(|node| node.votes);
-    Some(QuorumStatus {
-        present: counts.total_votes,
-        expected: counts.expected_votes,
-        needed: counts.quorum_votes,
-        device: None,
-        failures_survived: failures_survived(counts.total_votes, counts.quorum_votes, online),
-    })
-}
-
-/// How many nodes may fail, those with the most votes first, before quorum is lost.
-fn failures_survived(present: i64, needed: i64, votes: impl Iterator<Item = i64>) -> i32 {
-    let mut votes: Vec<i64> = votes.collect();
-    votes.sort_unstable_by(|a, b| b.cmp(a));
-    let left = votes.into_iter().scan(present, |left, votes| {
-        *left -= votes;
-        Some(*left)
-    });
-    i32::try_from(left.take_while(|left| *left >= needed).count()).unwrap_or(64).min(64)
-}
-
 /// The links between two nodes that are configured and not connected, by the nodes' names.
 pub fn links(seen: &Observation, nodes: &[NodeStatus]) -> Vec<LinkFault> {
     let names: BTreeMap<i64, &String> =
@@ -125,21 +96,4 @@ pub fn links(seen: &Observation, nodes: &[NodeStatus]) -> Vec<LinkFault> {
         view.link_faults.iter().map(fault).collect::<Vec<_>>()
     });
     faults.take(256).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_failures_come_first() {
-        let survived = |needed, votes: &[i64]| {
-            failures_survived(votes.iter().sum(), needed, votes.iter().copied())
-        };
-        assert_eq!(survived(2, &[1, 1, 1]), 1);
-        assert_eq!(survived(3, &[1, 1, 1, 1]), 1);
-        assert_eq!(survived(3, &[1, 1, 1, 1, 1]), 2);
-        assert_eq!(survived(3, &[3, 1, 1]), 0);
-        assert_eq!(survived(2, &[1, 1]), 0);
-    }
 }

@@ -1,6 +1,7 @@
 //! Single rules by name, and what holds for all configurations. The scenario `whatif` holds the same rules
 //! against real daemons.
 
+mod margin;
 mod properties;
 mod questions;
 mod reading;
