@@ -189,3 +189,18 @@ async fn a_change_that_ends_leaves_no_certificate_behind() {
     assert_eq!(change(&server).outcome, Some(Outcome::Superseded));
     assert_eq!(change(&server).certificates, []);
 }
+
+#[tokio::test]
+async fn an_operator_that_has_not_heard_the_witness_yet_leaves_the_status_as_it_is() {
+    let server = asked();
+    for _ in 0..2 {
+        pass(&server).await;
+    }
+    let context = context(&server, Leadership::always());
+    let (key, lease) = (HostKey::new("pve", "w1"), Default::default());
+    context.beats.forget(&key);
+    context.beats.saw(&key, &lease, true);
+    server.lock().unwrap().writes.clear();
+    reconcile(ClusterKey::new("pve", "prod"), context).await;
+    assert_eq!(server.lock().unwrap().writes, Vec::<String>::new());
+}

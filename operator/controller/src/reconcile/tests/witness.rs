@@ -239,21 +239,6 @@ async fn the_name_of_a_cluster_that_is_deleted_and_runs_on_stays_and_that_of_a_d
 }
 
 #[tokio::test]
-async fn an_operator_that_has_not_heard_the_witness_yet_leaves_the_status_as_it_is() {
-    let server = voting();
-    for _ in 0..5 {
-        pass(&server).await;
-    }
-    let context = context(&server, Leadership::always());
-    let lease = k8s_openapi::api::coordination::v1::Lease::default();
-    context.beats.forget(&HostKey::new("pve", "w1"));
-    context.beats.saw(&HostKey::new("pve", "w1"), &lease, true);
-    server.lock().unwrap().writes.clear();
-    reconcile(ClusterKey::new("pve", "prod"), context).await;
-    assert_eq!(server.lock().unwrap().writes, Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn news_of_a_witness_are_for_all_who_name_it_and_for_those_whose_name_it_has() {
     let server = voting();
     told_before(&server, &[entry("gone", "u-3", &[])]);
