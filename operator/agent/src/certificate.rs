@@ -37,7 +37,6 @@ where
     parsed.map_err(not_understood::<T>)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn not_understood<T: PemLabel>(error: x509_cert::der::Error) -> String {
     format!("what is given as a {} is none: {error}", T::PEM_LABEL.to_lowercase())
 }

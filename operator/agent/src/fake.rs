@@ -553,9 +553,9 @@ impl Network for FakeHost {
         }
     }
     fn answers(&self, at: SocketAddr) -> BoxFuture<'_, Result<(), String>> {
-        let refuses = self.world().device.refuses == Some(at.ip());
+        let is_silent = self.world().device.refuses == Some(at.ip());
         let refused = Err("connection refused".to_owned());
-        ready(if refuses { refused } else { Ok(()) }).boxed()
+        ready(if is_silent { refused } else { Ok(()) }).boxed()
     }
 }
 

@@ -32,9 +32,10 @@ impl Agent {
         let generation = host.metadata.generation;
         let now = Time(self.host.clock.time());
         let mut status = status(&self.seen, &self.identity, known);
-        let mut all = match self.is_witness() {
-            true => self.witness_facts(),
-            false => facts(&self.seen, self.drift.shown()),
+        let mut all = if self.is_witness() {
+            self.witness_facts()
+        } else {
+            facts(&self.seen, self.drift.shown())
         };
         status.device = self.device_status();
         status.witness = self.witness_status();

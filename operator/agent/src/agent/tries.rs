@@ -33,7 +33,12 @@ impl Tries {
     }
 
     /// Works on it beside the loop, unless it is too early, or the last try still goes on.
-    pub(super) fn again(&mut self, host: &Host, job: impl FnOnce(Host) -> BoxFuture<'static, ()>) {
+    pub(super) fn again(
+        &mut self,
+        host: &Host,
+        what: &'static str,
+        job: impl FnOnce(Host) -> BoxFuture<'static, Result<(), String>>,
+    ) {
         let pause = match self.last {
             Some((at, pause)) if at.elapsed() < pause => return,
             Some((_, pause)) => LONGEST.min(pause * 2),
@@ -45,7 +50,8 @@ impl Tries {
         self.last = Some((Instant::now(), pause));
         let (job, goes_on) = (job(host.clone()), self.goes_on.clone());
         let tried = async move {
-            job.await;
+            let done = job.await;
+            tracing::warn!(what, ?done, "a daemon that was missing is begun anew");
             goes_on.store(false, Ordering::Release);
         };
         host.workers.spawn(tried.boxed());

@@ -44,7 +44,7 @@ impl Agent {
         if self.serves() && self.host.services.is_enabled(Unit::Qnetd) {
             self.witness.tries.forget();
         } else {
-            self.witness.tries.again(&self.host, |host| serve(host).boxed());
+            self.witness.tries.again(&self.host, "corosync-qnetd", |host| serve(host).boxed());
         }
         self.sign_requests()
     }
@@ -60,20 +60,24 @@ impl Agent {
         for (cluster, digest, request) in asked {
             let known = self.book.ledger().issued.contains_key(&digest);
             let tried = self.witness.unsigned.get(&digest);
-            if known || tried.is_some_and(|(at, _)| at.elapsed() < SIGN_AGAIN) {
-                continue;
+            if !known && tried.is_none_or(|(at, _)| at.elapsed() >= SIGN_AGAIN) {
+                self.sign(&cluster, digest, &request)?;
             }
-            match self.host.issuer.sign(&cluster, &request) {
-                Ok(certificate) => {
-                    tracing::info!(%cluster, "a certificate was issued");
-                    self.witness.unsigned.remove(&digest);
-                    self.book.change(|ledger| _ = ledger.issued.insert(digest, certificate))?;
-                }
-                Err(why) => {
-                    tracing::warn!(%cluster, why, "a request for a certificate is not signed");
-                    let why = format!("a request of {cluster} is not signed: {why}");
-                    self.witness.unsigned.insert(digest, (Instant::now(), why));
-                }
+        }
+        Ok(())
+    }
+
+    fn sign(&mut self, cluster: &ClusterName, digest: Digest, request: &str) -> anyhow::Result<()> {
+        let signed = self.host.issuer.sign(cluster, request);
+        tracing::info!(%cluster, refused = signed.as_ref().err(), "a certificate was asked for");
+        match signed {
+            Ok(certificate) => {
+                self.witness.unsigned.remove(&digest);
+                self.book.change(|ledger| _ = ledger.issued.insert(digest, certificate))?;
+            }
+            Err(why) => {
+                let why = format!("a request of {cluster} is not signed: {why}");
+                self.witness.unsigned.insert(digest, (Instant::now(), why));
             }
         }
         Ok(())
@@ -124,14 +128,7 @@ impl Agent {
     }
 }
 
-async fn serve(host: Host) {
-    match bring_up(&host).await {
-        Ok(()) => tracing::info!("corosync-qnetd runs"),
-        Err(error) => tracing::warn!(error, "corosync-qnetd cannot be brought up"),
-    }
-}
-
-async fn bring_up(host: &Host) -> Result<(), String> {
+async fn serve(host: Host) -> Result<(), String> {
     if host.issuer.authority().is_none() {
         host.issuer.initialise().await?;
     }

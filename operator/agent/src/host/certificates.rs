@@ -222,11 +222,11 @@ fn path(folder: &Path, name: &str) -> String {
     folder.join(name).display().to_string()
 }
 
-/// Forty digits, as the tools of corosync take them from less random things.
-fn noise() -> io::Result<String> {
-    let mut bytes = [0; 20];
+/// What the tools of corosync take from less random things.
+fn noise() -> io::Result<[u8; 40]> {
+    let mut bytes = [0; 40];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n")
+    Ok(bytes)
 }
 
 fn nss(folder: &Path, arguments: &[&str]) -> Result<(), String> {
