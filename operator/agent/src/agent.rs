@@ -3,6 +3,7 @@
 
 mod armed;
 mod device;
+mod elsewhere;
 mod idle;
 mod laid;
 mod lowered;
@@ -380,6 +381,7 @@ impl Agent {
 
     fn step(&mut self) -> anyhow::Result<()> {
         self.feed()?;
+        self.pass_on()?;
         self.finish_group()?;
         self.reload_if_stale();
         if self.busy() || self.book.ledger().pending.is_some() {

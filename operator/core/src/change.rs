@@ -428,6 +428,17 @@ pub enum StageResult {
     Failed,
 }
 
+impl StageResult {
+    /// Whether the stage is over there and not in force.
+    #[must_use]
+    pub const fn is_against(self) -> bool {
+        match self {
+            Self::RolledBack | Self::Refused | Self::Failed => true,
+            Self::Prepared | Self::Acting | Self::Confirmed => false,
+        }
+    }
+}
+
 /// A plan that nobody has checked yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Proposed;

@@ -3,6 +3,7 @@
 //! Pure. It puts drive, validation, planner and guards in their order: a change that has begun comes
 //! first, whatever became of the spec; then the claims on hosts; then what the planner says.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -12,7 +13,7 @@ use pvecm_core::desired::DesiredCluster;
 use pvecm_core::guard::{Refusal, guard};
 use pvecm_core::ids::HostName;
 use pvecm_core::leaving::is_listed;
-use pvecm_core::observed::Claim;
+use pvecm_core::observed::{Claim, HostView};
 use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
 use pvecm_crds::change::Outcome;
 use pvecm_crds::condition::reason;
@@ -21,7 +22,7 @@ use pvecm_crds::{PveChange, validate};
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
 use super::passed::{self, Passed};
-use super::{IN_FLIGHT, certificates, dissolution, namesakes, reservation};
+use super::{IN_FLIGHT, certificates, dissolution, elsewhere, namesakes, reservation};
 
 /// Changes that are kept per cluster.
 const KEPT: usize = 20;
@@ -43,6 +44,8 @@ pub enum Effect {
     Create(Box<Plan<Proven>>),
     /// Set what is on its way from host to host.
     PassOn(Passed),
+    /// Pass on how far each host got: one of them cannot hear the others.
+    Tell,
     /// Let the hosts begin this stage of the open change.
     Release(u32),
     /// Write the open change's outcome.
@@ -202,16 +205,21 @@ fn open_change(
         Next::Wait(why) if paused && change.released == 0 => {
             Verdict::new(Stand::Paused, reason::PAUSED, why)
         }
-        Next::Wait(why) => {
-            let unheard = change.stages.iter().flat_map(Stage::hosts);
-            let unheard = unheard.filter_map(|host| hosts.get(host)).any(|host| !host.connected);
-            if unheard {
-                // Design: one host unreachable when a change is wanted is a stall that names it.
-                Verdict::new(Stand::Stalled, Blocker::HostNotConnected.reason(), why)
-            } else {
-                Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why)
-            }
+        Next::Wait(why) if elsewhere::due(change, object, hosts) => {
+            waiting(change, hosts, why).with(Effect::Tell)
         }
+        Next::Wait(why) => waiting(change, hosts, why),
+    }
+}
+
+fn waiting(change: &OpenChange, hosts: &BTreeMap<HostName, HostView>, why: String) -> Verdict {
+    let unheard = change.stages.iter().flat_map(Stage::hosts);
+    let unheard = unheard.filter_map(|host| hosts.get(host)).any(|host| !host.connected);
+    if unheard {
+        // Design: one host unreachable when a change is wanted is a stall that names it.
+        Verdict::new(Stand::Stalled, Blocker::HostNotConnected.reason(), why)
+    } else {
+        Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why)
     }
 }
 

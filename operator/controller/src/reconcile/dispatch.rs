@@ -93,6 +93,7 @@ async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Resul
             };
             write(seen, access, None, set).await?;
         }
+        Effect::Tell => write(seen, access, None, |_status| ()).await?,
         Effect::Release(stage) => return Ok(release(stage, seen, access).await?),
         Effect::Finish(ending, why) => return Ok(finish(ending, why, seen, access).await?),
         Effect::HoldCluster(held) => return Ok(hold_cluster(held, seen, access).await?),
@@ -267,7 +268,7 @@ async fn write(
 fn progress(seen: &Observation) -> Vec<HostProgress> {
     let Some((change, _)) = &seen.open else { return Vec::new() };
     let of = |(name, view): (&HostName, &HostView)| {
-        let applied = view.applied.as_ref().filter(|applied| applied.change == change.number)?;
+        let applied = view.applied.as_ref().filter(|applied| change.is_of(applied))?;
         Some(HostProgress {
             host: name.to_string(),
             stage: i32::try_from(applied.stage).ok()?,
@@ -317,6 +318,7 @@ impl Effect {
             Self::Serve(_) => "tell a witness whom it votes for",
             Self::Create(_) => "create a change",
             Self::PassOn(_) => "pass on what one host has for another",
+            Self::Tell => "pass on what became of a stage",
             Self::Release(_) => "release a stage",
             Self::Finish(..) => "write a change's outcome",
             Self::HoldCluster(_) => "hold the cluster, or let it go",

@@ -41,7 +41,7 @@ pub struct OpenChange {
 
 impl OpenChange {
     /// Whether a host speaks of this very change.
-    fn is_of(&self, applied: &AppliedStage) -> bool {
+    pub(super) fn is_of(&self, applied: &AppliedStage) -> bool {
         applied.change == self.number && applied.digest == self.digest
     }
 }
@@ -136,7 +136,7 @@ fn place(change: &OpenChange) -> String {
 }
 
 /// The released stage that is worked on.
-fn current_stage(change: &OpenChange) -> Option<&Stage> {
+pub(super) fn current_stage(change: &OpenChange) -> Option<&Stage> {
     let index = usize::try_from(change.released).ok()?.checked_sub(1)?;
     change.stages.get(index)
 }

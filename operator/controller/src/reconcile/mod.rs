@@ -9,6 +9,7 @@ mod decide;
 mod dispatch;
 mod dissolution;
 mod drive;
+mod elsewhere;
 mod events;
 mod namesakes;
 mod observe;

@@ -51,6 +51,11 @@
 //! won: it hears nothing while it is away, and a group that gave up would be one host short for nothing.
 //! Its leaving is no loss; when it does not hold in time, both sides go back to the same text.
 //!
+//! A joiner that held and was cut off stays as it is: its word may have been the last that was missing. If the
+//! members kept the stage, they list it, and it hears so when it is back. If they undid it, they list it no
+//! more, and no daemon of theirs ever hears it again: that the control plane passes on. It gives up then, and
+//! only while it has no quorum ten seconds after the deadline: who hears the others needs nobody else.
+//!
 //! # Without quorum
 //!
 //! Ten seconds after the deadline a host without quorum votes to undo and puts the back text on its
@@ -208,6 +213,8 @@ pub enum Event {
     Runs(InForce),
     /// [`Effect::StartWith`] ended, or one sentence why the daemon did not start.
     Started(Result<(), String>),
+    /// The control plane passes on that a member has undone the stage, or that it never began, and why.
+    Told(String),
 }
 
 /// What the executor has to do, in the order given, each finished before the next unless it answers

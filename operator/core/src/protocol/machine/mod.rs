@@ -56,6 +56,8 @@ pub struct Machine {
     unheld: Option<String>,
     /// What was lost is this host's own: nobody else may have noticed.
     own_loss: bool,
+    /// Why a member undid the stage, as the control plane passed it on.
+    told: Option<String>,
     /// The outcome is there, and the cluster's file is to be taken over the own disk's.
     to_take_file: bool,
     /// Where the stage exchanges the authkey.
@@ -100,6 +102,7 @@ impl Machine {
             lost: None,
             unheld: None,
             own_loss: false,
+            told: None,
             to_take_file: false,
             exchange: setup.keys.map(Exchange::new),
             outage: stops.then(|| Outage::new(setup.runs, stopped)),
@@ -135,6 +138,7 @@ impl Machine {
             Event::Laid(result) => self.laid(result),
             Event::Runs(text) => self.daemon_runs(text),
             Event::Started(result) => self.daemon_started(&result),
+            Event::Told(why) => self.told = Some(why),
         }
         self.settle_all();
         self.take_file();

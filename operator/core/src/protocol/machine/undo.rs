@@ -121,7 +121,17 @@ impl Machine {
             let sentence = "not a quorate member in time".to_owned();
             self.enter(Phase::RollingBack { sentence });
             self.undo();
+        } else if let Some(sentence) = self.told_alone() {
+            self.enter(Phase::RollingBack { sentence });
+            self.undo();
         }
+    }
+
+    /// Why the members undid the stage, where they cannot say so: they took this host off their list. A member that
+    /// restarts stays on it, and hears them.
+    fn told_alone(&self) -> Option<String> {
+        let is_cut_off = self.setup.course == Course::Start && self.alone_too_long();
+        self.told.clone().filter(|_| is_cut_off)
     }
 
     /// A member that is to restart and has not: it goes only when the group is sure to be prepared,

@@ -1,4 +1,5 @@
 mod bench;
+mod cut_off;
 mod exchange;
 mod outage;
 mod recovery;
