@@ -22,6 +22,7 @@ use crate::stores::Stores;
 mod certificates;
 mod claims;
 mod dissolution;
+mod elsewhere;
 mod quorum;
 mod witness;
 

@@ -51,14 +51,17 @@ impl Checks {
 
     /// A ledger entry.
     pub(super) fn persisted(&mut self, at: usize, before: Option<&Record>, now: &Record) {
+        let before = before.map(|record| &record.phase);
         if at < self.voters {
-            let before = before.map(|record| &record.phase);
             if let Err(why) = self.votes.cast(at, before, &now.phase) {
                 self.fail(why.to_owned());
             }
         } else if self.restarts && before.is_none() && matches!(now.phase, Phase::Unwritten { .. })
         {
             self.votes.refuse();
+        } else if matches!((before, &now.phase), (Some(Phase::Holds), Phase::RollingBack { .. })) {
+            let over = self.votes.undone() || self.votes.never_begins();
+            self.require(over, "who held gave up, and the others may keep the stage");
         }
     }
 

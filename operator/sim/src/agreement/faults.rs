@@ -27,7 +27,8 @@ impl World {
             72..79 => self.probe(at),
             79..84 => self.event(at, Event::Tick),
             84..88 => self.reform(),
-            88..98 => self.now += self.dice.below(if self.traits.hurried { 300 } else { 60 }),
+            88..97 => self.now += self.dice.below(if self.traits.hurried { 300 } else { 60 }),
+            97 => self.pass_on(),
             _long if self.traits.hurried => self.now += self.dice.below(6_000),
             _short => self.now += self.dice.below(30),
         }

@@ -319,28 +319,23 @@ impl World {
         }
         while self.run_job() {}
         if round.is_multiple_of(8) {
-            self.relay_to_joiner();
+            self.pass_on();
         }
     }
 
-    /// A host that was taken off the node list again hears nothing in the group: the control plane
-    /// passes on to it what the others said last.
-    fn relay_to_joiner(&mut self) {
+    /// A host that was taken off the node list again hears nothing in the group: the control plane passes on to it
+    /// that a member undid the stage, once that one has told so.
+    pub(super) fn pass_on(&mut self) {
+        if self.traits.course != Course::Start {
+            return;
+        }
         let voters = self.traits.voters;
-        for from in 0..voters {
-            let Some(record) = self.hosts[from].ledger.clone() else { continue };
-            let message = Message {
-                attempt: ATTEMPT,
-                from: id(from),
-                phase: record.phase,
-                writable: false,
-                writer: record.writer,
-                over_parent: false,
-                key: None,
-            };
-            for to in voters..self.hosts.len() {
-                self.event(to, Event::Delivered(message.clone()));
-            }
+        let ended = self.hosts[..voters].iter().filter_map(|host| host.ledger.as_ref());
+        let mut ended = ended.map(|record| &record.phase).filter(|phase| phase.is_outcome());
+        let undone = ended.find(|phase| **phase != Phase::Confirmed);
+        let Some(why) = undone.map(|phase| phase.sentence().to_owned()) else { return };
+        for joiner in voters..self.hosts.len() {
+            self.event(joiner, Event::Told(why.clone()));
         }
     }
 
