@@ -3,7 +3,7 @@
 use super::storage::{File, Text};
 use super::world::{Item, Job, Work, World};
 use pvecm_core::change::Course;
-use pvecm_core::protocol::{Effect, Event, InForce, Key, Outcome};
+use pvecm_core::protocol::{Effect, Event, InForce, Key, Outcome, Phase};
 
 impl World {
     pub(super) fn job(&mut self, host: usize, delay: u64, work: Work) {
@@ -20,7 +20,12 @@ impl World {
                 self.checks.persisted(at, self.hosts[at].ledger.as_ref(), &record);
                 let host = &mut self.hosts[at];
                 host.deadline = record.remaining_ms.map(|left| self.now + left);
+                let holds = matches!(record.phase, Phase::Holds);
                 host.ledger = Some(record);
+                if holds && self.is_lost(at) {
+                    self.hosts[at].side = 1;
+                    self.reform();
+                }
             }
             Effect::Send(message) => {
                 self.checks.sent(at, self.hosts[at].ledger.as_ref(), &message);

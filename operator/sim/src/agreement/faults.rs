@@ -123,12 +123,19 @@ impl World {
         }
     }
 
+    /// Whether this is a joiner that is cut off when it holds.
+    pub(super) const fn is_lost(&self, at: usize) -> bool {
+        self.traits.loses_joiner && at >= self.traits.voters
+    }
+
     /// The end of all faults.
     pub(super) fn heal(&mut self) {
         self.note(|| "healed".to_owned());
         self.calm = true;
         for at in 0..self.hosts.len() {
-            self.hosts[at].side = 0;
+            if !self.is_lost(at) {
+                self.hosts[at].side = 0;
+            }
             self.hosts[at].read_only = false;
             self.boot(at);
             self.start_agent(at);

@@ -14,6 +14,9 @@ use pvecm_core::protocol::{Phase, View};
 
 pub(super) const ATTEMPT: Attempt = Attempt { change: ChangeNumber(7), stage: 1, attempt: 1 };
 
+/// The round of calm in which the network reaches a joiner again that was cut off: all others have undone by then.
+const MENDED: u64 = 120;
+
 /// One entry of the order that all hosts of a ring deliver in.
 #[derive(Debug, Clone)]
 pub(super) enum Item {
@@ -133,6 +136,8 @@ pub(super) struct Traits {
     pub(super) parts: bool,
     /// In an outage: corosync does not start on this host with the new text.
     pub(super) breaks: Option<usize>,
+    /// Who starts is cut off in the moment in which it holds, for longer than the others wait.
+    pub(super) loses_joiner: bool,
 }
 
 #[derive(Debug)]
@@ -231,6 +236,7 @@ impl World {
             hurried: dice.chance(400),
             person: dice.chance(150),
             exchanges: !start && !outage && dice.chance(400),
+            loses_joiner: start && !restart && dice.chance(400),
         };
         let hosts =
             (0..voters + usize::from(start)).map(|at| Host::new(restart || at < voters, file));
@@ -307,6 +313,9 @@ impl World {
     /// Without faults: time passes evenly and everything is delivered.
     fn calm_round(&mut self, round: u64) {
         self.now += 250;
+        if round >= MENDED {
+            self.hosts.iter_mut().for_each(|host| host.side = 0);
+        }
         self.reform();
         for at in 0..self.hosts.len() {
             self.start_agent(at);
