@@ -108,6 +108,10 @@ pub const BUGS: &[Bug] = &[
         edits: &[(UNDO, "self.alone_too_long() && restores", "false")],
     },
     Bug {
+        name: "a joiner that was cut off heeds no word of the control plane",
+        edits: &[(UNDO, "self.told.clone().filter(|_| «is_cut_off»)", "false")],
+    },
+    Bug {
         name: "a host that restored never takes the cluster's file, and nobody refreshes it",
         edits: &[
             (MACHINE, "self.restored && self.setup.in_force != InForce::Back", "false"),
