@@ -107,8 +107,8 @@ mod tests {
     /// What n3 is at when it has lost the others and the API server tells this.
     fn goes_on(told: PveChange) -> Phase {
         let fake = FakeHost::member(TEXT);
-        let (total, expected, needed) = (1, 3, 2);
-        fake.world().votes = Some(Votes { total, expected, needed });
+        let (expected, total, needed) = (3, 1, 2);
+        fake.world().votes = Some(Votes { expected, total, needed });
         let mut book = Book::open(Arc::new(MemoryStore::default())).unwrap();
         let digest = change(&json!([])).spec.plan.digest();
         book.change(|ledger| {
