@@ -223,20 +223,41 @@ fn algorithm_witness_and_certificates_change_and_two_clusters_share_a_witness() 
 
 #[test]
 #[ignore = "runs with cargo xtask test --all"]
-fn a_name_stays_taken_at_the_witness_by_a_cluster_that_is_not_managed_any_more() -> Result<()> {
-    let lab = lab_of("wname", 4, 1)?;
-    apply(&lab, &with_device(&lab, &["n1", "n2"], "w1", "Auto")?)?;
-    wait_ready(&lab, LONG)?;
-    all_vote(&lab, &["n1", "n2"], 3)?;
-    kubectl(&lab, &["delete", "pvecluster", CLUSTER])?;
-    let mut second = with_device(&lab, &["n3", "n4"], "w1", "Auto")?;
-    second["metadata"]["name"] = json!("second");
-    second["spec"]["clusterName"] = json!(CLUSTER);
-    apply(&lab, &second)?;
-    let said = comes_to(&lab, "second", ("Stalled", "DeviceNameTaken"))?;
-    ensure!(said.contains(CLUSTER), "{said}");
-    all_vote(&lab, &["n1", "n2"], 3)?;
-    none_votes(&lab, &["n3", "n4"], true)
+fn a_dead_node_of_two_is_taken_off_without_a_moment_without_quorum() -> Result<()> {
+    let lab = lab_of("widow", 2, 1)?;
+    let (nodes, n1) = (["n1", "n2"], lab.host("n1")?);
+    let mut spec = with_device(&lab, &nodes, "w1", "Auto")?;
+    spec["spec"]["rollout"]["maxRisk"] = json!("NodeRestart");
+    in_force(&lab, &spec, "formed, with a device")?;
+    all_vote(&lab, &nodes, 3)?;
+    let began = now_ms();
+    lab.host("n2")?.crash()?;
+    let absence = json!({"spec": {"absence": {"kind": "Dead", "because": "PDU port 7 off"}}});
+    kubectl(&lab, &["patch", "pvehost", "n2", "--type=merge", "-p", &absence.to_string()])?;
+    wait_until(LONG, "n1 alone", || {
+        let conf = n1.run(&["cat", "/etc/corosync/corosync.conf"]);
+        let conf = conf.map_err(|error| format!("{error:#}"))?;
+        let is_alone = conf.matches("nodeid:").count() == 1 && !conf.contains("device");
+        if is_alone { Ok(()) } else { Err(explain_changes(&lab)) }
+    })?;
+    println!(
+        "alone {:.1} s after the power went",
+        Duration::from_millis(now_ms() - began).as_secs_f64()
+    );
+    wait_until(LONG, "corosync-qdevice to be off", || {
+        let said = none_votes(&lab, &["n1"], false);
+        said.map_err(|error| format!("{error:#}"))
+    })?;
+    kept_quorum(&lab, &["n1"], began)
+}
+
+/// What became of the changes so far.
+fn explain_changes(lab: &Lab) -> String {
+    let all = changes(lab).unwrap_or_default();
+    let ends = all.iter().map(|change| {
+        format!("{}: {}", change["spec"]["plan"]["summary"], change["status"]["outcome"])
+    });
+    ends.collect::<Vec<_>>().join("; ")
 }
 
 /// Waits until a condition of a cluster is true, for this reason if one is named, and returns its sentence.
