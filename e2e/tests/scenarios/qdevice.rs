@@ -10,9 +10,7 @@ use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::removal::of;
-use crate::support::{
-    CLUSTER, apply, changes, condition, get, kubectl, now_ms, record, wait_ready,
-};
+use crate::support::{apply, changes, condition, get, kubectl, now_ms, record, wait_ready};
 
 const LONG: Duration = Duration::from_secs(120);
 
