@@ -90,11 +90,19 @@ async fn begin_anew(host: Host) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use pvecm_crds::{PveHost, PveHostSpec};
+    use pvecm_core::change::{Parent, Plan};
+    use pvecm_core::ids::{ConfigVersion, Digest};
+    use pvecm_crds::change::{CertificateFor, PveChangeSpec, PveChangeStatus};
+    use pvecm_crds::convert::plan_from_core;
+    use pvecm_crds::host::{HostCluster, PveHostStatus};
+    use pvecm_crds::reference::ClusterRef;
+    use pvecm_crds::{PveChange, PveHost, PveHostSpec};
 
     use super::*;
+    use crate::api::Wanted;
     use crate::fake::{Device, FakeHost, MemoryStore, certificate};
     use crate::ledger::Book;
     use crate::observe::{Identity, Observation};
@@ -217,6 +225,74 @@ mod tests {
         fake.world().device = Device::default();
         agent.seen = Observation::take(&agent.host);
         assert_eq!(agent.device_status(), None);
+    }
+
+    /// The change of the host's cluster in which it takes a certificate, once that is there.
+    fn changes(certificate: Option<&str>) -> BTreeMap<String, Arc<PveChange>> {
+        let stage = serde_json::from_value(serde_json::json!({
+            "summary": "", "risk": "Live", "course": "Local", "group": {},
+            "config": {"version": 1, "digest": Digest::of(TEXT.as_bytes()), "text": TEXT},
+            "actions": {"n1": [{"takeCertificate": {}}]}, "confirmTimeoutSecs": 30,
+        }));
+        let parent = Parent { version: ConfigVersion(1), digest: Digest::of(TEXT.as_bytes()) };
+        let plan = Plan::proposed(Some(parent), 1, String::new(), vec![stage.unwrap()]);
+        let cluster_ref = ClusterRef { name: "prod".to_owned(), uid: "uid".to_owned() };
+        let plan = plan_from_core(&plan).unwrap();
+        let spec = PveChangeSpec { cluster_ref, number: 1, plan, approved: false };
+        let passed = |certificate: &str| CertificateFor {
+            host: "n1".to_owned(),
+            certificate: certificate.to_owned(),
+        };
+        let status = PveChangeStatus {
+            released_stage: 1,
+            certificates: certificate.into_iter().map(passed).collect(),
+            ..PveChangeStatus::default()
+        };
+        let mut change = PveChange::new("prod-1", spec);
+        change.status = Some(status);
+        [("prod-1".to_owned(), Arc::new(change))].into()
+    }
+
+    /// The host obeys the changes of its cluster.
+    fn claim(agent: &mut Agent) {
+        let cluster = HostCluster {
+            name: "prod".to_owned(),
+            uid: "uid".to_owned(),
+            ..HostCluster::default()
+        };
+        let status = PveHostStatus { cluster: Some(cluster), ..PveHostStatus::default() };
+        agent.wanted_host.as_mut().unwrap().status = Some(status);
+    }
+
+    /// The witness signs in its own time: a stage that began without would be refused.
+    #[test]
+    fn a_certificate_is_waited_for_and_comes_with_the_change() {
+        let (fake, mut agent) = member();
+        let laid = KeptCertificate { is_issued: false, ..certificate(2) };
+        fake.world().device.lying.laid = Some(laid);
+        claim(&mut agent);
+        agent.look().unwrap();
+        agent.wanted(Wanted::Changes(changes(None)));
+        agent.step().unwrap();
+        assert!(!agent.busy() && agent.book.ledger().pending.is_none());
+        agent.wanted(Wanted::Changes(changes(Some("certificate"))));
+        agent.step().unwrap();
+        let is_issued = |world: &crate::fake::World| {
+            world.device.lying.laid.as_ref().is_some_and(|laid| laid.is_issued)
+        };
+        assert!(fake.comes(is_issued));
+    }
+
+    /// The operator passes on what is asked for, and this host asks for nothing any more.
+    #[test]
+    fn one_that_an_earlier_change_left_is_taken_already() {
+        let (fake, mut agent) = member();
+        fake.world().device.lying.laid = Some(certificate(2));
+        claim(&mut agent);
+        agent.look().unwrap();
+        agent.wanted(Wanted::Changes(changes(None)));
+        agent.step().unwrap();
+        assert!(agent.busy());
     }
 
     /// Nothing tells of it: it is looked at.

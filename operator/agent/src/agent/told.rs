@@ -205,6 +205,7 @@ mod tests {
         // The operator's parts, and an order of its own, are no difference.
         let mut shown = status.clone();
         shown.conditions.reverse();
+        shown.clusters.push(pvecm_crds::host::ServedCluster::default());
         shown.conditions.push(k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
             type_: kind::CONNECTED.to_owned(),
             ..shown.conditions[0].clone()

@@ -26,8 +26,8 @@ const SIGN_AGAIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct WitnessWork {
     tries: Tries,
-    /// What could not be signed, when, and why.
-    unsigned: BTreeMap<Digest, (Instant, String)>,
+    /// What could not be signed for a cluster, when, and why.
+    unsigned: BTreeMap<(ClusterName, Digest), (Instant, String)>,
 }
 
 impl Agent {
@@ -53,31 +53,31 @@ impl Agent {
     fn sign_requests(&mut self) -> anyhow::Result<()> {
         let asked = self.requests();
         let is_open = |digest: &Digest| asked.iter().any(|(_, at, _)| at == digest);
-        self.witness.unsigned.retain(|digest, _| is_open(digest));
+        self.witness.unsigned.retain(|(_, digest), _| is_open(digest));
         if self.book.ledger().issued.keys().any(|digest| !is_open(digest)) {
             self.book.change(|ledger| ledger.issued.retain(|digest, _| is_open(digest)))?;
         }
         for (cluster, digest, request) in asked {
             let known = self.book.ledger().issued.contains_key(&digest);
-            let tried = self.witness.unsigned.get(&digest);
+            let tried = self.witness.unsigned.get(&(cluster.clone(), digest));
             if !known && tried.is_none_or(|(at, _)| at.elapsed() >= SIGN_AGAIN) {
-                self.sign(&cluster, digest, &request)?;
+                self.sign(cluster, digest, &request)?;
             }
         }
         Ok(())
     }
 
-    fn sign(&mut self, cluster: &ClusterName, digest: Digest, request: &str) -> anyhow::Result<()> {
-        let signed = self.host.issuer.sign(cluster, request);
+    fn sign(&mut self, cluster: ClusterName, digest: Digest, request: &str) -> anyhow::Result<()> {
+        let signed = self.host.issuer.sign(&cluster, request);
         tracing::info!(%cluster, refused = signed.as_ref().err(), "a certificate was asked for");
         match signed {
             Ok(certificate) => {
-                self.witness.unsigned.remove(&digest);
+                self.witness.unsigned.remove(&(cluster, digest));
                 self.book.change(|ledger| _ = ledger.issued.insert(digest, certificate))?;
             }
             Err(why) => {
                 let why = format!("a request of {cluster} is not signed: {why}");
-                self.witness.unsigned.insert(digest, (Instant::now(), why));
+                self.witness.unsigned.insert((cluster, digest), (Instant::now(), why));
             }
         }
         Ok(())
@@ -121,7 +121,8 @@ impl Agent {
     /// It has no cluster of its own: that corosync does not run there is as it should be.
     pub(super) fn witness_facts(&self) -> Vec<Fact> {
         let unsigned = self.witness.unsigned.values().map(|(_, why)| why.clone()).next();
-        let silent = "corosync-qnetd does not run here; the log of pvecm-agent says why";
+        let silent = "corosync-qnetd does not run here: see that its package is installed; the log of \
+            pvecm-agent says what it tried";
         let why = if self.serves() { unsigned } else { Some(silent.to_owned()) };
         let reason = if why.is_none() { reason::AS_WANTED } else { "NotReady" };
         vec![(kind::READY, why.is_none(), reason, why.unwrap_or_default())]
@@ -173,12 +174,17 @@ mod tests {
     }
 
     fn ask(agent: &mut Agent, requests: &[&str]) {
-        let served = ServedCluster {
-            cluster_name: "prod".to_owned(),
+        ask_for(agent, &[("prod", requests)]);
+    }
+
+    fn ask_for(agent: &mut Agent, clusters: &[(&str, &[&str])]) {
+        let served = |(name, requests): &(&str, &[&str])| ServedCluster {
+            cluster_name: (*name).to_owned(),
             requests: requests.iter().map(ToString::to_string).collect(),
             ..ServedCluster::default()
         };
-        let status = PveHostStatus { clusters: vec![served], ..PveHostStatus::default() };
+        let clusters = clusters.iter().map(served).collect();
+        let status = PveHostStatus { clusters, ..PveHostStatus::default() };
         agent.wanted_host.as_mut().unwrap().status = Some(status);
     }
 
@@ -223,16 +229,28 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_cannot_be_signed_is_told_and_tried_again_after_a_minute() {
         let (fake, mut agent) = serving(&["a"]);
-        fake.world().device.signs_nothing = true;
+        fake.world().device.signs_only_for = Some("other".to_owned());
         agent.keep_witness().unwrap();
         agent.keep_witness().unwrap();
         assert_eq!(fake.world().device.signed, 1);
         let (ready, why) = is_ready(&agent);
         assert!(!ready && why.contains("a request of prod is not signed"), "{why}");
-        fake.world().device.signs_nothing = false;
+        fake.world().device.signs_only_for = None;
         tokio::time::advance(SIGN_AGAIN).await;
         agent.keep_witness().unwrap();
         assert!(is_ready(&agent).0 && agent.book.ledger().issued.len() == 1);
+    }
+
+    /// Requests are no secrets: a member of `other` can show one of `prod` as its own.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_to_one_cluster_is_signed_for_another() {
+        let (fake, mut agent) = serving(&[]);
+        ask_for(&mut agent, &[("other", &["a"]), ("prod", &["a"])]);
+        fake.world().device.signs_only_for = Some("prod".to_owned());
+        agent.keep_witness().unwrap();
+        let issued: Vec<_> = agent.book.ledger().issued.values().collect();
+        assert_eq!(issued, ["a signed for prod"]);
+        assert!(is_ready(&agent).1.contains("a request of other is not signed"));
     }
 
     /// A member that signed could let anybody in.

@@ -31,13 +31,15 @@ pub struct Device {
     pub before: Option<KeptCertificate>,
     pub exchanged: Option<Attempt>,
     pub put_away: u32,
+    /// corosync-qdevice is not installed.
+    pub is_missing: bool,
     /// Where nobody takes a connection.
     pub refuses: Option<IpAddr>,
     /// `QNetd`: its own certificate, whether it runs, and how often it was asked to sign.
     pub authority: Option<String>,
     pub serves: bool,
     pub signed: u32,
-    pub signs_nothing: bool,
+    pub signs_only_for: Option<String>,
 }
 
 impl Device {
@@ -145,7 +147,8 @@ impl Issuer for FakeHost {
     fn sign(&self, cluster: &ClusterName, request: &str) -> Result<String, String> {
         let device = &mut self.world().device;
         device.signed += 1;
-        if device.signs_nothing {
+        let refuses = |only: &String| only != cluster.as_str();
+        if device.signs_only_for.as_ref().is_some_and(refuses) {
             return Err("the request asks for more".to_owned());
         }
         Ok(format!("{request} signed for {cluster}"))

@@ -40,6 +40,12 @@ pub struct LyingCertificates {
 }
 
 impl LyingCertificates {
+    /// Whether the one that is laid was issued and has come: an earlier change may have got no further.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.laid.as_ref().is_some_and(|laid| laid.is_issued)
+    }
+
     /// Whether the daemon can start: with what is laid, or with what is in use.
     #[must_use]
     pub fn has_one(&self) -> bool {

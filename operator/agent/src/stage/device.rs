@@ -18,6 +18,8 @@ use crate::ports::{DeviceState, RequestFor, Unit};
 
 /// Where `QNetd` listens.
 const PORT: u16 = 5403;
+/// The daemon, and the tools with which keys are made.
+const PACKAGE: &str = "corosync-qdevice";
 /// The cmap key without which the daemon ends at its start.
 pub const MODEL: &str = "quorum.device.model";
 
@@ -46,6 +48,10 @@ impl<'a> Asked<'a> {
 /// be one vote less for all: it is tried before anything is made.
 pub async fn request(host: &Host, task: &Task<'_>, asked: Asked<'_>) -> Result<(), Undone> {
     is_due(task, &Observation::take(host))?;
+    if host.machine.package_version(PACKAGE).is_none() {
+        let sentence = format!("the package {PACKAGE} is not installed on this host");
+        return Err(Undone::NotBegun(sentence));
+    }
     let at = SocketAddr::new(asked.witness, PORT);
     if let Err(why) = host.network.answers(at).await {
         return Err(not_begun(format!(
@@ -61,9 +67,13 @@ pub async fn request(host: &Host, task: &Task<'_>, asked: Asked<'_>) -> Result<(
 
 /// Puts the certificate that came with the change to the key that is laid.
 pub async fn take(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
-    is_due(task, &Observation::take(host))?;
-    let certificate = task.certificate.ok_or_else(|| not_begun("no certificate was issued"))?;
-    host.certificates.take(certificate).await.map_err(Undone::NotBegun)
+    let seen = Observation::take(host);
+    is_due(task, &seen)?;
+    match task.certificate {
+        Some(certificate) => host.certificates.take(certificate).await.map_err(Undone::NotBegun),
+        None if seen.certificates.is_taken() => Ok(()),
+        None => Err(not_begun("no certificate was issued for this host")),
+    }
 }
 
 /// Has the daemon run with the newest certificate, until corosync counts its votes.
@@ -78,8 +88,7 @@ pub async fn start(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     if !seen.certificates.has_one() {
         return Err(not_begun("this host has no certificate of a witness"));
     }
-    let is_newest = !seen.certificates.laid.as_ref().is_some_and(|laid| laid.is_issued);
-    if is_newest && seen.device_enabled && device(&seen).casts {
+    if !seen.certificates.is_taken() && seen.device_enabled && device(&seen).casts {
         return Ok(());
     }
     let Err(why) = begin(host, task).await else { return Ok(()) };

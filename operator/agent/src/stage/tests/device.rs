@@ -75,6 +75,8 @@ fn a_witness_that_is_not_reached_is_found_before_anything_is_made() {
         assert!(why.contains(said), "{why}");
     }
     assert_eq!(fake.lying().laid, None);
+    fake.world().device = Device { is_missing: true, ..Device::default() };
+    assert!(refusal(request(&fake)).contains("corosync-qdevice is not installed"));
 }
 
 /// What a plan starts from is looked at by every host, not by the planner alone.
@@ -101,6 +103,20 @@ fn where_another_text_is_in_force_nothing_is_done_to_the_device() {
 fn a_certificate_that_does_not_fit_is_refused() {
     let fake = member();
     assert!(refusal(act(&fake, Action::TakeCertificate {})).contains("another key"));
+}
+
+#[test]
+fn without_a_certificate_only_one_that_an_earlier_change_left_is_taken() {
+    let fake = member();
+    let take = || {
+        with_task(&fake, &pending(&fake, stage(Course::Local), Some(parent())), |task| {
+            let task = Task { certificate: None, ..*task };
+            block_on(run_actions(&fake.host(), &task, &[Action::TakeCertificate {}])).map(|_| ())
+        })
+    };
+    assert!(refusal(take()).contains("no certificate was issued"));
+    fake.world().device.lying.laid = Some(certificate(2));
+    assert_eq!(take(), Ok(()));
 }
 
 /// A daemon without its stanza or its certificate ends at its start, and corosync takes it for registered.
