@@ -92,7 +92,7 @@ pub async fn start(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
         return Ok(());
     }
     let Err(why) = begin(host, task).await else { return Ok(()) };
-    Err(match undo(host, task).await {
+    Err(match undo(host, task, seen.device_enabled).await {
         Ok(()) => Undone::PutBack(why),
         Err(also) => Undone::Stuck(format!("{why}; and it could not be undone: {also}")),
     })
@@ -101,14 +101,20 @@ pub async fn start(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
 async fn begin(host: &Host, task: &Task<'_>) -> Result<(), String> {
     host.services.stop(Unit::Qdevice).await?;
     host.certificates.exchange(task.pending.attempt)?;
-    host.services.enable(Unit::Qdevice).await?;
-    host.services.start(Unit::Qdevice).await?;
+    wake(host).await?;
     wait(host, task.deadline_ms, votes).await
 }
 
-async fn undo(host: &Host, task: &Task<'_>) -> Result<(), String> {
+/// One that ran before goes on with what it had: the others still count on it.
+async fn undo(host: &Host, task: &Task<'_>, was_enabled: bool) -> Result<(), String> {
     quiet(host).await?;
-    host.certificates.exchange_back(task.pending.attempt)
+    host.certificates.exchange_back(task.pending.attempt)?;
+    if was_enabled { wake(host).await } else { Ok(()) }
+}
+
+async fn wake(host: &Host) -> Result<(), String> {
+    host.services.enable(Unit::Qdevice).await?;
+    host.services.start(Unit::Qdevice).await
 }
 
 fn votes(seen: &Observation) -> Result<(), String> {
@@ -131,9 +137,7 @@ pub async fn stop(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     if !seen.device_enabled {
         return Err(Undone::Stuck(why));
     }
-    let enabled = host.services.enable(Unit::Qdevice).await;
-    let started = host.services.start(Unit::Qdevice).await;
-    Err(match enabled.and(started) {
+    Err(match wake(host).await {
         Ok(()) => Undone::PutBack(why),
         Err(also) => Undone::Stuck(format!("{why}; and it could not be started again: {also}")),
     })

@@ -57,6 +57,14 @@ impl Fitness {
         pmxcfs.is_some_and(|(one, other)| one.abs_diff(other) > 1).then_some(Package::PveCluster)
     }
 
+    /// Whether two members have corosyncs of different upstream versions: corosync does not support a reload then,
+    /// small differences included (pve.md 2.6).
+    #[must_use]
+    pub fn reloads_apart_from(&self, other: &Self) -> bool {
+        let both = self.corosync_version.as_deref().zip(other.corosync_version.as_deref());
+        both.is_some_and(|(one, other)| upstream(one) != upstream(other))
+    }
+
     /// Whether the clocks of two machines differ by too much.
     #[must_use]
     pub fn is_apart_from(&self, other: &Self) -> bool {
@@ -67,8 +75,13 @@ impl Fitness {
 
 /// The first number of a Debian version, behind its epoch.
 fn major(version: &str) -> Option<u32> {
-    let upstream = version.split_once(':').map_or(version, |(_epoch, upstream)| upstream);
-    upstream.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    upstream(version).split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A Debian version without its epoch and the packaging's own revision.
+fn upstream(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_epoch, rest)| rest);
+    version.rsplit_once('-').map_or(version, |(upstream, _revision)| upstream)
 }
 
 #[cfg(test)]
@@ -98,6 +111,16 @@ mod tests {
         ] {
             assert_eq!(pve8.unlike(&other), want, "{other:?}");
             assert_eq!(other.unlike(&pve8), want, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_reload_asks_for_one_version_whatever_its_packaging() {
+        let own = versions("3.1.7-1+deb12u1", "");
+        for (other, apart) in
+            [("3.1.7-pve3", false), ("1:3.1.7-1", false), ("3.1.9-pve1", true), ("", false)]
+        {
+            assert_eq!(own.reloads_apart_from(&versions(other, "")), apart, "{other}");
         }
     }
 

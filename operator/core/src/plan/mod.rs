@@ -72,6 +72,7 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     planned.report.waiting_for.extend(away::remarks(desired, observed));
     planned.report.waiting_for.extend(datacenter::remarks(desired, observed));
     planned.report.waiting_for.extend(device::remarks(desired));
+    planned.report.waiting_for.extend(preflight::remarks(desired, observed));
     planned
 }
 
@@ -136,7 +137,9 @@ fn decide(desired: &DesiredCluster, observed: &ObservedCluster) -> Result<Option
         }
         Ground::Cluster(ground) => {
             keys::refuse_differing(desired, &ground)?;
-            of_cluster(desired, observed, &ground)?
+            let next = of_cluster(desired, observed, &ground)?;
+            next.iter().try_for_each(|next| preflight::refuse_mixed(&ground, &next.plan))?;
+            next
         }
     };
     if let Some(next) = &next {

@@ -55,9 +55,9 @@ pages! { Blocker:
         act: "Give the name an address of the host in /etc/hosts there (not 127.0.1.1). The agent notices it by itself."
     }
     VersionsDiffer {
-        means: "A host that shall join has a corosync or a Proxmox VE that does not work with the members'.",
-        prevents: "corosync 2 and 3 do not understand each other: a vote would be listed that never comes. Files in /etc/pve of releases far apart are not read by both.",
-        act: "Upgrade the older side, host by host, before the join. Only a release and the next one may share a cluster, for the time of an upgrade."
+        means: "A host that shall join has a corosync or a Proxmox VE that does not work with the members', or members have different corosyncs and a text is to be written.",
+        prevents: "corosync 2 and 3 do not understand each other: a vote would be listed that never comes. Files in /etc/pve of releases far apart are not read by both. A reload of different versions is not supported by corosync: one may take what another refuses.",
+        act: "Upgrade the older side, host by host, before the join; finish an upgrade that is under way before anything else is changed. Only a release and the next one may share a cluster, for the time of an upgrade."
     }
     ClocksDiffer {
         means: "The clock of a host that shall join differs from a member's by more than 5 s.",

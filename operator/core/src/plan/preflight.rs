@@ -1,9 +1,12 @@
 //! Whether a machine can become a member, with everything that stands in the way in one sentence: whoever
 //! mends one thing at a time waits for the next refusal each time.
 
-use super::ground::Member;
+use super::ground::{self, InForce, Member};
 use super::report::{Blocker, Obstacle};
+use crate::change::{Course, Plan, Proposed, Risk, Stage};
+use crate::desired::DesiredCluster;
 use crate::fitness::{CLOCKS_DIFFER_SECS, Fitness, Package};
+use crate::observed::ObservedCluster;
 
 /// Why a machine cannot join these members now; all that is known beforehand.
 pub(super) fn of_joiner<'a>(
@@ -31,6 +34,41 @@ pub(super) fn of_founders(founders: &[Member<'_>]) -> Vec<Obstacle> {
     let own = [has_nothing(first), has_a_name(first)].into_iter().flatten();
     let joiners = others.iter().flat_map(|other| of_joiner(other, [first].into_iter()));
     own.chain(joiners).collect()
+}
+
+/// Members that are upgraded one after the other have different corosyncs for a while. No text is written then for
+/// all of them to read again, unless quorum is lost and nothing else brings it back.
+pub(super) fn refuse_mixed(ground: &InForce<'_>, plan: &Plan<Proposed>) -> Result<(), Obstacle> {
+    let reloads = |stage: &Stage| stage.course == Course::Write && stage.risk != Risk::Recovery;
+    let mut running = ground.up().map(|(_, member)| member);
+    let Some(first) = running.next().filter(|_| plan.stages.iter().any(reloads)) else {
+        return Ok(());
+    };
+    let apart = |other: &&Member<'_>| other.view.fitness.reloads_apart_from(&first.view.fitness);
+    let Some(other) = running.find(apart) else { return Ok(()) };
+    let said = |Member { node, view }: &Member<'_>| {
+        let version = view.fitness.corosync_version.as_deref().unwrap_or_default();
+        format!("{} has corosync {version}", node.host)
+    };
+    let sentence = format!(
+        "{} and {}, and corosync supports no reload while versions differ: finish the upgrade first",
+        said(first),
+        said(other)
+    );
+    Obstacle::stop(Blocker::VersionsDiffer, sentence)
+}
+
+/// What is to be said of members that would not be let in today. It stops nothing: they run.
+pub(super) fn remarks(desired: &DesiredCluster, observed: &ObservedCluster) -> Vec<String> {
+    let nodes = desired.nodes.iter();
+    let running =
+        nodes.filter_map(|node| Some(Member { node, view: ground::view(node, observed)? }));
+    let running: Vec<_> = running.filter(|member| member.view.running_version.is_some()).collect();
+    let names = running.iter().filter_map(has_a_name);
+    let clocks = running
+        .split_first()
+        .and_then(|(first, others)| others.iter().find_map(|other| clocks_differ(other, first)));
+    names.chain(clocks).map(|fault| fault.sentence).collect()
 }
 
 /// One refusal for all of them, under the name of the first.

@@ -56,7 +56,8 @@ pub enum Blocker {
     GuestsOnJoiner,
     /// The own name of a host that shall join leads to no address by which others reach it.
     NameNotResolved,
-    /// A host that shall join has versions that do not work with those of the members.
+    /// A host that shall join has versions that do not work with those of the members, or these differ among each
+    /// other.
     VersionsDiffer,
     /// The clock of a host that shall join differs from a member's.
     ClocksDiffer,

@@ -162,6 +162,19 @@ fn a_daemon_that_gets_no_vote_in_time_is_taken_back_with_its_certificate() {
     }
 }
 
+/// Other certificates that are of no use are no reason to lose the vote that there is.
+#[test]
+fn a_daemon_that_had_a_vote_goes_on_with_its_old_certificate() {
+    let fake = member();
+    fake.world().device = Device { is_alone: true, ..Device::voting() };
+    fake.world().device.lying.laid = Some(certificate(2));
+    let ended = start(&fake);
+    assert!(matches!(ended, Err(Undone::PutBack(_))), "{ended:?}");
+    let world = fake.world();
+    assert!(world.device.runs && world.device.enabled.contains(&Unit::Qdevice));
+    assert_eq!(world.device.lying.in_use, Some(certificate(1)));
+}
+
 /// The text without the stanza follows: votes that are counted longer are counted twice in what the guards prove.
 #[test]
 fn a_daemon_has_stopped_when_its_votes_are_counted_no_more() {

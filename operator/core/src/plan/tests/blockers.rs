@@ -375,3 +375,41 @@ fn spoil_disk_of(world: &mut World, number: u32) {
     let file = world.host(number).disk_file.as_mut().unwrap();
     file.digest = crate::ids::Digest::of(b"an old one");
 }
+
+#[test]
+fn members_with_different_corosyncs_read_no_text_again_until_all_are_upgraded() {
+    let version = |w: &mut World, number, version: &str| {
+        w.host(number).fitness.corosync_version = Some(version.to_owned());
+    };
+    let mut world = World::running(3, &[0]);
+    for (number, of) in [(1, "3.1.7-1"), (2, "3.1.7-pve1"), (3, "3.1.9-pve1")] {
+        version(&mut world, number, of);
+    }
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Settled);
+    world.desired.links.push(wanted_link(1, None));
+    blocks(
+        &world,
+        Blocker::VersionsDiffer,
+        "n1 has corosync 3.1.7-1 and n3 has corosync 3.1.9-pve1",
+    );
+    version(&mut world, 3, "3.1.7-2");
+    assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
+    // Quorum that is lost does not wait for an upgrade.
+    let mut lost = World::running(3, &[0]).without(&[2, 3]);
+    version(&mut lost, 1, "3.1.7-1");
+    version(&mut lost, 3, "3.1.9-1");
+    assert_eq!(plan(&lost.desired, &lost.observed).report.state, State::Proposing);
+}
+
+#[test]
+fn members_that_would_not_be_let_in_today_are_told_of_and_stop_nothing() {
+    let mut world = World::running(3, &[0]);
+    world.host(2).fitness.name_addresses = Some(["127.0.1.1".parse().unwrap()].into());
+    world.host(1).fitness.clock_ahead_secs = Some(0);
+    world.host(3).fitness.clock_ahead_secs = Some(9);
+    let report = plan(&world.desired, &world.observed).report;
+    assert_eq!(report.state, State::Settled);
+    let said = report.waiting_for.join("; ");
+    assert!(said.contains("the name n2 resolves only to 127.0.1.1"), "{said}");
+    assert!(said.contains("the clocks of n3 and n1 differ by more than 5 s"), "{said}");
+}
