@@ -142,8 +142,8 @@ fn is_asked_rightly(case: &Case<'_>, action: &Action) -> bool {
         && view.addresses.contains(witness)
 }
 
-/// Whether the stage takes the device's one vote and one of the dead off together, while it is cast on every node that
-/// runs: each part that is quorate with that vote shares a node with each part that is quorate without both.
+/// Whether the stage takes the device and one of the dead off together, while its votes are cast on every node that
+/// runs, and each part that is quorate with them shares a node with each part that is quorate without both.
 pub(super) fn goes_with_the_dead(case: &Case<'_>, step: &Step<'_>) -> bool {
     let Some(before) = &step.before else { return false };
     let device = before.config.quorum.device.as_ref();
@@ -151,23 +151,21 @@ pub(super) fn goes_with_the_dead(case: &Case<'_>, step: &Step<'_>) -> bool {
         let node = before.config.node(*id).and_then(|node| case.node(&node.name));
         node.and_then(|node| case.view(node)).is_some_and(|view| view.device.casts)
     });
-    let dropped = step.dropped();
+    // A node that is not known to be off is among them, and then the parts do not meet.
+    let running = step.staying().len();
     casts
-        && device.is_some_and(|device| device.votes == Some(1))
+        && device.is_some_and(|device| parts_meet((before, device), &step.config, running))
         && step.config.config.quorum.device.is_none()
-        && dropped.len() == 1
-        && dropped.is_subset(&case.stopped)
-        && step.staying().is_disjoint(&case.stopped)
-        && parts_meet(before, &step.config, step.staying().len())
+        && !step.dropped().is_empty()
 }
 
 /// Whether the fewest nodes that are quorate with the device under the one text, and the fewest that are under the
 /// other, are more than run. Every node has one vote.
-fn parts_meet(with_device: &Text, without: &Text, running: usize) -> bool {
-    let fewest = |text: &Text, of_device: u64| {
-        needed(expected(&text.votes()) + of_device).saturating_sub(of_device)
-    };
-    fewest(with_device, 1) + fewest(without, 0) > u64::try_from(running).unwrap_or(u64::MAX)
+fn parts_meet((before, device): (&Text, &QuorumDevice), after: &Text, running: usize) -> bool {
+    let [old, new] = [before, after].map(|text| expected(&text.votes()));
+    let of_device = device.votes_of(old);
+    let with_device = needed(old + of_device).saturating_sub(of_device);
+    with_device + needed(new) > u64::try_from(running).unwrap_or(u64::MAX)
 }
 
 fn wish<'a>(case: &Case<'a>) -> Option<&'a ManagedDevice> {

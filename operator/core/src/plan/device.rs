@@ -138,11 +138,12 @@ pub(super) fn out_of_the_way(
 }
 
 /// Whether the dead node can only be taken off together with the device: those who are left have quorum by its
-/// vote, and have it by their own once neither is expected. Not with `lms`: while that text spreads, one node with
-/// all its votes and the others without them could both be quorate.
+/// vote, and have it by their own once neither is expected. Not with the votes of `lms`: while that text spreads, one
+/// node with all of them and the others without them could both be quorate.
 pub(super) fn goes_with_the_dead(draft: &Draft<'_>) -> bool {
+    let of_nodes = expected(&votes::of(draft.config()));
     let device = draft.config().quorum.device.as_ref();
-    let casts_one = device.is_some_and(|device| device.votes == Some(1));
+    let casts_one = device.is_some_and(|device| device.votes_of(of_nodes) == 1);
     casts_one && !nodes_are_enough(draft)
 }
 
@@ -164,9 +165,7 @@ pub(super) fn back(
     observed: &ObservedCluster,
 ) -> Result<(), Obstacle> {
     let Some(wish) = &desired.device else { return Ok(()) };
-    let listed = |name| draft.config().nodes.iter().any(|node| node.name == name);
-    let wanted_nodes = desired.nodes.iter().all(|node| listed(node.name.clone()));
-    if !wanted_nodes || draft.config().nodes.len() != desired.nodes.len() {
+    if draft.config().nodes.len() != desired.nodes.len() {
         return Ok(());
     }
     match wanted(wish, desired, (observed, draft.config())) {

@@ -1,16 +1,18 @@
 //! The QDevice: its votes count on a text that all run, and nowhere else.
 
-use super::{edited, verdict};
-use crate::change::{Action, Course, Plan, Proposed, Stage};
-use crate::conf::edit::{set, set_device};
+use super::{edited, proposed, verdict};
+use crate::change::{Action, ConfText, Course, Parent, Plan, Proposed, Stage};
+use crate::conf::edit::{remove_device, remove_node, set, set_device, set_version};
 use crate::conf::{Document, LinkMode, QuorumDevice, SectionPath};
 use crate::device::{AlgorithmWish, DeviceWish};
 use crate::guard::case::Case;
-use crate::guard::device::nodes_have_quorum_alone;
+use crate::guard::device::{nobody_casts_meanwhile, nodes_have_quorum_alone};
+use crate::guard::votes::arithmetic_is_known;
 use crate::guard::{Refusal, guard};
 use crate::leaving::{in_effect, leaving};
 use crate::plan::plan;
-use crate::plan::tests::world::{World, host, read};
+use crate::plan::tests::device::widowed;
+use crate::plan::tests::world::{World, host, id, read};
 
 /// Two nodes that are to have a device: request, take, write, start.
 fn coming() -> World {
@@ -94,6 +96,60 @@ fn a_device_by_whose_votes_alone_there_is_quorum_is_not_stopped() {
         let refusal = Err(Refusal::NotQuorate { stage: 1, present: 2, expected });
         assert_eq!(alone(&world, &plan), refusal);
     }
+}
+
+/// A node and its device taken off in one text.
+fn goes_with_the_dead(world: &World, number: u32) -> Result<(), Refusal> {
+    taken_off(world, |text| remove_node(&remove_device(text).unwrap(), id(number)).unwrap())
+}
+
+/// What the guards that count say of a text.
+fn taken_off(world: &World, edit: impl FnOnce(&Document) -> Document) -> Result<(), Refusal> {
+    let parent = world.observed.hosts[&host(1)].pmxcfs_file.clone().unwrap();
+    let document = Document::parse(parent.text.unwrap().as_bytes());
+    let named = |document: &Document, version| {
+        let text = set_version(document, version).unwrap().to_bytes();
+        ConfText::new(version, String::from_utf8(text).unwrap())
+    };
+    let (version, next) = (parent.version.unwrap().next(), parent.version.unwrap().next().next());
+    let without = edit(&document);
+    let running = read(&named(&without, version)).nodes.into_iter();
+    let any = proposed(&coming()).stages.remove(2);
+    let stage = Stage {
+        group: running.map(|node| (node.id, node.name.as_str().parse().unwrap())).collect(),
+        config: named(&without, version),
+        back: Some(named(&document, next)),
+        ..any
+    };
+    let start = Parent { version: parent.version.unwrap(), digest: parent.digest };
+    let plan = Plan::proposed(Some(start), 1, String::new(), vec![stage]);
+    let desired = in_effect(&world.desired, &world.observed);
+    let leaving = leaving(&desired, &world.observed);
+    let case = Case::read(&plan, (&desired, &leaving), &world.observed).unwrap();
+    arithmetic_is_known(&case)?;
+    nobody_casts_meanwhile(&case).and_then(|()| nodes_have_quorum_alone(&case))
+}
+
+#[test]
+fn a_dead_node_goes_together_with_votes_that_two_parts_cannot_both_have() {
+    assert_eq!(goes_with_the_dead(&widowed(2, &[2]), 2), Ok(()));
+    // Of four with three votes of the device, one node with them and two without could both be quorate.
+    let unknown = Err(Refusal::ArithmeticUnknown { stage: 1 });
+    let lms = World::running(4, &[0]).voting(AlgorithmWish::Lms).without(&[4]);
+    assert_eq!(goes_with_the_dead(&lms, 4), unknown);
+    // Nor where the node may be alive, the votes are not cast, or they stay.
+    let mut lives = widowed(2, &[2]);
+    lives.host(2).absence = None;
+    assert_eq!(goes_with_the_dead(&lives, 2), unknown);
+    let mut silent = widowed(2, &[2]);
+    silent.host(1).device.casts = false;
+    assert_eq!(goes_with_the_dead(&silent, 2), unknown);
+    let stays = |text: &Document| remove_node(text, id(2)).unwrap();
+    assert_eq!(taken_off(&widowed(2, &[2]), stays), unknown);
+    // A device that goes alone is stopped before, whatever its votes.
+    let four = World::running(4, &[0]).voting(AlgorithmWish::FfSplit);
+    let alone = taken_off(&four, |text| remove_device(text).unwrap());
+    assert_eq!(alone, Err(Refusal::DeviceCasts { stage: 1, host: host(1) }));
 }
 
 #[test]
@@ -183,6 +239,26 @@ fn what_else_makes_a_majority_does_not_go_with_a_device() {
     });
     world.rewrite(with);
     assert!(plan(&world.desired, &world.observed).plan.is_none());
+}
+
+/// What nothing of the model reads, and corosync does.
+#[test]
+fn a_device_is_not_added_beside_an_option_that_changes_who_has_quorum() {
+    let waiting =
+        |text: &Document| set(text, &SectionPath::top("quorum"), "wait_for_all", "1").unwrap();
+    let mut world = coming();
+    let mut plan = proposed(&world);
+    let conf = world.rewrite(|text| {
+        let text = waiting(&Document::parse(text.as_bytes())).to_bytes();
+        String::from_utf8(text).unwrap()
+    });
+    plan.parent = Some(Parent { version: conf.version, digest: conf.digest });
+    for stage in &mut plan.stages {
+        edited(&mut stage.config, waiting);
+        stage.back.iter_mut().for_each(|back| edited(back, waiting));
+    }
+    let refusal = guard(plan, &world.desired, &world.observed).map(drop);
+    assert_eq!(refusal, Err(Refusal::ArithmeticUnknown { stage: 3 }));
 }
 
 #[test]

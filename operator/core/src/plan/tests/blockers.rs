@@ -395,9 +395,9 @@ fn members_with_different_corosyncs_read_no_text_again_until_all_are_upgraded() 
     version(&mut world, 3, "3.1.7-2");
     assert_eq!(plan(&world.desired, &world.observed).report.state, State::Proposing);
     // Quorum that is lost does not wait for an upgrade.
-    let mut lost = World::running(3, &[0]).without(&[2, 3]);
+    let mut lost = World::running(5, &[0]).without(&[3, 4, 5]);
     version(&mut lost, 1, "3.1.7-1");
-    version(&mut lost, 3, "3.1.9-1");
+    version(&mut lost, 2, "3.1.9-1");
     assert_eq!(plan(&lost.desired, &lost.observed).report.state, State::Proposing);
 }
 
