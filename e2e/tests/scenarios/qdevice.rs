@@ -221,11 +221,12 @@ fn algorithm_witness_and_certificates_change_and_two_clusters_share_a_witness() 
 
 #[test]
 #[ignore = "runs with cargo xtask test --all"]
-fn a_dead_node_of_two_is_taken_off_without_a_moment_without_quorum() -> Result<()> {
+fn a_dead_node_of_two_is_taken_off_with_the_device_by_which_the_other_one_has_quorum() -> Result<()>
+{
     let lab = lab_of("widow", 2, 1)?;
     let (nodes, n1) = (["n1", "n2"], lab.host("n1")?);
     let mut spec = with_device(&lab, &nodes, "w1", "Auto")?;
-    spec["spec"]["rollout"]["maxRisk"] = json!("NodeRestart");
+    spec["spec"]["rollout"]["maxRisk"] = json!("Outage");
     in_force(&lab, &spec, "formed, with a device")?;
     all_vote(&lab, &nodes, 3)?;
     let began = now_ms();
@@ -250,7 +251,12 @@ fn a_dead_node_of_two_is_taken_off_without_a_moment_without_quorum() -> Result<(
         let counts = said.contains("Expected votes:   1") && said.contains("Total votes:      1");
         if counts && !runs { Ok(()) } else { Err(said) }
     })?;
-    kept_quorum(&lab, &["n1"], began)
+    // What the plan says: an instant, in which corosync has taken the device's vote and expects it yet.
+    let gaps = record(&lab, "n1")?.quorum_gaps(began, now_ms());
+    println!("without quorum: {gaps:?}");
+    let long = gaps.iter().any(|gap| gap.to_ms - gap.from_ms > 50);
+    ensure!(gaps.len() <= 1 && !long, "n1 lost quorum: {gaps:?}");
+    Ok(())
 }
 
 /// What became of the changes so far.

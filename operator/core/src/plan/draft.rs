@@ -327,12 +327,13 @@ impl<'a> Draft<'a> {
         self.take_off(std::slice::from_ref(gone), risk, |text| Ok(text.clone()))
     }
 
-    /// The same with the device in one text: without it nobody would be left to write the second one.
+    /// The same with the device in one text: without it nobody would be left to write the second one. corosync takes the
+    /// device's vote before what is expected of all, so that for an instant nobody has quorum (seen with 3.1.7).
     pub fn remove_with_device(&mut self, gone: &Tombstone) -> Result<(), Obstacle> {
-        let risk = self.leaving_risk();
+        let risk = self.leaving_risk().max(Risk::Outage);
         self.take_off(std::slice::from_ref(gone), risk, edit::remove_device)?;
         if let Some(stage) = self.stages.last_mut() {
-            stage.summary.push_str(", and the QDevice out");
+            stage.summary.push_str(", and the QDevice out: without quorum for an instant");
         }
         Ok(())
     }
