@@ -31,6 +31,10 @@ const TRIES: usize = 3;
 /// How long to wait after the first and the second failure.
 const DELAYS: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
 
+/// When to look again after hosts were let go: news of theirs wake their cluster no more, and its status says the
+/// old thing until then.
+const WITHOUT_THEM: Duration = Duration::from_secs(1);
+
 /// One effect.
 #[derive(Debug)]
 pub enum Effect {
@@ -111,6 +115,9 @@ pub fn decide(seen: &Observation) -> Verdict {
     }
     if verdict.effect.is_none() {
         verdict.effect = tidy(seen);
+    }
+    if matches!(verdict.effect, Some(Effect::LetGo(_))) {
+        verdict.again = Some(WITHOUT_THEM);
     }
     verdict
 }

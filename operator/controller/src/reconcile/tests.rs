@@ -449,7 +449,11 @@ fn left_out(uid: &str) -> Shared {
 #[tokio::test]
 async fn a_host_that_the_spec_names_no_more_is_let_go_once_it_has_nothing_of_a_cluster() {
     let let_go = format!("PATCH {GROUP}/pvehosts/n1/status");
-    assert!(pass(&left_out("u-1")).await.contains(&let_go));
+    let server = left_out("u-1");
+    let key = ClusterKey::new("pve", "prod");
+    let again = reconcile(key, context(&server, Leadership::always())).await.unwrap();
+    assert!(server.lock().unwrap().writes.contains(&let_go));
+    assert!(again.as_secs() <= 1, "its news are nobody's now: {again:?}");
     let server = left_out("u-1");
     edit(&server, "pvehosts/n1", |host| {
         host["status"]["files"] = json!({"disk": {"version": 3, "digest": digest("")}});
