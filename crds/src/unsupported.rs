@@ -69,16 +69,9 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
     }) = totem
     {}
     if let Some(Logging { debug: _, to_syslog: _, syslog_priority: _ }) = logging {}
-    if let Some(Quorum { device: Some(device) }) = quorum {
-        let Device {
-            kind,
-            host_ref: _,
-            address: _,
-            certificates_secret_ref: _,
-            algorithm: _,
-            certificate_generation: _,
-        } = device;
-        used.note("spec.quorum.device.type External", *kind == DeviceType::External);
+    let Quorum { device } = quorum.clone().unwrap_or_default();
+    if let Some(device) = &device {
+        note_device(device, &mut used);
     }
     for transfer in [migration, replication].into_iter().flatten() {
         let Transfer { kind: _, network: _, unencrypted_traffic: _ } = transfer;
@@ -93,6 +86,18 @@ pub fn not_supported(cluster: &PveCluster) -> Vec<FieldPath> {
         paused: _,
     } = rollout;
     used.0
+}
+
+fn note_device(device: &Device, used: &mut Used) {
+    let Device {
+        kind,
+        host_ref: _,
+        address: _,
+        certificates_secret_ref: _,
+        algorithm: _,
+        certificate_generation: _,
+    } = device;
+    used.note("spec.quorum.device.type External", *kind == DeviceType::External);
 }
 
 struct Used(Vec<FieldPath>);

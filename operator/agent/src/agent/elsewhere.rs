@@ -55,11 +55,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::agent::Wanted;
+    use crate::agent::{Wanted, tests};
     use crate::fake::{FakeHost, MemoryStore};
     use crate::ledger::Book;
     use crate::observe::Identity;
-    use crate::ports::{Clock, Votes};
+    use crate::ports::Votes;
     use crate::seal::SealingKey;
 
     const TEXT: &str = "totem {\n  config_version: 8\n}\n";
@@ -90,18 +90,8 @@ mod tests {
         });
         let (phase, remaining_ms) = (Phase::Holds, Some(0));
         let record = Record { phase, remaining_ms, writer: None, restored: false, stopped: false };
-        Pending {
-            attempt: Attempt { change: ChangeNumber(7), stage: 3, attempt: 1 },
-            stage: serde_json::from_value(stage).unwrap(),
-            expects: None,
-            parent: None,
-            datacenter: None,
-            daemon: None,
-            had_authkey: true,
-            keys: None,
-            record: Some(record),
-            recorded_at: fake.now(),
-        }
+        let attempt = Attempt { change: ChangeNumber(7), stage: 3, attempt: 1 };
+        tests::pending(fake, (attempt, serde_json::from_value(stage).unwrap()), record)
     }
 
     /// What n3 is at when it has lost the others and the API server tells this.

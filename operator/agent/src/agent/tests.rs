@@ -28,6 +28,26 @@ fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {
     assert_eq!(agent.early, vec![(node(2), message)]);
 }
 
+/// What a ledger has of a stage that got so far.
+pub(super) fn pending(
+    fake: &FakeHost,
+    (attempt, stage): (Attempt, Stage),
+    record: Record,
+) -> Pending {
+    Pending {
+        attempt,
+        stage,
+        expects: None,
+        parent: None,
+        datacenter: None,
+        daemon: None,
+        had_authkey: true,
+        keys: None,
+        record: Some(record),
+        recorded_at: fake.host().clock.now(),
+    }
+}
+
 /// Everybody but one host that was away may have a new agent by the time it comes back.
 #[test]
 fn an_agent_that_was_started_after_the_outcome_tells_it_to_a_host_that_asks() {
@@ -41,18 +61,7 @@ fn an_agent_that_was_started_after_the_outcome_tells_it_to_a_host_that_asks() {
         "joining": {}, "config": {"version": 2, "digest": Digest::of(b""), "text": ""},
         "back": null, "actions": {}, "probes": [], "confirmTimeoutSecs": 30,
     }));
-    let pending = Pending {
-        attempt,
-        stage: stage.unwrap(),
-        expects: None,
-        parent: None,
-        datacenter: None,
-        daemon: None,
-        had_authkey: true,
-        keys: None,
-        record: Some(record),
-        recorded_at: fake.host().clock.now(),
-    };
+    let pending = pending(&fake, (attempt, stage.unwrap()), record);
     let mut before = Book::open(store.clone()).unwrap();
     before
         .change(|ledger| {

@@ -15,7 +15,10 @@ use pvecm_core::protocol::Attempt;
 use x509_cert::Certificate;
 use x509_cert::request::CertReq;
 
-use super::disk::{make_backups, prefix, read_optional, replace_file, set_files_aside};
+use super::disk::{
+    UNFINISHED, make_backups, prefix, read_optional, remove_unfinished, replace_file,
+    set_files_aside,
+};
 use super::nss::{AUTHORITY, Folders, NODE, PASSWORD, certutil};
 use super::services::run;
 use crate::certificate::{answers, asks_for, fingerprint, to_der, to_pem};
@@ -26,8 +29,6 @@ const HOME: &str = "/etc/corosync/qdevice/net";
 const IN_USE: &str = "nssdb";
 const LAID: &str = "nssdb.new";
 const BEFORE: &str = "nssdb.old";
-/// A folder that is being made.
-const UNFINISHED: &str = ".pvecm-";
 
 const AUTHORITY_FILE: &str = "qnetd-cacert.crt";
 const REQUEST_FILE: &str = "qdevice-net-node.crq";
@@ -80,7 +81,8 @@ impl NodeCertificates {
             return Ok(());
         }
         let authority = to_der::<Certificate>(wanted.authority)?;
-        self.clear_unfinished().map_err(words)?;
+        // What a killed life of the agent was making: no key in it was ever used.
+        remove_unfinished(&self.home).map_err(words)?;
         fs::create_dir_all(&self.home).map_err(words)?;
         let mut making = tempfile::Builder::new();
         let making = making.prefix(UNFINISHED).tempdir_in(&self.home).map_err(words)?;
@@ -97,21 +99,6 @@ impl NodeCertificates {
         finish(folder).map_err(words)?;
         self.set_aside(LAID, attempt)?;
         fs::rename(making.keep(), self.folder(LAID)).and_then(|()| self.sync()).map_err(words)
-    }
-
-    /// What a killed life of the agent was making: no key in it was ever used.
-    fn clear_unfinished(&self) -> io::Result<()> {
-        let entries = match fs::read_dir(&self.home) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
     }
 
     fn put(&self, certificate: &str) -> Result<(), String> {

@@ -31,8 +31,8 @@ pub(super) fn make_backups() -> io::Result<()> {
     fs::set_permissions(BACKUPS, Permissions::from_mode(0o700))
 }
 
-/// How a file is called while it is written.
-const UNFINISHED: &str = ".pvecm-";
+/// How a file, or a folder of them, is called while it is written.
+pub(super) const UNFINISHED: &str = ".pvecm-";
 
 /// Replaces a file so that after a crash either the old or the new bytes are there, never a part.
 pub fn replace_file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -54,7 +54,12 @@ pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
-            fs::remove_file(entry.path())?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            }?;
         }
     }
     Ok(())
@@ -268,7 +273,9 @@ mod tests {
         replace_file(&folder.path().join("authkey"), b"key", 0o400).unwrap();
         let killed = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder.path());
         killed.unwrap().keep().unwrap();
-        assert_eq!(names().len(), 2);
+        let killed = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(folder.path());
+        fs::write(killed.unwrap().keep().join("key4.db"), "key").unwrap();
+        assert_eq!(names().len(), 3);
         remove_unfinished(folder.path()).unwrap();
         assert_eq!(names(), ["authkey"]);
         remove_unfinished(&folder.path().join("not there")).unwrap();

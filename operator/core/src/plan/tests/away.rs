@@ -1,23 +1,15 @@
 //! Members that a person declared away.
 
 use super::drift::edit_disk;
-use super::goldens::{round, settles};
+use super::goldens::{blocks, round, settles};
 use super::world::{World, host, id, link, moved, read, wanted_link};
 use crate::conf::{Cipher, Hash, IpVersion, LinkMode, LoggingOptions, Switch, TotemOptions};
 use crate::guard::guard;
-use crate::plan::{Blocker, State, plan};
+use crate::plan::{Blocker, plan};
 
 /// n3 of three in repair, and a spec with nothing to do.
 fn repair() -> World {
     World::running(3, &[0]).away(3)
-}
-
-/// What is said, and that it is no plan.
-fn blocked(world: &World, blocker: Blocker) -> String {
-    let planned = plan(&world.desired, &world.observed);
-    let report = planned.report;
-    assert_eq!(report.state, State::Blocked(blocker), "{}", report.sentence);
-    report.sentence
 }
 
 #[test]
@@ -59,7 +51,7 @@ fn one_that_has_no_address_in_the_new_network_needs_one_from_the_spec() {
     let mut world = repair();
     moved(&mut world.desired.links[0]);
     world.host(3).addresses.clear();
-    let sentence = blocked(&world, Blocker::AddressMissing);
+    let sentence = blocks(&world, Blocker::AddressMissing);
     assert!(sentence.contains("n3 is away") && sentence.contains("`addresses`"), "{sentence}");
     // The card that will have it is not there yet.
     world.node(3).addresses = [(link(0), "10.1.0.33".to_owned())].into();
@@ -81,7 +73,7 @@ fn one_that_is_away_and_heard_is_missed_like_any_other() {
         world.desired.totem.token_millis = Some(5000);
         let before = plan(&world.desired, &world.observed).plan.unwrap();
         spoil(&mut world);
-        let sentence = blocked(&world, Blocker::HostNotConnected);
+        let sentence = blocks(&world, Blocker::HostNotConnected);
         assert!(sentence.contains(seen) && sentence.contains("(new board)"), "{sentence}");
         assert!(guard(before, &world.desired, &world.observed).is_err());
     }
@@ -122,7 +114,7 @@ fn what_needs_everybody_waits_for_one_that_is_away_and_names_it() {
         world.observed.hosts.insert(host(5), fifth);
         let mut world = world.away(4);
         spoil(&mut world);
-        let sentence = blocked(&world, Blocker::HostAway);
+        let sentence = blocks(&world, Blocker::HostAway);
         assert!(sentence.contains("n4 (new board)"), "{at}: {sentence}");
     }
 }
@@ -135,7 +127,7 @@ fn what_goes_without_everybody_is_done_before_what_does_not() {
         TotemOptions { cipher, hash, token_millis: Some(5000), ..TotemOptions::default() };
     let said = round(&mut world);
     assert!(said.contains("token 5000") && !said.contains("Set cipher"), "{said}");
-    let sentence = blocked(&world, Blocker::HostAway);
+    let sentence = blocks(&world, Blocker::HostAway);
     assert!(sentence.contains("n3 (new board)"), "{sentence}");
 }
 
@@ -145,7 +137,7 @@ fn those_who_have_no_quorum_without_the_one_that_is_away_wait() {
     let mut world = World::running(2, &[0]).away(2);
     (world.host(1).quorate, world.host(1).pmxcfs_writable) = (false, false);
     world.desired.totem.token_millis = Some(5000);
-    blocked(&world, Blocker::NotQuorate);
+    blocks(&world, Blocker::NotQuorate);
 }
 
 /// It lost its power as a quorate member and comes first: what it had is not what is in force.
@@ -177,7 +169,7 @@ fn strays_are_put_right_without_the_one_that_is_away() {
 fn one_that_never_came_is_not_away() {
     let mut world = World::running(4, &[0]).unstarted(4).away(4);
     world.desired.totem.token_millis = Some(5000);
-    blocked(&world, Blocker::HostNotConnected);
+    blocks(&world, Blocker::HostNotConnected);
 }
 
 #[test]

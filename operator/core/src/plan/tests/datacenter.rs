@@ -1,6 +1,6 @@
 //! What is planned of datacenter.cfg.
 
-use super::goldens::proven;
+use super::goldens::{blocks, proven};
 use super::world::{World, host, wanted_link};
 use crate::change::{Action, Course, Plan, Proposed, Risk};
 use crate::datacenter::{DatacenterView, Lines, Traffic, Transfer, TransferType, TransferWish};
@@ -41,13 +41,6 @@ fn on_lan(text: &str) -> World {
 fn lines(plan: &Plan<Proposed>) -> Lines {
     assert_eq!(plan.stages.len(), 1);
     plan.stages[0].datacenter_write().unwrap().lines.clone()
-}
-
-#[track_caller]
-fn blocks(world: &World, blocker: Blocker) -> String {
-    let report = plan(&world.desired, &world.observed).report;
-    assert_eq!(report.state, State::Blocked(blocker), "{}", report.sentence);
-    report.sentence
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::goldens::{proven, round, settles};
+use super::goldens::{blocks, proven, round, settles};
 use super::world::{World, host};
 use crate::change::{Action, Course, Plan, Proposed, Stage};
 use crate::conf::{Config, LinkMode};
@@ -11,7 +11,7 @@ use crate::device::{
     WitnessView,
 };
 use crate::ids::Digest;
-use crate::plan::{Blocker, State, is_managed, plan, wishes};
+use crate::plan::{Blocker, is_managed, plan, wishes};
 
 /// The votes that a text expects of a device.
 pub(crate) fn device_votes(config: &Config) -> u64 {
@@ -108,13 +108,6 @@ fn of_two() -> World {
 
 fn summaries(plan: &Plan<Proposed>) -> Vec<&str> {
     plan.stages.iter().map(|stage| stage.summary.as_str()).collect()
-}
-
-#[track_caller]
-fn blocks(world: &World, blocker: Blocker) -> String {
-    let report = plan(&world.desired, &world.observed).report;
-    assert_eq!(report.state, State::Blocked(blocker), "{}", report.sentence);
-    report.sentence
 }
 
 #[test]

@@ -33,6 +33,14 @@ fn shown<S>(plan: &Plan<S>) -> String {
     out
 }
 
+/// The sentence of what keeps anything from being planned.
+#[track_caller]
+pub(super) fn blocks(world: &World, blocker: Blocker) -> String {
+    let report = plan(&world.desired, &world.observed).report;
+    assert_eq!(report.state, State::Blocked(blocker), "{}", report.sentence);
+    report.sentence
+}
+
 /// What is planned, and proven.
 pub(super) fn proven(world: &World) -> Plan<Proposed> {
     let planned = plan(&world.desired, &world.observed);

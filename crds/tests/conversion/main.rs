@@ -1,5 +1,8 @@
 //! The way between the wire form and the checked types.
 
+mod datacenter;
+mod device;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -8,19 +11,15 @@ use pvecm_core::conf::{
     Cipher, Compression, Hash, IpVersion, LinkMode, LinkOptions, LoggingOptions, TotemOptions,
     Transport,
 };
-use pvecm_core::datacenter::{
-    DatacenterView, DatacenterWrite, Traffic, Transfer, TransferType, TransferWish,
-};
-use pvecm_core::device::{AlgorithmWish, CertificateView, DeviceView, DeviceWish, LaidView};
+use pvecm_core::datacenter::{DatacenterWrite, Traffic, Transfer, TransferType};
 use pvecm_core::fitness::Limits;
 use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
 use pvecm_core::observed::Claim;
 use pvecm_core::references::{Reference, ReferenceKind};
 use pvecm_crds::convert::{
     ConvertError, adopted, desired, host_view, observed, plan_from_core, plan_stages,
-    stage_from_core, stage_to_core, was_in_force, witness_view,
+    stage_from_core, stage_to_core, was_in_force,
 };
-use pvecm_crds::host::HostDatacenter;
 use pvecm_crds::{PveChange, PveCluster, PveHost, cases, change, yaml};
 use serde_json::{Value, json};
 
@@ -67,6 +66,45 @@ fn datacenter_write() -> DatacenterWrite {
     DatacenterWrite { parent: Digest::of(b""), lines: lines.into() }
 }
 
+/// Every action that the first host has not.
+fn of_joiner() -> Vec<Action> {
+    vec![
+        Action::ReceiveAuthkey { generation: 1 },
+        Action::LayAuthkey {},
+        Action::Join { tombstones: [tombstone()].into() },
+        Action::Sweep(tombstone()),
+        Action::CleanReferences {
+            node: "n4".parse().expect("a name"),
+            references: [Reference {
+                kind: ReferenceKind::Storage,
+                name: "fast".to_owned(),
+                names_others: true,
+            }]
+            .into(),
+        },
+        Action::WriteDatacenterConfig(datacenter_write()),
+        Action::DisarmHa {},
+        Action::ArmHa {},
+        Action::RestartCorosync {},
+        Action::StopCorosync {},
+        Action::LeaveCluster {},
+        Action::StopToSeparate { shared_storages: storages() },
+        Action::Separate { shared_storages: storages() },
+        Action::SetExpectedVotes { votes: 1, dead: [node(2), node(3)].into() },
+        Action::Bury(tombstone()),
+        Action::RequestCertificate {
+            cluster: "prod".parse().expect("a name"),
+            authority: "certificate".to_owned(),
+            witness: "10.9.0.1".parse().expect("an address"),
+            generation: 3,
+        },
+        Action::TakeCertificate {},
+        Action::StartDevice {},
+        Action::StopDevice {},
+        Action::PutDeviceAway {},
+    ]
+}
+
 fn stage() -> Stage {
     let recipient = "age1x".to_owned();
     let link = LinkNumber::try_from(7).expect("a link");
@@ -88,44 +126,7 @@ fn stage() -> Stage {
                     Action::ExchangeAuthkey { generation: 2 },
                 ],
             ),
-            (
-                host("n2"),
-                vec![
-                    Action::ReceiveAuthkey { generation: 1 },
-                    Action::LayAuthkey {},
-                    Action::Join { tombstones: [tombstone()].into() },
-                    Action::Sweep(tombstone()),
-                    Action::CleanReferences {
-                        node: "n4".parse().expect("a name"),
-                        references: [Reference {
-                            kind: ReferenceKind::Storage,
-                            name: "fast".to_owned(),
-                            names_others: true,
-                        }]
-                        .into(),
-                    },
-                    Action::WriteDatacenterConfig(datacenter_write()),
-                    Action::DisarmHa {},
-                    Action::ArmHa {},
-                    Action::RestartCorosync {},
-                    Action::StopCorosync {},
-                    Action::LeaveCluster {},
-                    Action::StopToSeparate { shared_storages: storages() },
-                    Action::Separate { shared_storages: storages() },
-                    Action::SetExpectedVotes { votes: 1, dead: [node(2), node(3)].into() },
-                    Action::Bury(tombstone()),
-                    Action::RequestCertificate {
-                        cluster: "prod".parse().expect("a name"),
-                        authority: "certificate".to_owned(),
-                        witness: "10.9.0.1".parse().expect("an address"),
-                        generation: 3,
-                    },
-                    Action::TakeCertificate {},
-                    Action::StartDevice {},
-                    Action::StopDevice {},
-                    Action::PutDeviceAway {},
-                ],
-            ),
+            (host("n2"), of_joiner()),
         ]),
         probes: vec![
             Probe::RunningValue { key: "totem.token".to_owned(), value: Some("3000".to_owned()) },
@@ -511,156 +512,4 @@ fn a_statement_that_a_host_is_gone_holds_until_its_end() {
     away.spec.absence = serde_json::from_value(absence).expect("a statement");
     let view = host_view(&away, (false, NOW), "u1", None).expect("a view");
     assert!(view.absence.is_some() && view.declared_dead().is_none());
-}
-
-#[test]
-fn each_word_for_how_guests_travel_is_a_wish_of_its_own() {
-    let wish = |migration: Value| {
-        let spec = json!({ "nodes": [{ "name": "n1" }], "migration": migration });
-        desired(&cluster(&spec)).map(|wanted| wanted.datacenter[&Traffic::Migration])
-    };
-    let network = Some("10.2.0.7/24".parse().expect("a network"));
-    let line = |network| TransferWish::Line(Transfer { kind: TransferType::Secure, network });
-    assert_eq!(wish(json!({"type": "Default"})), Ok(TransferWish::NoLine));
-    assert_eq!(wish(json!({"type": "Secure"})), Ok(TransferWish::Type(TransferType::Secure)));
-    assert_eq!(wish(json!({"type": "Secure", "network": "None"})), Ok(line(None)));
-    assert_eq!(wish(json!({"type": "Secure", "network": "10.2.0.7/24"})), Ok(line(network)));
-    let refused = |migration| wish(migration).expect_err("a reason").to_string();
-    let told = refused(json!({"type": "Insecure"}));
-    assert_eq!(told, "spec.migration: `type` Insecure needs `unencryptedTraffic: Accepted`");
-    assert!(refused(json!({"type": "Default", "network": "None"})).contains("needs `type` Secure"));
-    assert!(refused(json!({"type": "Secure", "network": "0.0.0.0/0"})).contains("8 bits"));
-    let none = json!({ "nodes": [{ "name": "n1" }] });
-    assert!(desired(&cluster(&none)).expect("a spec").datacenter.is_empty());
-}
-
-#[test]
-fn what_a_host_tells_of_datacenter_cfg_comes_back_as_it_was() {
-    let view =
-        DatacenterView::of(b"migration: insecure,network=10.2.0.7/24\nreplication: unsafe\n");
-    let told = serde_json::to_value(HostDatacenter::from(&view)).expect("JSON");
-    assert_eq!(told["migration"], json!({"type": "Insecure", "network": "10.2.0.7/24"}));
-    let status = json!({ "datacenter": told });
-    let read = host_view(&reporting(&status), (true, NOW), "u1", None).expect("a view");
-    assert_eq!(read.datacenter, Some(view));
-}
-
-#[test]
-fn what_changes_left_in_datacenter_cfg_is_what_those_wrote_that_succeeded() {
-    let change = |number: i64, uid: &str, line: Value, outcome: &str| -> PveChange {
-        let mut change = ended(number, uid, &["a"], (outcome, 1));
-        let action = json!({"writeDatacenterConfig": {
-            "parent": Digest::of(b"").to_string(), "migration": line,
-        }});
-        let stage = &mut change.spec.plan.stages[0];
-        stage.course = change::Course::Datacenter;
-        stage.actions =
-            serde_json::from_value(json!([{"host": "n1", "actions": [action]}])).expect("actions");
-        change
-    };
-    let secure = json!({"type": "Secure"});
-    let insecure = json!({"type": "Insecure"});
-    let first = change(1, "u1", secure.clone(), "Succeeded");
-    let left = |last: &PveChange| {
-        let view = observed([], &[&first, last], ("u1", NOW)).expect("a view");
-        view.left_datacenter[&Traffic::Migration].map(|line| line.kind)
-    };
-    assert_eq!(left(&change(2, "u1", insecure.clone(), "Succeeded")), Some(TransferType::Insecure));
-    assert_eq!(left(&change(2, "u1", insecure.clone(), "RolledBack")), Some(TransferType::Secure));
-    assert_eq!(left(&change(2, "u2", insecure, "Succeeded")), Some(TransferType::Secure));
-    assert_eq!(left(&change(2, "u1", json!({"type": "Default"}), "Succeeded")), None);
-}
-
-#[test]
-fn every_wish_for_a_device_is_read_and_none_is_none_of_it() {
-    let wish = |device: Value| {
-        let spec = json!({ "nodes": [{ "name": "n1" }], "quorum": { "device": device } });
-        desired(&cluster(&spec)).map(|wanted| wanted.device.expect("a wish"))
-    };
-    assert_eq!(wish(json!({ "type": "None" })), Ok(DeviceWish::Absent));
-    let managed = |algorithm: Option<&str>| {
-        let device =
-            wish(json!({ "type": "Managed", "hostRef": { "name": "w1" }, "algorithm": algorithm,
-            "address": "fd00::9", "certificateGeneration": 2 }));
-        match device.expect("a wish") {
-            DeviceWish::Managed(managed) => managed,
-            DeviceWish::Absent => panic!("no device"),
-        }
-    };
-    let device = managed(None);
-    assert_eq!((device.witness.as_str(), device.generation), ("w1", 2));
-    assert_eq!(device.address, Some("fd00::9".parse().expect("an address")));
-    let words = [
-        ("Auto", AlgorithmWish::Auto),
-        ("FFSplit", AlgorithmWish::FfSplit),
-        ("LMS", AlgorithmWish::Lms),
-    ];
-    for (word, algorithm) in words {
-        assert_eq!(managed(Some(word)).algorithm, algorithm);
-    }
-    assert_eq!(device.algorithm, AlgorithmWish::Auto);
-    let without = wish(json!({ "type": "Managed" })).expect_err("a reason");
-    assert_eq!(without.field, "spec.quorum.device.hostRef");
-    let named = |device: Value| {
-        let spec = json!({ "nodes": [{ "name": "n1" }], "quorum": { "device": device } });
-        cluster(&spec).spec.witness().map(ToOwned::to_owned)
-    };
-    assert_eq!(
-        named(json!({ "type": "Managed", "hostRef": { "name": "w1" } })).as_deref(),
-        Some("w1")
-    );
-    assert_eq!(named(json!({ "type": "None" })), None);
-    assert_eq!(cluster(&json!({ "nodes": [{ "name": "n1" }] })).spec.witness(), None);
-}
-
-#[test]
-fn what_a_host_says_of_its_device_is_read() {
-    let view = |device: Value| {
-        let status = json!({ "device": device });
-        host_view(&reporting(&status), (true, NOW), "u1", None).map(|view| view.device)
-    };
-    assert_eq!(view(Value::Null).expect("a view"), DeviceView::default());
-    let certificate = |of: &str, generation: u32| json!({ "authority": Digest::of(of.as_bytes()).to_string(), "generation": generation });
-    let read = view(json!({ "enabled": true, "alive": true, "casts": true, "request": "please",
-        "certificate": certificate("old", 1), "laid": certificate("new", 2) }));
-    let is =
-        |of: &str, generation| CertificateView { authority: Digest::of(of.as_bytes()), generation };
-    let wanted = DeviceView {
-        enabled: true,
-        alive: true,
-        casts: true,
-        certificate: Some(is("old", 1)),
-        laid: Some(LaidView { certificate: is("new", 2), request: Some("please".to_owned()) }),
-    };
-    assert_eq!(read.expect("a view"), wanted);
-    let alive = view(json!({ "alive": true })).expect("a view");
-    assert_eq!(alive, DeviceView { alive: true, ..DeviceView::default() });
-    assert!(view(json!({ "certificate": { "authority": "0", "generation": 1 } })).is_err());
-}
-
-#[test]
-fn what_a_witness_says_is_read_and_the_names_that_it_has_are_those_of_others() {
-    let digest = |of: &str| Digest::of(of.as_bytes()).to_string();
-    let status = json!({
-        "addresses": [{ "interface": "eth0", "cidr": "10.9.0.1/24" }, { "interface": "eth1", "cidr": "fd00::9/64" }],
-        "witness": { "serves": true, "authority": "certificate", "fingerprint": digest("certificate"),
-            "certificates": [{ "request": digest("please"), "certificate": "here" }] },
-        "clusters": [{ "clusterName": "prod", "name": "prod", "uid": "u1" },
-            { "clusterName": "test", "name": "lab", "uid": "u2" }],
-    });
-    let read = |status: &Value| witness_view(&reporting(status), true, |served| served.uid != "u1");
-    let view = read(&status).expect("a view");
-    assert!(view.connected && view.is_witness && view.paused && view.serves);
-    let addresses: Vec<_> = view.addresses.iter().map(ToString::to_string).collect();
-    assert_eq!(addresses, ["10.9.0.1", "fd00::9"]);
-    let authority = view.authority.expect("an authority");
-    assert_eq!(authority.certificate, "certificate");
-    assert_eq!(authority.fingerprint, Digest::of(b"certificate"));
-    assert_eq!(view.certificates[&Digest::of(b"please")], "here");
-    let names: Vec<_> = view.names.iter().map(|(name, of)| (name.as_str(), of.as_str())).collect();
-    assert_eq!(names, [("test", "the PveCluster lab")]);
-    let silent = read(&Value::Null).expect("a view");
-    assert!(!silent.serves && silent.authority.is_none() && silent.addresses.is_empty());
-    let refused = json!({ "witness": { "serves": true, "authority": "a", "fingerprint": "0" } });
-    assert!(read(&refused).is_err());
 }
