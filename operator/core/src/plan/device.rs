@@ -29,7 +29,7 @@ pub(super) enum Goal<'a> {
     Off,
     /// It is to be this one.
     On(Box<Wanted<'a>>),
-    /// What is to be cannot be said. Nothing else waits with it.
+    /// What is to be cannot be said. What is due before it does not wait for that.
     Unclear(Obstacle),
 }
 
