@@ -15,7 +15,6 @@ use crate::context::Context;
 use crate::flags::Flags;
 use crate::heartbeat::Heartbeats;
 use crate::leader::{Claim, Leadership};
-use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::stores::{News, watch_all};
 use crate::{hosts, http, reconcile};
@@ -47,8 +46,8 @@ pub async fn run(flags: Flags) -> anyhow::Result<()> {
         stores,
         (beats, clusters),
     );
-    let metrics: Arc<Metrics> = context.metrics.clone();
-    let serving = tokio::spawn(http::serve(listener, metrics, is_warm.clone(), told(stop.clone())));
+    let told_of = (context.metrics.clone(), leadership.clone());
+    let serving = tokio::spawn(http::serve(listener, told_of, is_warm.clone(), told(stop.clone())));
     tokio::spawn(start_over(leadership, news, context.clone()));
     let of_hosts = context.clone();
     tokio::join!(

@@ -29,7 +29,7 @@ pub async fn report(
     context: &Context,
 ) -> Result<(), AccessError> {
     let Some(cluster) = &seen.cluster else {
-        context.metrics.conditions(&seen.key, Vec::new());
+        context.metrics.forget(&seen.key);
         context.outcomes.forget(&seen.key);
         context.margins.forget(&seen.key);
         return Ok(());
@@ -38,8 +38,7 @@ pub async fn report(
         return Ok(());
     }
     let status = status(cluster, seen, (verdict, (context.time)()), &context.margins);
-    let pairs = status.conditions.iter().map(|c| (c.type_.clone(), c.status.clone()));
-    context.metrics.conditions(&seen.key, pairs.collect());
+    context.metrics.cluster(&seen.key, &status);
     // The stored copy may be newer than what this pass observed.
     let stored = context.stores.cluster(&seen.key);
     let stored = stored.filter(|stored| stored.uid() == cluster.uid());
