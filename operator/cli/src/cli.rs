@@ -11,9 +11,11 @@ use kube::{Client, Config};
 use pvecm_crds::host::AbsenceKind;
 
 use crate::cluster::Verb;
+use crate::completion;
 use crate::conf::Conf;
 use crate::exit::{Verdict, code};
-use crate::host::{absence, enrol, replace};
+use crate::host::{absence, enrol, list, replace};
+use crate::output::{Listing, print_bytes};
 
 /// Proxmox VE clusters described by custom resources.
 #[derive(Debug, Parser)]
@@ -30,14 +32,23 @@ pub struct Args {
 pub struct Connection {
     /// The namespace of the hosts and clusters; else the one of the kubeconfig's context.
     #[arg(short, long, global = true)]
-    namespace: Option<String>,
+    pub namespace: Option<String>,
     /// The kubeconfig's context.
     #[arg(long, global = true)]
-    context: Option<String>,
+    pub context: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the machines: whose they are, whether they are heard, which file runs, what is amiss.
+    Hosts {
+        /// Only those of this `PveCluster`.
+        #[arg(add = completion::clusters())]
+        cluster: Option<String>,
+        /// What to print of them.
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Listing,
+    },
     /// The machines that run an agent.
     #[command(subcommand)]
     Host(Host),
@@ -45,6 +56,11 @@ enum Command {
     Conf(Conf),
     #[command(flatten)]
     Cluster(Verb),
+    /// Print the program through which a shell completes `kubectl pvecm`.
+    ///
+    /// kubectl (1.26 and later, with its own completion set up) looks for it on the PATH:
+    /// `kubectl pvecm completion > ~/.local/bin/kubectl_complete-pvecm && chmod +x ~/.local/bin/kubectl_complete-pvecm`.
+    Completion,
 }
 
 #[derive(Debug, Subcommand)]
@@ -67,6 +83,7 @@ enum Host {
     /// new machine is installed and enrolled, it takes that back, and the new one joins.
     Replace {
         /// The host's name.
+        #[arg(add = completion::hosts())]
         name: String,
         /// How you know that the old machine is powered off, in words: "disk died, unplugged".
         #[arg(long, value_name = "TEXT")]
@@ -78,6 +95,7 @@ enum Host {
     /// Take such a statement back.
     Back {
         /// The host's name.
+        #[arg(add = completion::hosts())]
         name: String,
     },
 }
@@ -86,6 +104,7 @@ enum Host {
 #[derive(Debug, ClapArgs)]
 struct Absent {
     /// The host's name.
+    #[arg(add = completion::hosts())]
     name: String,
     /// How you know, in words: "PDU port 7 off".
     #[arg(long, value_name = "TEXT")]
@@ -129,6 +148,13 @@ impl Args {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Conf(conf) => Ok(conf.run()),
+            Command::Hosts { cluster, output } => {
+                Ok(code(online(list::run(cluster.as_deref(), output, &self.connection))))
+            }
+            Command::Completion => {
+                print_bytes(completion::PROGRAM.as_bytes())?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Cluster(verb) => Ok(code(verb.run(&self.connection))),
             Command::Host(Host::Enrol(enrol)) => {
                 online(self.connection.enrol(enrol))?;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod cluster;
+mod completion;
 mod conf;
 mod exit;
 mod host;
@@ -14,5 +15,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> anyhow::Result<ExitCode> {
+    if let Some(words) = completion::question() {
+        output::print_bytes(completion::answer(words)?.as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     cli::Args::parse().run()
 }

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use kube::{Resource, ResourceExt as _};
 use pvecm_core::conf::lint::Effect;
 use serde::Serialize;
 
@@ -17,6 +18,46 @@ pub enum Format {
     Json,
     /// For programs, and people who like it.
     Yaml,
+}
+
+/// The form of a list of objects, by the names that kubectl has for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Listing {
+    /// A table.
+    #[default]
+    Text,
+    /// A table with more columns.
+    Wide,
+    /// The objects' names, for other commands.
+    Name,
+    /// The objects.
+    Json,
+    /// The objects.
+    Yaml,
+}
+
+/// Prints objects; `text` makes the table, a wide one where asked for.
+pub fn print_listing<K: Resource<DynamicType = ()> + Serialize>(
+    listing: Listing,
+    objects: &[K],
+    text: impl Fn(bool) -> String,
+) -> Result<()> {
+    let name = |object: &K| {
+        let kind = K::kind(&()).to_lowercase();
+        format!("{kind}.{}/{}\n", K::group(&()), object.name_any())
+    };
+    match listing {
+        Listing::Text => print_bytes(text(false).as_bytes()),
+        Listing::Wide => print_bytes(text(true).as_bytes()),
+        Listing::Name => print_bytes(objects.iter().map(name).collect::<String>().as_bytes()),
+        Listing::Json => print(Format::Json, &list(objects), Vec::new),
+        Listing::Yaml => print(Format::Yaml, &list(objects), Vec::new),
+    }
+}
+
+/// Several objects as one, as kubectl prints and reads them.
+pub fn list<K: Serialize>(objects: &[K]) -> impl Serialize {
+    serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects})
 }
 
 /// Prints a result: `text` for people, else the value.
@@ -51,14 +92,40 @@ pub fn has_colours() -> bool {
     stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// How much a word matters, by its colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// All is well.
+    Green,
+    /// Worth a look.
+    Yellow,
+    /// Something is wrong.
+    Red,
+    /// Good to know.
+    Cyan,
+}
+
+impl Colour {
+    /// The words in this colour, where colours are wanted.
+    pub fn paint(self, words: &str, colours: bool) -> String {
+        let code = match self {
+            Self::Red => 31,
+            Self::Green => 32,
+            Self::Yellow => 33,
+            Self::Cyan => 36,
+        };
+        if colours { format!("\x1b[{code}m{words}\x1b[0m") } else { words.to_owned() }
+    }
+}
+
 /// The effect's name; on a terminal in a colour of its own.
 pub fn effect(effect: Effect, colours: bool) -> String {
     let colour = match effect {
-        Effect::Refuses | Effect::Breaks => "31",
-        Effect::Misreads => "33",
-        Effect::Advice => "36",
+        Effect::Refuses | Effect::Breaks => Colour::Red,
+        Effect::Misreads => Colour::Yellow,
+        Effect::Advice => Colour::Cyan,
     };
-    if colours { format!("\x1b[{colour}m{effect}\x1b[0m") } else { effect.to_string() }
+    colour.paint(&effect.to_string(), colours)
 }
 
 /// Rows under a header, in columns as wide as needed; the last one is never padded.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{absence, read};
 use crate::cli::{Connection, online};
+use crate::completion;
 use crate::exit::Verdict;
 use crate::output::{Format, print};
 
@@ -17,6 +18,7 @@ use crate::output::{Format, print};
 #[command(group = ArgGroup::new("of").required(true).args(["cluster", "reason"]))]
 pub struct Args {
     /// The `PveCluster`.
+    #[arg(add = completion::clusters())]
     cluster: Option<String>,
     /// A reason as it stands in a condition; no cluster is looked at.
     #[arg(long)]
@@ -124,6 +126,11 @@ fn explain(cluster: &PveCluster) -> Explanation {
     let absences = absence::sentences(&status);
     let waiting_for = status.plan.map(|plan| plan.waiting).unwrap_or_default();
     Explanation { cluster: cluster.name_any(), matters, absences, waiting_for, stale }
+}
+
+/// The explanation of a cluster as text.
+pub(super) fn told(cluster: &PveCluster) -> String {
+    shown(&explain(cluster))
 }
 
 fn shown(explanation: &Explanation) -> String {

@@ -1,4 +1,4 @@
-//! `kubectl pvecm plan|approve|recover|pause|resume|history|explain|import|status|whatif CLUSTER`: one file per verb.
+//! `kubectl pvecm plan|approve|recover|pause|resume|history|explain|import|status|report|whatif CLUSTER`: one file per verb.
 //!
 //! Owns what is asked of the API server and how the answer reads. Decides nothing about a cluster: that
 //! is the operator's `pvecm-core`, asked here in the same way.
@@ -14,6 +14,7 @@ mod pause;
 mod plan;
 mod read;
 mod recover;
+mod report;
 mod status;
 mod whatif;
 
@@ -22,7 +23,9 @@ pub mod fake;
 
 use clap::Subcommand;
 
+pub use self::read::heard;
 use crate::cli::{Connection, online};
+use crate::completion;
 use crate::exit::Verdict;
 use crate::output::Format;
 
@@ -37,6 +40,7 @@ pub enum Verb {
     /// Let a change begin that waits for approval.
     Approve {
         /// A `PveChange`, or a `PveCluster` whose open change is meant.
+        #[arg(add = completion::clusters_and_changes())]
         name: String,
     },
     /// Give those who are left quorum without the dead, when those held what is missing.
@@ -47,16 +51,19 @@ pub enum Verb {
     /// Start nothing new on a cluster; a stage that has begun ends.
     Pause {
         /// The `PveCluster`.
+        #[arg(add = completion::clusters())]
         cluster: String,
     },
     /// End a pause.
     Resume {
         /// The `PveCluster`.
+        #[arg(add = completion::clusters())]
         cluster: String,
     },
     /// List the changes of a cluster, the newest first.
     History {
         /// The `PveCluster`.
+        #[arg(add = completion::clusters())]
         cluster: String,
         /// Print data instead of a table.
         #[arg(short, long, value_enum, default_value_t)]
@@ -75,13 +82,11 @@ pub enum Verb {
     /// Offline it takes a file: `kubectl pvecm whatif --conf corosync.conf`.
     Whatif(whatif::Args),
     /// Show a cluster on one screen: quorum, nodes, broken links, change, next action.
-    Status {
-        /// The `PveCluster`.
-        cluster: String,
-        /// Print data instead of text.
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
-    },
+    Status(status::Args),
+    /// Gather what somebody needs who is to help: the objects, their events, and what the operator wrote of them.
+    ///
+    /// Secrets are left out, also in their encrypted form. Nothing is sent anywhere.
+    Report(report::Args),
 }
 
 impl Verb {
@@ -97,7 +102,8 @@ impl Verb {
             Self::Import(args) => import::run(&args, connection),
             Self::Explain(args) => explain::run(&args, connection),
             Self::Whatif(args) => whatif::run(&args, connection),
-            Self::Status { cluster, output } => online(status::run(&cluster, output, connection)),
+            Self::Status(args) => online(status::run(&args, connection)),
+            Self::Report(args) => online(report::run(&args, connection)),
         }
     }
 }

@@ -13,6 +13,7 @@ use super::answer::{Answer, Found, Shown, ask, shown};
 use super::offline;
 use super::read::{self, Picture};
 use crate::cli::{Connection, online};
+use crate::completion;
 use crate::exit::Verdict;
 use crate::output::{Format, print};
 
@@ -21,6 +22,7 @@ use crate::output::{Format, print};
 #[command(group = ArgGroup::new("of").required(true).args(["cluster", "file"]))]
 pub struct Args {
     /// The `PveCluster`.
+    #[arg(add = completion::clusters())]
     cluster: Option<String>,
     /// Work offline: a file with the `PveCluster` that is wanted.
     #[arg(short, long, value_name = "SPEC")]

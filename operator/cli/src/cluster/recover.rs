@@ -20,6 +20,7 @@ use super::answer::shown;
 use super::read::{self, Picture};
 use super::{approve, plan};
 use crate::cli::Connection;
+use crate::completion;
 use crate::exit::Verdict;
 use crate::host::absence::{self, Statement};
 
@@ -29,6 +30,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// The `PveCluster`.
+    #[arg(add = completion::clusters())]
     cluster: String,
     /// The nodes that are left: all of them.
     #[arg(long, value_name = "NODES", value_delimiter = ',', required = true)]

@@ -1,29 +1,94 @@
-//! `kubectl pvecm status`: one screen.
+//! `kubectl pvecm status`: one screen, and how it changes.
 
-use kube::ResourceExt as _;
+use std::io::{IsTerminal as _, stdout};
+use std::pin::pin;
+
+use futures::StreamExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::watch_object;
+use kube::{Api, ResourceExt as _};
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{Drifted, LinkFault, NodeStatus, PveClusterStatus, QuorumStatus};
 use pvecm_crds::condition::kind;
 
 use super::{absence, read};
 use crate::cli::Connection;
+use crate::completion;
 use crate::exit::Verdict;
-use crate::output::{Format, print, table};
+use crate::output::{Colour, Format, has_colours, print, print_bytes, table};
+
+/// What `status` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The `PveCluster`.
+    #[arg(add = completion::clusters())]
+    cluster: String,
+    /// Go on showing it whenever it changes, until interrupted.
+    #[arg(short, long)]
+    watch: bool,
+    /// Print data instead of text.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
 
 /// Prints the cluster's status.
-pub async fn run(name: &str, output: Format, connection: &Connection) -> anyhow::Result<Verdict> {
+pub async fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
     let (client, namespace) = connection.connect().await?;
-    let cluster = read::cluster(&client, &namespace, name).await?;
-    print(output, &cluster.status, || shown(&cluster).into_bytes())?;
+    let cluster = read::cluster(&client, &namespace, &args.cluster).await?;
+    if args.watch {
+        follow(Api::namespaced(client, &namespace), args).await?;
+    } else {
+        print(args.output, &cluster.status, || shown(&cluster, has_colours()).into_bytes())?;
+    }
     Ok(Verdict::Fine)
 }
 
-fn shown(cluster: &PveCluster) -> String {
+/// Shows a cluster anew whenever its status is another one; ends when the cluster is deleted. Watches that break off
+/// are taken up again, so that a control plane that comes back goes on being watched.
+async fn follow(api: Api<PveCluster>, args: &Args) -> anyhow::Result<()> {
+    const FROM_THE_TOP: &[u8] = b"\x1b[H\x1b[2J";
+    let repaints = args.output == Format::Text && stdout().is_terminal();
+    let mut seen = None;
+    let mut states = pin!(watch_object(api, &args.cluster).default_backoff());
+    while let Some(state) = states.next().await {
+        let cluster = match state {
+            Ok(Some(cluster)) => cluster,
+            Ok(None) => return print_bytes(format!("{} is deleted\n", args.cluster).as_bytes()),
+            Err(error) => {
+                eprintln!("the API server does not answer, trying on: {error}");
+                continue;
+            }
+        };
+        if seen.as_ref() == Some(&cluster.status) {
+            continue;
+        }
+        if repaints {
+            print_bytes(FROM_THE_TOP)?;
+        } else if seen.is_some() {
+            print_bytes(between(args.output))?;
+        }
+        print(args.output, &cluster.status, || shown(&cluster, has_colours()).into_bytes())?;
+        seen = Some(cluster.status);
+    }
+    Ok(())
+}
+
+/// What parts two states where the first one stays to be read.
+const fn between(output: Format) -> &'static [u8] {
+    match output {
+        Format::Text => b"\n",
+        Format::Json => b"",
+        Format::Yaml => b"---\n",
+    }
+}
+
+/// One screen. `colours`: for a terminal.
+pub(super) fn shown(cluster: &PveCluster, colours: bool) -> String {
     let name = cluster.name_any();
     let Some(status) = &cluster.status else {
         return format!("{name}: the operator has said nothing of it yet\n");
     };
-    let mut out = headline(&name, status);
+    let mut out = headline(&name, status, colours);
     out.push_str(&table(
         ["NODE", "ID", "VOTES", "ONLINE", "ADDRESSES", "MESSAGE"],
         &status.nodes.iter().map(row).collect::<Vec<_>>(),
@@ -32,7 +97,8 @@ fn shown(cluster: &PveCluster) -> String {
         out.push_str(&format!("{absence}\n"));
     }
     for LinkFault { number, from, to } in &status.links {
-        out.push_str(&format!("Link {number} from {from} to {to} is not connected\n"));
+        let fault = format!("Link {number} from {from} to {to} is not connected");
+        out.push_str(&format!("{}\n", Colour::Red.paint(&fault, colours)));
     }
     if !status.drift.is_empty() {
         out.push_str("Changed beside the operator:\n");
@@ -54,13 +120,14 @@ fn shown(cluster: &PveCluster) -> String {
     out
 }
 
-fn headline(name: &str, status: &PveClusterStatus) -> String {
+fn headline(name: &str, status: &PveClusterStatus, colours: bool) -> String {
     let condition = |kind: &str| status.conditions.iter().find(|c| c.type_ == kind);
-    let ready = match condition(kind::READY) {
-        Some(ready) if ready.status == "True" => "Ready".to_owned(),
-        Some(ready) => format!("not Ready ({})", ready.reason),
-        None => "unknown".to_owned(),
+    let (colour, ready) = match condition(kind::READY) {
+        Some(ready) if ready.status == "True" => (Colour::Green, "Ready".to_owned()),
+        Some(ready) => (Colour::Red, format!("not Ready ({})", ready.reason)),
+        None => (Colour::Yellow, "unknown".to_owned()),
     };
+    let ready = colour.paint(&ready, colours);
     let version = status.config_version.map_or("differs".to_owned(), |v| v.to_string());
     let quorum = match &status.quorum {
         Some(votes) => format!(
@@ -169,6 +236,10 @@ Change prod-7, stage 1/2
 Next: the agent on n3 is not heard
 Later: n4 joins
 ";
-        assert_eq!(shown(&serde_json::from_value(cluster).unwrap()), wanted);
+        let cluster = serde_json::from_value(cluster).unwrap();
+        assert_eq!(shown(&cluster, false), wanted);
+        let coloured = shown(&cluster, true);
+        assert!(coloured.starts_with("prod: \x1b[31mnot Ready (HostNotConnected)\x1b[0m, "));
+        assert!(coloured.contains("\x1b[31mLink 0 from n1 to n3 is not connected\x1b[0m\n"));
     }
 }

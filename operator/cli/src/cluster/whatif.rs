@@ -18,6 +18,7 @@ use serde::Serialize;
 
 use super::{offline, read};
 use crate::cli::{Connection, online};
+use crate::completion;
 use crate::exit::Verdict;
 use crate::output::{Format, print, table};
 
@@ -26,6 +27,7 @@ use crate::output::{Format, print, table};
 #[command(group = ArgGroup::new("of").required(true).args(["cluster", "conf"]))]
 pub struct Args {
     /// The `PveCluster`.
+    #[arg(add = completion::clusters())]
     cluster: Option<String>,
     /// Work offline: a corosync.conf that all its nodes run.
     #[arg(long, value_name = "FILE")]

@@ -5,12 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use pvecm_crds::PveHost;
-use pvecm_crds::condition::kind;
 use pvecm_crds::host::AbsenceKind;
 use serde_json::{Value, json};
 
 use super::enrol::FIELD_MANAGER;
 use crate::cli::Connection;
+use crate::cluster::heard;
 use crate::exit::Verdict;
 use crate::owner::owner;
 
@@ -50,7 +50,7 @@ pub async fn set(
         )));
     }
     let is_dead = statement.as_ref().is_some_and(|stated| stated.kind == AbsenceKind::Dead);
-    if is_dead && is_heard(&host) {
+    if is_dead && heard(&host) {
         return Ok(Verdict::refused(&format!(
             "{name} is not dead: its agent is heard; power the machine off first, or name another one"
         )));
@@ -66,11 +66,6 @@ pub async fn set(
     applied.with_context(|| format!("cannot set `spec.absence` of {name}"))?;
     println!("{}", said(name, statement.map(|stated| stated.kind)));
     Ok(Verdict::Fine)
-}
-
-pub(super) fn is_heard(host: &PveHost) -> bool {
-    let conditions = host.status.iter().flat_map(|status| &status.conditions);
-    conditions.into_iter().any(|c| c.type_ == kind::CONNECTED && c.status == "True")
 }
 
 fn absence(stated: &Statement, now: Timestamp) -> anyhow::Result<Value> {

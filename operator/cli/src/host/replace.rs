@@ -13,8 +13,9 @@ use pvecm_crds::host::AbsenceKind;
 use pvecm_crds::{PveCluster, PveHost};
 use tokio::time::{Instant, sleep};
 
-use super::absence::{Statement, is_heard as heard, set};
+use super::absence::{Statement, set};
 use crate::cli::Connection;
+use crate::cluster::heard;
 use crate::exit::Verdict;
 
 const LOOK: Duration = Duration::from_secs(1);
