@@ -32,6 +32,8 @@ pub enum Tool {
     Kubectl,
     /// Renders the chart.
     Helm,
+    /// Does what Flux and Argo CD do.
+    GitOps,
 }
 
 impl Tool {
@@ -44,6 +46,7 @@ impl Tool {
             Self::ControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Helm => "helm",
+            Self::GitOps => "gitops",
         }
     }
 }
@@ -70,6 +73,13 @@ const MODULES: [Module; 3] = [
     },
 ];
 
+/// Built when a scenario asks for it: no lab needs it.
+const GITOPS: Module = Module {
+    directory: "gitops",
+    source: "github.com/fluxcd/pkg/ssa",
+    programs: &[(Tool::GitOps, ".")],
+};
+
 /// The path of a program: from `KUBEBUILDER_ASSETS` where that has it, else from the cache, built
 /// first where it is missing.
 pub fn path(tool: Tool) -> Result<PathBuf> {
@@ -93,7 +103,7 @@ fn given(assets: &Path, tool: Tool) -> Option<PathBuf> {
 }
 
 fn built(cache: &Cache, tool: Tool) -> Result<PathBuf> {
-    for module in &MODULES {
+    for module in MODULES.iter().chain([&GITOPS]) {
         if let Some((_, package)) = module.programs.iter().find(|(t, _)| *t == tool) {
             return cached(cache, module, (tool, package));
         }
@@ -109,8 +119,10 @@ fn cached(cache: &Cache, module: &Module, (tool, package): (Tool, &str)) -> Resu
     };
     let version = version_of(module.source, &read("go.mod")?)?;
     let name = tool.name();
+    // A module with a program of its own has that beside its sums.
+    let own = if source.join("main.go").is_file() { read("main.go")? } else { String::new() };
     let directory =
-        cache.once(&format!("{name}-{version}-{}", tag(&read("go.sum")?)), |making| {
+        cache.once(&format!("{name}-{version}-{}", tag(&(read("go.sum")? + &own))), |making| {
             check_go()?;
             fs::create_dir(making)?;
             let mut go = Command::new("go");

@@ -153,10 +153,19 @@ fn as_account(lab: &Lab, account: &Path, arguments: &[&str]) -> Result<Output> {
 
 /// Runs the plugin inside the lab's network.
 pub(crate) fn plugin(lab: &Lab, account: &Path, arguments: &[&str]) -> Result<Output> {
-    let mut plugin = Command::new("nsenter");
-    plugin.args(["-t", &lab.supervisor().pid().to_string(), "-n", "--"]);
-    plugin.arg(binaries::find("kubectl-pvecm")?).args(arguments).env("KUBECONFIG", account);
-    command::output(&mut plugin)
+    inside(lab, (&binaries::find("kubectl-pvecm")?, account), arguments)
+}
+
+/// Runs a program inside the lab's network, under an account.
+pub(crate) fn inside(
+    lab: &Lab,
+    (program, account): (&Path, &Path),
+    arguments: &[&str],
+) -> Result<Output> {
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &lab.supervisor().pid().to_string(), "-n", "--"]);
+    command.arg(program).args(arguments).env("KUBECONFIG", account);
+    command::output(&mut command)
 }
 
 /// Refused by the policy, not by some other rule.

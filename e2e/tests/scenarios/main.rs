@@ -11,6 +11,7 @@ mod fitness;
 mod foreign;
 mod formation;
 mod gate;
+mod gitops;
 mod ha;
 mod install;
 mod interruptions;
