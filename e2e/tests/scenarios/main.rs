@@ -30,6 +30,7 @@ mod removal;
 mod rest;
 mod restarts;
 mod rules;
+mod screen;
 mod separation;
 mod support;
 mod totem;

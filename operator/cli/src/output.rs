@@ -66,7 +66,16 @@ pub fn print<T: Serialize>(
     value: &T,
     text: impl FnOnce() -> Vec<u8>,
 ) -> Result<()> {
-    let bytes = match format {
+    print_bytes(&rendered(format, value, text)?)
+}
+
+/// What is printed of a result.
+pub fn rendered<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce() -> Vec<u8>,
+) -> Result<Vec<u8>> {
+    Ok(match format {
         Format::Text => text(),
         Format::Json => {
             let mut text = serde_json::to_string_pretty(value)?;
@@ -74,16 +83,21 @@ pub fn print<T: Serialize>(
             text.into_bytes()
         }
         Format::Yaml => pvecm_crds::yaml::write(value)?.into_bytes(),
-    };
-    print_bytes(&bytes)
+    })
 }
 
 /// Prints bytes as they are. A reader that has seen enough (`head`) is no error.
 pub fn print_bytes(bytes: &[u8]) -> Result<()> {
+    print_while_read(bytes).map(drop)
+}
+
+/// The same for what goes on: whether somebody reads it yet.
+pub fn print_while_read(bytes: &[u8]) -> Result<bool> {
     let mut out = stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.context("cannot write to standard output"),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("cannot write to standard output"),
     }
 }
 

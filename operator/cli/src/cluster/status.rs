@@ -15,7 +15,9 @@ use super::{absence, read};
 use crate::cli::Connection;
 use crate::completion;
 use crate::exit::Verdict;
-use crate::output::{Colour, Format, has_colours, print, print_bytes, table};
+use crate::output::{
+    Colour, Format, has_colours, print, print_bytes, print_while_read, rendered, table,
+};
 
 /// What `status` is told.
 #[derive(Debug, clap::Args)]
@@ -43,12 +45,16 @@ pub async fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict
     Ok(Verdict::Fine)
 }
 
-/// Shows a cluster anew whenever its status is another one; ends when the cluster is deleted. Watches that break off
-/// are taken up again, so that a control plane that comes back goes on being watched.
+/// Shows a cluster anew whenever it looks different; ends when it is deleted or nobody reads any more. Watches that break
+/// off are taken up again, so that a control plane that comes back goes on being watched.
 async fn follow(api: Api<PveCluster>, args: &Args) -> anyhow::Result<()> {
-    const FROM_THE_TOP: &[u8] = b"\x1b[H\x1b[2J";
-    let repaints = args.output == Format::Text && stdout().is_terminal();
-    let mut seen = None;
+    let between = match args.output {
+        Format::Text if stdout().is_terminal() => "\x1b[H\x1b[2J",
+        Format::Text => "\n",
+        Format::Json => "",
+        Format::Yaml => "---\n",
+    };
+    let mut seen = Vec::new();
     let mut states = pin!(watch_object(api, &args.cluster).default_backoff());
     while let Some(state) = states.next().await {
         let cluster = match state {
@@ -59,27 +65,17 @@ async fn follow(api: Api<PveCluster>, args: &Args) -> anyhow::Result<()> {
                 continue;
             }
         };
-        if seen.as_ref() == Some(&cluster.status) {
+        let text = || shown(&cluster, has_colours()).into_bytes();
+        let screen = rendered(args.output, &cluster.status, text)?;
+        if screen == seen {
             continue;
         }
-        if repaints {
-            print_bytes(FROM_THE_TOP)?;
-        } else if seen.is_some() {
-            print_bytes(between(args.output))?;
+        if !print_while_read(&[between.as_bytes(), &screen].concat())? {
+            break;
         }
-        print(args.output, &cluster.status, || shown(&cluster, has_colours()).into_bytes())?;
-        seen = Some(cluster.status);
+        seen = screen;
     }
     Ok(())
-}
-
-/// What parts two states where the first one stays to be read.
-const fn between(output: Format) -> &'static [u8] {
-    match output {
-        Format::Text => b"\n",
-        Format::Json => b"",
-        Format::Yaml => b"---\n",
-    }
 }
 
 /// One screen. `colours`: for a terminal.
