@@ -7,14 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::{Blocker, Obstacle};
+use super::texts::Texts;
 use super::{away, is_managed, recover};
 use crate::change::ConfText;
 use crate::conf::{Config, Document};
 use crate::desired::{DesiredCluster, DesiredNode};
 use crate::drift::HostDrift;
-use crate::ids::{Digest, HostName, NodeId, NodeName};
-use crate::leaving::has_left;
-use crate::observed::{Claim, FileView, HostView, ObservedCluster};
+use crate::ids::{HostName, NodeId, NodeName};
+use crate::leaving::{has_left, leaving};
+use crate::observed::{Claim, HostView, ObservedCluster};
 
 /// The state to plan from.
 #[derive(Debug)]
@@ -72,24 +73,23 @@ pub(super) fn look<'a>(
     leaving: &'a [DesiredNode],
     observed: &'a ObservedCluster,
 ) -> Result<Ground<'a>, Obstacle> {
-    let known: Vec<_> = desired
-        .nodes
-        .iter()
-        .chain(leaving)
-        .filter_map(|node| Some(Member { node, view: view(node, observed)? }))
-        .collect();
+    let known = known(desired, leaving, observed);
     if known.iter().all(|member| member.view.is_empty()) {
         // A host that is not heard may be running the cluster that a second one would be formed beside.
         let heard = desired.nodes.iter().map(|node| present(node, observed));
         return Ok(Ground::Empty(heard.collect::<Result<_, _>>()?));
     }
-    let texts = known_texts(&known);
-    refuse_foreign(desired, &known, &texts)?;
-    let (document, config, conf) = reference(&known, &texts)?;
+    let mut texts = Texts::read(&known);
+    let (document, config, conf) = texts.reference(&desired.name, &known)?;
+    let mut counted = known.iter().filter(|member| counts(desired, &config, member));
+    if let Some(why) = counted.find_map(|member| texts.strange(&desired.name, member)) {
+        return Err(why);
+    }
     refuse_unlisted(desired.nodes.iter().chain(leaving), &config)?;
     let (mut members, away) = members(desired, observed, &config)?;
     let unstarted = unstarted(&mut members);
-    let gone = gone(desired, leaving, observed, &config);
+    let mut gone = gone(desired, leaving, observed, &config);
+    gone.retain(|member| texts.strange(&desired.name, member).is_none());
     let leavers = leavers(leaving, observed, &config)?;
     let leaving = leavers.keys().copied().collect();
     let is_down =
@@ -117,6 +117,47 @@ pub(super) fn look<'a>(
     ground.is_lost = recover::is_due(&ground);
     ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
     Ok(Ground::Cluster(Box::new(ground)))
+}
+
+/// The nodes of whose hosts something is known: the wanted ones, and those that leave.
+fn known<'a>(
+    desired: &'a DesiredCluster,
+    leaving: &'a [DesiredNode],
+    observed: &'a ObservedCluster,
+) -> Vec<Member<'a>> {
+    let nodes = desired.nodes.iter().chain(leaving);
+    nodes.filter_map(|node| Some(Member { node, view: view(node, observed)? })).collect()
+}
+
+/// Whether a host is one that others wait for: it is wanted, or a member that lives. What else has a file that is
+/// not understood, or one of another cluster, stops nobody but itself.
+fn counts(desired: &DesiredCluster, config: &Config, Member { node, view }: &Member<'_>) -> bool {
+    let is_named = |name: &NodeName| *name == node.name;
+    let is_listed = config.nodes.iter().any(|listed| is_named(&listed.name));
+    desired.nodes.iter().any(|wanted| is_named(&wanted.name))
+        || is_listed && view.declared_dead().is_none()
+}
+
+/// What is to be said of those that left and that nothing is done with.
+pub(super) fn remarks(desired: &DesiredCluster, observed: &ObservedCluster) -> Vec<String> {
+    let leaving = leaving(desired, observed);
+    if leaving.is_empty() {
+        return Vec::new();
+    }
+    let known = known(desired, &leaving, observed);
+    let mut texts = Texts::read(&known);
+    let Ok((_, config, _)) = texts.reference(&desired.name, &known) else { return Vec::new() };
+    let lives = |member: &&Member<'_>| member.view.declared_dead().is_none();
+    let left = known.iter().filter(lives).filter(|member| !counts(desired, &config, member));
+    let strange = left.filter_map(|member| texts.strange(&desired.name, member));
+    let remark = |why: Obstacle| {
+        format!(
+            "{}; it is off the list, so that nothing waits for it and nothing is done there: put the file right, \
+             or away",
+            why.sentence
+        )
+    };
+    strange.map(remark).collect()
 }
 
 impl<'a> InForce<'a> {
@@ -168,68 +209,6 @@ pub(super) fn present<'a>(
         return Obstacle::stop(Blocker::NameMismatch, sentence);
     }
     Ok(Member { node, view })
-}
-
-fn files(view: &HostView) -> impl Iterator<Item = &FileView> {
-    view.pmxcfs_file.iter().chain(&view.disk_file)
-}
-
-/// A text may be known from one host only: the others then publish its digest alone.
-fn known_texts<'a>(known: &[Member<'a>]) -> BTreeMap<Digest, &'a str> {
-    let all = known.iter().flat_map(|member| files(member.view));
-    all.filter_map(|file| Some((file.digest, file.text.as_deref()?))).collect()
-}
-
-/// Two clusters on the hosts of one spec: nothing of either is touched.
-fn refuse_foreign(
-    desired: &DesiredCluster,
-    known: &[Member<'_>],
-    texts: &BTreeMap<Digest, &str>,
-) -> Result<(), Obstacle> {
-    let mut looked_at = BTreeSet::new();
-    for (host, file) in known.iter().flat_map(|m| files(m.view).map(|file| (&m.node.host, file))) {
-        let Some(text) = texts.get(&file.digest).filter(|_| looked_at.insert(file.digest)) else {
-            continue;
-        };
-        let name = match Config::read(&Document::parse(text.as_bytes())) {
-            Ok(config) => config.cluster_name,
-            Err(error) => {
-                let sentence = format!("the corosync.conf of {host} is not understood: {error}");
-                return Obstacle::stop(Blocker::ConfigNotUnderstood, sentence);
-            }
-        };
-        if name != desired.name {
-            let sentence =
-                format!("{host} belongs to the cluster `{name}`, not to `{}`", desired.name);
-            return Obstacle::stop(Blocker::ForeignCluster, sentence);
-        }
-    }
-    Ok(())
-}
-
-/// The text that the members are held against: that of a quorate host where there is one.
-fn reference(
-    known: &[Member<'_>],
-    texts: &BTreeMap<Digest, &str>,
-) -> Result<(Document, Config, ConfText), Obstacle> {
-    // Who lost its power while it was quorate says so for ever.
-    let is_quorate = |member: &&Member<'_>| member.view.connected && member.view.quorate;
-    let quorate = known.iter().filter(is_quorate);
-    let rest = known.iter().filter(|member| !is_quorate(member));
-    let mut candidates = quorate.chain(rest).flat_map(|member| files(member.view));
-    let Some(text) = candidates.find_map(|file| texts.get(&file.digest)) else {
-        let named = known.iter().filter(|member| !member.view.is_empty());
-        let hosts: Vec<_> = named.map(|member| member.node.host.to_string()).collect();
-        let sentence = format!("{} have not reported their corosync.conf yet", hosts.join(", "));
-        return Obstacle::stop(Blocker::ConfigUnknown, sentence);
-    };
-    let document = Document::parse(text.as_bytes());
-    let config = Config::read(&document).map_err(|error| {
-        let sentence = format!("the corosync.conf in force is not understood: {error}");
-        Obstacle::new(Blocker::ConfigNotUnderstood, sentence)
-    })?;
-    let conf = ConfText::new(config.version, (*text).to_owned());
-    Ok((document, config, conf))
 }
 
 /// A member that joined beside the operator, or was forgotten when the cluster was adopted, looks like one

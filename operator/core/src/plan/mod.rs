@@ -9,7 +9,7 @@
 //! does not speak of), or the links, or the keys of totem, or those of logging, or the authkey, or one node
 //! more, or the votes, or the QDevice, or lines of datacenter.cfg, or what takes a restart, or what takes an outage, in this order (what may wait for
 //! approval comes last); what else the spec wants is in [`Report::waiting_for`]. Where to read next:
-//! `ground` (may anything be planned at all), `recover` (quorum is lost), `refresh` (what was changed beside
+//! `ground` (may anything be planned at all), `texts` (which text is in force), `recover` (quorum is lost), `refresh` (what was changed beside
 //! /etc/pve), `remove`, `form`, `due` (this order), `away` (who is not waited for), `links` and `moves`, `totem`,
 //! `logging`, `keys`, `join`, `votes`, `device` (it goes out of the way of what moves members or votes), `datacenter`, `restarts`, `outage`, `transport` (what is not on knet is moved there first),
 //! `preflight` (what stands in a joiner's way), `draft` (how stages are numbered), `ha` (what stands around
@@ -37,6 +37,7 @@ mod refresh;
 mod remove;
 mod report;
 mod restarts;
+mod texts;
 mod totem;
 mod transport;
 mod votes;
@@ -69,6 +70,7 @@ pub struct Planned {
 pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     let desired = &*in_effect(desired, observed);
     let mut planned = next(desired, observed);
+    planned.report.waiting_for.extend(ground::remarks(desired, observed));
     planned.report.waiting_for.extend(away::remarks(desired, observed));
     planned.report.waiting_for.extend(datacenter::remarks(desired, observed));
     planned.report.waiting_for.extend(device::remarks(desired));

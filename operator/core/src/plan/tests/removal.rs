@@ -7,6 +7,7 @@ use crate::conf::{Document, edit};
 use crate::desired::Removal;
 use crate::guard::{Refusal, guard};
 use crate::ha::HaState;
+use crate::ids::Digest;
 use crate::observed::{Absence, Claim, FileView};
 use crate::plan::{Blocker, State, plan};
 use crate::references::{Reference, ReferenceKind};
@@ -499,4 +500,74 @@ fn what_is_for_the_leaving_node_alone_and_guests_are_never_cleaned() {
     world.host(4).guests = [100].into();
     let planned = plan(&world.desired, &world.observed);
     assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
+}
+
+/// n4 of four, off the list, with what is left of its file.
+fn torn(text: fn(&str) -> String) -> World {
+    let mut world = shrinking(4, 3);
+    up_to(&mut world, 2);
+    spoil(&mut world, 4, text);
+    world
+}
+
+fn spoil(world: &mut World, number: u32, text: fn(&str) -> String) {
+    let file = world.host(number).disk_file.take().unwrap();
+    let text = text(&file.text.unwrap());
+    let digest = Digest::of(text.as_bytes());
+    world.host(number).disk_file = Some(FileView { version: None, digest, text: Some(text) });
+}
+
+fn half(text: &str) -> String {
+    text[..text.len() / 2].to_owned()
+}
+
+#[test]
+fn one_that_is_off_the_list_stops_nobody_with_a_file_that_says_nothing_of_the_cluster() {
+    let elsewhere: fn(&str) -> String = |text| text.replace("prod", "test");
+    for (text, why) in [(half as fn(&str) -> String, "is not understood"), (elsewhere, "`test`")] {
+        let mut world = torn(text);
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Settled, "{}", planned.report.sentence);
+        let [remark] = planned.report.waiting_for.as_slice() else { panic!("{planned:?}") };
+        assert!(remark.contains("n4") && remark.contains(why), "{remark}");
+        world.node(1).votes = Some(2);
+        let said = round(&mut world);
+        assert!(said.contains("votes") && !world.host(4).is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn who_is_wanted_or_a_member_stops_everybody_with_such_a_file() {
+    let mut wanted = torn(half);
+    wanted.desired.nodes.push(World::new(4).desired.nodes[3].clone());
+    let mut member = shrinking(4, 3);
+    spoil(&mut member, 4, half);
+    for world in [wanted, member] {
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::ConfigNotUnderstood));
+        assert!(planned.report.sentence.contains("n4"), "{}", planned.report.sentence);
+    }
+}
+
+#[test]
+fn the_file_of_the_dead_is_nobodys_business() {
+    let mut world = dead();
+    spoil(&mut world, 4, half);
+    let said = round(&mut world);
+    assert!(said.contains("Take n4, node 4, off the list"), "{said}");
+}
+
+/// Nothing is known of a cluster but what such a file says: none is formed beside it.
+#[test]
+fn where_it_is_all_that_is_left_nothing_is_formed_and_nothing_has_ended() {
+    let mut world = torn(half);
+    world.observed.hosts.retain(|name, _| *name == host(4));
+    for number in 1..4 {
+        world.observed.hosts.insert(host(number), World::new(3).host(number).clone());
+    }
+    for dissolves in [false, true] {
+        world.desired.dissolves = dissolves;
+        let planned = plan(&world.desired, &world.observed);
+        assert_eq!(planned.report.state, State::Blocked(Blocker::ConfigNotUnderstood));
+    }
 }
