@@ -17,7 +17,7 @@ pub use device::{HostCertificate, HostDevice, HostWitness, IssuedCertificate, Se
 pub use status::{
     AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDatacenter,
     HostDrift, HostHa, HostLinkFault, HostQuorum, HostTransfer, Ledger, Membership, Pmxcfs,
-    PveHostStatus, Reference, ReferenceKind, Running, SealedSecret, StartedWith,
+    PveHostStatus, Reference, ReferenceKind, Running, SealedSecret, StartedWith, StrayName,
 };
 
 /// What a person says of one machine.

@@ -1,13 +1,13 @@
 //! A `PveHost` as the planner and the guards see it.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{AddrParseError, IpAddr};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use pvecm_core::change::ConfText;
 use pvecm_core::drift::HostDrift;
-use pvecm_core::fitness::Fitness;
+use pvecm_core::fitness::{Fitness, StrayName};
 use pvecm_core::ids::{ChangeNumber, ConfigVersion, LinkNumber, NodeId};
 use pvecm_core::observed::{Absence, AppliedStage, Claim, FileView, HostView, KeyView};
 use pvecm_core::references::Reference;
@@ -108,12 +108,23 @@ fn fitness(status: &PveHostStatus) -> Result<Fitness, ConvertError> {
         told.iter().map(|address| address.parse()).collect::<Result<BTreeSet<IpAddr>, _>>()
     };
     let name_addresses = status.name_addresses.as_ref().map(addresses).transpose();
+    let stray_names = status.stray_names.iter().map(stray_name).collect::<Result<_, _>>();
     Ok(Fitness {
         corosync_version: status.corosync_version.clone(),
         pmxcfs_version: status.pmxcfs.as_ref().and_then(|pmxcfs| pmxcfs.version.clone()),
         name_addresses: name_addresses
             .map_err(|why| ConvertError::Ip("status.nameAddresses", why))?,
+        stray_names: stray_names.map_err(|why| ConvertError::Ip("status.strayNames", why))?,
         clock_ahead_secs: None,
+    })
+}
+
+fn stray_name(stray: &host::StrayName) -> Result<StrayName, AddrParseError> {
+    let host::StrayName { name, here, own } = stray;
+    Ok(StrayName {
+        name: name.clone(),
+        here: here.iter().map(|address| address.parse::<IpAddr>()).collect::<Result<_, _>>()?,
+        own: own.parse::<IpAddr>()?,
     })
 }
 

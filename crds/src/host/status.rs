@@ -45,6 +45,10 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), inner(length(min = 2, max = 45)))]
     pub name_addresses: Option<Vec<String>>,
+    /// Names of other nodes that lead elsewhere on this machine than to those nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub stray_names: Vec<StrayName>,
     /// /etc/machine-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -174,6 +178,21 @@ pub struct HostAddress {
     /// The address with its prefix length.
     #[schemars(length(min = 1, max = 43))]
     pub cidr: String,
+}
+
+/// A node's name that this machine takes for another address than that node itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StrayName {
+    /// The name.
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// What it resolves to on this machine.
+    #[schemars(length(min = 1, max = 16), inner(length(min = 2, max = 45)))]
+    pub here: Vec<String>,
+    /// What the node itself has for it, as pmxcfs tells.
+    #[schemars(length(min = 2, max = 45))]
+    pub own: String,
 }
 
 /// The authkey on a host's disk. Nothing here says anything of the key itself.

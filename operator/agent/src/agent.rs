@@ -284,7 +284,7 @@ impl Agent {
             || host.disk.read(DiskFile::Conf).ok().flatten().as_deref() != seen.disk_conf.as_deref()
             || keys::fingerprint(host, DiskFile::Authkey) != seen.authkey
             || host.machine.addresses() != seen.addresses
-            || host.machine.name_addresses() != seen.name_addresses
+            || host.machine.resolved(&seen.others.keys().cloned().collect()) != seen.resolved
             || host.certificates.lying() != seen.certificates
             || host.services.is_enabled(Unit::Qdevice) != seen.device_enabled
             || host.corosync.device() != seen.corosync.as_ref().map(|corosync| corosync.device)

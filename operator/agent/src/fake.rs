@@ -114,6 +114,9 @@ pub struct World {
     pub shared: Vec<Arrival>,
     pub keeps_keys_back: bool,
     pub cards: Vec<CardAddress>,
+    /// The address that each node has for its own name, and what names resolve to here.
+    pub node_addresses: BTreeMap<String, IpAddr>,
+    pub resolved: BTreeMap<String, BTreeSet<IpAddr>>,
     /// Addresses at which nobody answers.
     pub silent: BTreeSet<IpAddr>,
     /// What comes back from an address, where it is not all that was sent.
@@ -302,6 +305,9 @@ impl ClusterFiles for FakeHost {
     }
     fn guests(&self) -> BTreeSet<u32> {
         self.world().guests.clone()
+    }
+    fn node_addresses(&self) -> BTreeMap<String, IpAddr> {
+        self.world().node_addresses.clone()
     }
     fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
         match self.world().naming.get(&kind) {
@@ -523,8 +529,8 @@ impl Machine for FakeHost {
     fn hostname(&self) -> String {
         "n1".to_owned()
     }
-    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>> {
-        None
+    fn resolved(&self, _: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        self.world().resolved.clone()
     }
     fn machine_id(&self) -> Option<String> {
         None

@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use pvecm_core::conf::{Config, Document, TRANSPORT, values_at_start};
 use pvecm_core::datacenter::DatacenterView;
 use pvecm_core::drift::{HostDrift, Places, of_host};
+use pvecm_core::fitness::{StrayName, stray_names};
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Fingerprint};
@@ -16,6 +17,7 @@ use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
     Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
+    StrayName as StrayNameStatus,
 };
 
 use crate::conf_file::ConfFile;
@@ -52,8 +54,10 @@ pub struct Observation {
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
     pub hostname: String,
-    /// What that name resolves to here.
-    pub name_addresses: Option<BTreeSet<IpAddr>>,
+    /// The other nodes, and the address that each has for its own name.
+    pub others: BTreeMap<String, IpAddr>,
+    /// What the own name and those of the others resolve to here, as far as it is known.
+    pub resolved: BTreeMap<String, BTreeSet<IpAddr>>,
     /// Why corosync does not run, where that was told.
     pub idle: Option<Idle>,
     /// The certificates of its QDevice.
@@ -69,6 +73,7 @@ impl Observation {
     #[must_use]
     pub fn take(host: &Host) -> Self {
         let mounted = host.cluster_files.mounted();
+        let others = if mounted { others(host) } else { BTreeMap::new() };
         Self {
             corosync: host.corosync.view(),
             mounted,
@@ -91,7 +96,8 @@ impl Observation {
             },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
-            name_addresses: host.machine.name_addresses(),
+            resolved: host.machine.resolved(&others.keys().cloned().collect()),
+            others,
             idle: None,
             certificates: host.certificates.lying(),
             device_enabled: host.services.is_enabled(Unit::Qdevice),
@@ -151,6 +157,12 @@ impl Observation {
 /// A file that cannot be read (pmxcfs just died) counts as not there; the next look tells.
 fn found(read: std::io::Result<Option<Vec<u8>>>) -> Option<ConfFile> {
     read.ok().flatten().map(ConfFile::from)
+}
+
+fn others(host: &Host) -> BTreeMap<String, IpAddr> {
+    let mut nodes = host.cluster_files.node_addresses();
+    nodes.remove(&host.machine.hostname());
+    nodes
 }
 
 /// What names a node. A file that cannot be read may do so.
@@ -217,10 +229,15 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
             version: identity.pmxcfs_version.clone(),
         }),
         hostname: Some(seen.hostname.clone()),
-        name_addresses: seen
-            .name_addresses
-            .as_ref()
-            .map(|told| told.iter().take(16).map(ToString::to_string).collect()),
+        name_addresses: seen.resolved.get(&seen.hostname).map(few),
+        stray_names: stray_names(&seen.resolved, &seen.others)
+            .take(64)
+            .map(|StrayName { name, here, own }| StrayNameStatus {
+                name,
+                here: few(&here),
+                own: own.to_string(),
+            })
+            .collect(),
         machine_id: identity.machine_id.clone(),
         boot_id: Some(identity.boot_id.clone()),
         addresses: seen.addresses.iter().take(256).map(address).collect(),
@@ -247,6 +264,11 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         ledger: Some(LedgerStatus::default()),
         ..PveHostStatus::default()
     }
+}
+
+/// As many as the schema has room for.
+fn few(addresses: &BTreeSet<IpAddr>) -> Vec<String> {
+    addresses.iter().take(16).map(ToString::to_string).collect()
 }
 
 /// As far as the schema has room for a name.

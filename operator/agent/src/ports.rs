@@ -132,6 +132,8 @@ pub trait ClusterFiles: Send + Sync {
     fn lock(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>>;
     /// Ids of the guests that are configured on this host.
     fn guests(&self) -> BTreeSet<u32>;
+    /// The nodes, and the address that each has for its own name, as far as it has told.
+    fn node_addresses(&self) -> BTreeMap<String, IpAddr>;
     /// The file in which such things are; `None`: there is none.
     fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>>;
     /// Replaces that file by a temporary file of our own name and a rename.
@@ -260,8 +262,8 @@ pub trait Machine: Send + Sync {
     fn addresses(&self) -> Vec<CardAddress>;
     /// The host name up to the first dot.
     fn hostname(&self) -> String;
-    /// What that name resolves to on this machine; `None`: not known yet.
-    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>>;
+    /// What that name and those of others resolve to on this machine; one that is missing is not known yet.
+    fn resolved(&self, others: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<IpAddr>>;
     /// /etc/machine-id.
     fn machine_id(&self) -> Option<String>;
     /// Version of an installed Debian package.

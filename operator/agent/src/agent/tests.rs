@@ -102,6 +102,32 @@ fn an_address_that_comes_to_a_network_card_is_noticed_by_the_timer() {
     assert!(agent.timer().unwrap());
 }
 
+/// What two machines take for different ones is told, and what leads nowhere is not: nobody needs it.
+#[test]
+fn a_name_that_comes_to_lead_elsewhere_is_noticed_by_the_timer_and_told() {
+    let book = Book::open(Arc::new(MemoryStore::default())).unwrap();
+    let key = SealingKey::open(&MemoryStore::default()).unwrap();
+    let fake = FakeHost::member("totem {\n  config_version: 1\n}\n");
+    let nodes = [("n1", "10.0.0.1"), ("n2", "10.0.0.2"), ("n3", "10.0.0.3")];
+    let nodes = nodes.map(|(name, own)| (name.to_owned(), own.parse().unwrap()));
+    fake.world().node_addresses = nodes.into();
+    let mut agent =
+        Agent::new(fake.host(), "n1".parse().unwrap(), (Identity::default(), key), book);
+    agent.look().unwrap();
+    agent.timer().unwrap();
+    assert!(!agent.timer().unwrap(), "nothing differs");
+    let resolved = [("n1", &["10.0.0.9"][..]), ("n2", &["10.0.0.9"]), ("n3", &[])];
+    let resolved = resolved.map(|(name, told)| {
+        (name.to_owned(), told.iter().map(|address| address.parse().unwrap()).collect())
+    });
+    fake.world().resolved = resolved.into();
+    assert!(agent.timer().unwrap());
+    let told = crate::observe::status(&Observation::take(&fake.host()), &Identity::default(), None);
+    let stray: Vec<_> = told.stray_names.iter().map(|stray| stray.name.as_str()).collect();
+    assert_eq!(stray, ["n2"]);
+    assert_eq!(told.name_addresses, Some(vec!["10.0.0.9".to_owned()]));
+}
+
 #[test]
 fn who_missed_a_reload_makes_up_for_it_unless_others_without_quorum_would_read_their_files_too() {
     let old = "totem {\n  config_version: 1\n}\n";

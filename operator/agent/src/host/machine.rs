@@ -1,6 +1,6 @@
 //! What the machine says of itself, read from the kernel and from files; no process is started.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sys::socket::SockaddrStorage;
 use nix::time::{ClockId, clock_gettime};
 
-use super::own_name::OwnName;
+use super::resolver::Resolver;
 use crate::ports::{BootTime, CardAddress, Clock, Machine, Workers};
 
 /// This machine.
 #[derive(Debug, Default)]
 pub struct RealMachine {
-    name: OwnName,
+    resolver: Resolver,
 }
 
 impl Machine for RealMachine {
@@ -33,8 +33,8 @@ impl Machine for RealMachine {
         hostname()
     }
 
-    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>> {
-        self.name.addresses(&hostname())
+    fn resolved(&self, others: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        self.resolver.resolved(others.iter().cloned().chain([hostname()]).collect())
     }
 
     fn machine_id(&self) -> Option<String> {

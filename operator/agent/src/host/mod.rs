@@ -9,8 +9,8 @@ mod machine;
 mod naming;
 mod network;
 mod nss;
-mod own_name;
 mod pmxcfs;
+mod resolver;
 mod services;
 mod trust;
 

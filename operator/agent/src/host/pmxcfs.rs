@@ -1,8 +1,9 @@
 //! /etc/pve through its files, with the manners that pmxcfs asks for (facts/pmxcfs.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,6 +48,11 @@ impl RealPmxcfs {
 
     fn conf(&self) -> PathBuf {
         self.root.join("corosync.conf")
+    }
+
+    /// What pmxcfs makes up when such a file is read.
+    fn told(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(&fs::read_to_string(self.root.join(name)).ok()?).ok()
     }
 
     fn replace(&self, text: Option<&[u8]>) -> io::Result<()> {
@@ -135,8 +141,7 @@ impl ClusterFiles for RealPmxcfs {
     }
 
     fn stamp(&self) -> Option<String> {
-        let text = fs::read_to_string(self.root.join(".version")).ok()?;
-        let all: Value = serde_json::from_str(&text).ok()?;
+        let all = self.told(".version")?;
         // The other counters (tasks, statistics) move all the time and mean nothing here.
         let wanted = ["starttime", "clinfo", "vmlist", "corosync.conf", DATACENTER];
         let naming = ReferenceKind::ALL.map(ReferenceKind::file);
@@ -149,8 +154,7 @@ impl ClusterFiles for RealPmxcfs {
     }
 
     fn guests(&self) -> BTreeSet<u32> {
-        let parse = |text: String| serde_json::from_str::<Value>(&text).ok();
-        let list = fs::read_to_string(self.root.join(".vmlist")).ok().and_then(parse);
+        let list = self.told(".vmlist");
         let ids = list.as_ref().and_then(|list| list["ids"].as_object());
         let own = |guest: &Value| guest["node"] == self.hostname.as_str();
         ids.into_iter()
@@ -158,6 +162,15 @@ impl ClusterFiles for RealPmxcfs {
             .filter(|(_, guest)| own(guest))
             .filter_map(|(id, _)| id.parse().ok())
             .collect()
+    }
+
+    fn node_addresses(&self) -> BTreeMap<String, IpAddr> {
+        let list = self.told(".members");
+        let nodes = list.as_ref().and_then(|list| list["nodelist"].as_object());
+        let address = |(name, node): (&String, &Value)| {
+            Some((name.clone(), node["ip"].as_str()?.parse::<IpAddr>().ok()?))
+        };
+        nodes.into_iter().flatten().filter_map(address).collect()
     }
 
     fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
@@ -291,6 +304,20 @@ impl Drop for HeldLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_has_told_no_address_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = RealPmxcfs::new(folder.path(), "n1".to_owned());
+        assert_eq!(real.node_addresses(), BTreeMap::new());
+        let told = r#"{"nodename": "n1", "version": 5, "nodelist": {
+            "n1": {"id": 1, "online": 1, "ip": "10.0.0.1"}, "n2": {"id": 2, "online": 0},
+            "n3": {"id": 3, "online": 1, "ip": "fd00::3"}}}"#;
+        fs::write(folder.path().join(".members"), told).unwrap();
+        let nodes = [("n1", "10.0.0.1"), ("n3", "fd00::3")];
+        let nodes = nodes.map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
+        assert_eq!(real.node_addresses(), nodes.into());
+    }
 
     #[test]
     fn a_lock_of_an_agent_that_was_killed_is_known_again_also_when_it_was_just_renewed() {

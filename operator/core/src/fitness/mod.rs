@@ -1,10 +1,12 @@
 //! What matters of a machine when it is to become a member, beside what it has of clusters and guests.
 
+mod names;
 mod path;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+pub use names::{StrayName, stray_names};
 pub use path::{Large, Limits, Measured};
 
 /// What a machine says of itself. What nobody has told stands in no one's way.
@@ -16,6 +18,8 @@ pub struct Fitness {
     pub pmxcfs_version: Option<String>,
     /// What the machine's own name resolves to on it; empty: to nothing.
     pub name_addresses: Option<BTreeSet<IpAddr>>,
+    /// The names of other nodes that lead it elsewhere than to them.
+    pub stray_names: Vec<StrayName>,
     /// By how many whole seconds its clock is ahead of what most of the hosts have.
     pub clock_ahead_secs: Option<i64>,
 }

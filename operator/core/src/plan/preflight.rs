@@ -1,11 +1,14 @@
 //! Whether a machine can become a member, with everything that stands in the way in one sentence: whoever
 //! mends one thing at a time waits for the next refusal each time.
 
+use std::net::IpAddr;
+
 use super::ground::{self, InForce, Member};
 use super::report::{Blocker, Obstacle};
 use crate::change::{Course, Plan, Proposed, Risk, Stage};
 use crate::desired::DesiredCluster;
-use crate::fitness::{CLOCKS_DIFFER_SECS, Fitness, Package};
+use crate::fitness::{CLOCKS_DIFFER_SECS, Fitness, Package, StrayName};
+use crate::ids::HostName;
 use crate::observed::ObservedCluster;
 
 /// Why a machine cannot join these members now; all that is known beforehand.
@@ -68,7 +71,20 @@ pub(super) fn remarks(desired: &DesiredCluster, observed: &ObservedCluster) -> V
     let clocks = running
         .split_first()
         .and_then(|(first, others)| others.iter().find_map(|other| clocks_differ(other, first)));
-    names.chain(clocks).map(|fault| fault.sentence).collect()
+    let stray = running.iter().flat_map(|Member { node, view }| {
+        view.fitness.stray_names.iter().map(|name| astray(&node.host, name))
+    });
+    names.chain(clocks).map(|fault| fault.sentence).chain(stray).collect()
+}
+
+/// Two machines that take a name for different ones.
+fn astray(host: &HostName, StrayName { name, here, own }: &StrayName) -> String {
+    let here: Vec<_> = here.iter().map(IpAddr::to_string).collect();
+    format!(
+        "the name {name} leads to {} on {host}, and {name} itself has {own} for it: `{own} {name}` belongs in \
+         /etc/hosts on {host}, or what is wrong there comes from its name server",
+        here.join(", ")
+    )
 }
 
 /// One refusal for all of them, under the name of the first.

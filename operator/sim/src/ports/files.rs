@@ -1,7 +1,8 @@
 //! /etc/pve as an agent sees it: the rename that blocks, and the locks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::net::IpAddr;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -35,6 +36,9 @@ impl ClusterFiles for Port {
     }
     fn lock(&self, at_most_ms: u64) -> BoxFuture<'_, io::Result<Box<dyn ConfLock>>> {
         self.take_lock(at_most_ms).boxed()
+    }
+    fn node_addresses(&self) -> BTreeMap<String, IpAddr> {
+        BTreeMap::new()
     }
     fn guests(&self) -> BTreeSet<u32> {
         self.look(|world| {

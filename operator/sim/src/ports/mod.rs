@@ -299,8 +299,8 @@ impl Machine for Port {
     fn hostname(&self) -> String {
         self.look(|world| world.hosts[self.at].name.clone())
     }
-    fn name_addresses(&self) -> Option<BTreeSet<IpAddr>> {
-        None
+    fn resolved(&self, _: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<IpAddr>> {
+        BTreeMap::new()
     }
     fn machine_id(&self) -> Option<String> {
         None

@@ -2,6 +2,7 @@
 
 use super::world::{World, host, id, link, wanted_link};
 use crate::conf::{Cipher, Hash, TotemOptions};
+use crate::fitness::StrayName;
 use crate::ids::{ConfigVersion, Fingerprint};
 use crate::observed::{Claim, FileView};
 use crate::plan::{Blocker, State, plan};
@@ -407,9 +408,14 @@ fn members_that_would_not_be_let_in_today_are_told_of_and_stop_nothing() {
     world.host(2).fitness.name_addresses = Some(["127.0.1.1".parse().unwrap()].into());
     world.host(1).fitness.clock_ahead_secs = Some(0);
     world.host(3).fitness.clock_ahead_secs = Some(9);
+    let (name, own) = ("n1".to_owned(), "10.0.0.1".parse().unwrap());
+    let here = ["10.0.0.9".parse().unwrap()].into();
+    world.host(2).fitness.stray_names = vec![StrayName { name, here, own }];
     let report = plan(&world.desired, &world.observed).report;
     assert_eq!(report.state, State::Settled);
     let said = report.waiting_for.join("; ");
     assert!(said.contains("the name n2 resolves only to 127.0.1.1"), "{said}");
     assert!(said.contains("the clocks of n3 and n1 differ by more than 5 s"), "{said}");
+    let stray = "the name n1 leads to 10.0.0.9 on n2, and n1 itself has 10.0.0.1 for it";
+    assert!(said.contains(stray), "{said}");
 }

@@ -1,9 +1,9 @@
-//! What the machine's own name resolves to.
+//! What names of nodes resolve to on this machine.
 //!
 //! A name server that does not answer is waited for for seconds, and the loop may not wait: whoever asks
 //! gets the last answer, and another one is fetched beside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,35 +14,38 @@ use std::time::{Duration, Instant, SystemTime};
 const FILES: [&str; 3] = ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf"];
 const ASK_AGAIN: Duration = Duration::from_secs(600);
 
+/// Names, and what each of them resolves to.
+type Resolved = BTreeMap<String, BTreeSet<IpAddr>>;
+
 /// The last answer, and what it was an answer to.
 #[derive(Debug, Default)]
-pub(super) struct OwnName(Arc<Mutex<Told>>);
+pub(super) struct Resolver(Arc<Mutex<Told>>);
 
 #[derive(Debug, Default)]
 struct Told {
     asked: Option<(Question, Instant)>,
-    addresses: Option<BTreeSet<IpAddr>>,
+    resolved: Resolved,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Question {
-    name: String,
+    names: BTreeSet<String>,
     files: [Option<SystemTime>; 3],
 }
 
-impl OwnName {
-    /// The addresses of this name as they were told last; `None`: nobody has answered yet.
-    pub fn addresses(&self, name: &str) -> Option<BTreeSet<IpAddr>> {
+impl Resolver {
+    /// The addresses of these names as they were told last; of one that is missing nobody has told yet.
+    pub fn resolved(&self, names: BTreeSet<String>) -> Resolved {
         let changed = |path: &&str| fs::metadata(*path).and_then(|file| file.modified()).ok();
         let files = FILES.each_ref().map(changed);
-        self.ask(Question { name: name.to_owned(), files }, resolve)
+        self.ask(Question { names, files }, resolve)
     }
 
     fn ask(
         &self,
         question: Question,
         resolve: impl Fn(&str) -> BTreeSet<IpAddr> + Send + 'static,
-    ) -> Option<BTreeSet<IpAddr>> {
+    ) -> Resolved {
         let mut told = lock(&self.0);
         let is_told =
             |(known, at): &(Question, Instant)| *known == question && at.elapsed() < ASK_AGAIN;
@@ -50,15 +53,16 @@ impl OwnName {
             told.asked = Some((question.clone(), Instant::now()));
             let told = Arc::clone(&self.0);
             thread::spawn(move || {
-                let addresses = resolve(&question.name);
+                let names = question.names.iter();
+                let resolved = names.map(|name| (name.clone(), resolve(name))).collect();
                 let mut told = lock(&told);
                 // What was asked since then has an answer of its own.
                 if told.asked.as_ref().is_some_and(|(last, _)| *last == question) {
-                    told.addresses = Some(addresses);
+                    told.resolved = resolved;
                 }
             });
         }
-        told.addresses.clone()
+        told.resolved.clone()
     }
 }
 
@@ -76,14 +80,19 @@ fn resolve(name: &str) -> BTreeSet<IpAddr> {
 mod tests {
     use super::*;
 
-    fn question(name: &str) -> Question {
-        Question { name: name.to_owned(), files: [None; 3] }
+    fn question(names: &[&str]) -> Question {
+        Question { names: names.iter().map(|name| (*name).to_owned()).collect(), files: [None; 3] }
     }
 
-    fn wait_for(own: &OwnName, name: &str, want: &str) {
-        let want = Some(BTreeSet::from([want.parse().unwrap()]));
+    fn all_to(address: &'static str) -> impl Fn(&str) -> BTreeSet<IpAddr> {
+        move |_| BTreeSet::from([address.parse().unwrap()])
+    }
+
+    fn wait_for(resolver: &Resolver, names: &[&str], want: &str) {
+        let to = |name: &&str| ((*name).to_owned(), BTreeSet::from([want.parse().unwrap()]));
+        let want: Resolved = names.iter().map(to).collect();
         let end = Instant::now() + Duration::from_secs(10);
-        while own.ask(question(name), |_| BTreeSet::new()) != want {
+        while resolver.ask(question(names), |_| BTreeSet::new()) != want {
             assert!(Instant::now() < end, "no answer");
             thread::yield_now();
         }
@@ -91,31 +100,29 @@ mod tests {
 
     #[test]
     fn whoever_asks_gets_the_last_answer_and_another_question_another_one() {
-        let own = OwnName::default();
-        let is = |address: &'static str| move |_: &str| BTreeSet::from([address.parse().unwrap()]);
-        assert_eq!(own.ask(question("n1"), is("10.0.0.1")), None);
-        wait_for(&own, "n1", "10.0.0.1");
+        let resolver = Resolver::default();
+        assert_eq!(resolver.ask(question(&["n1"]), all_to("10.0.0.1")), Resolved::new());
+        wait_for(&resolver, &["n1"], "10.0.0.1");
         // The old answer until there is a new one.
-        assert_eq!(own.ask(question("m1"), is("10.0.0.9")).unwrap().len(), 1);
-        wait_for(&own, "m1", "10.0.0.9");
+        assert_eq!(resolver.ask(question(&["n1", "n2"]), all_to("10.0.0.9")).len(), 1);
+        wait_for(&resolver, &["n1", "n2"], "10.0.0.9");
     }
 
     #[test]
     fn a_late_answer_to_an_old_question_is_not_taken() {
-        let own = OwnName::default();
+        let resolver = Resolver::default();
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let late = move |_: &str| {
             let _gone = wait.recv();
             BTreeSet::from(["10.0.0.1".parse().unwrap()])
         };
-        assert_eq!(own.ask(question("old"), late), None);
-        let new = |_: &str| BTreeSet::from(["10.0.0.2".parse().unwrap()]);
-        own.ask(question("new"), new);
-        wait_for(&own, "new", "10.0.0.2");
+        assert_eq!(resolver.ask(question(&["old"]), late), Resolved::new());
+        resolver.ask(question(&["new"]), all_to("10.0.0.2"));
+        wait_for(&resolver, &["new"], "10.0.0.2");
         drop(go);
         let until = Instant::now() + Duration::from_millis(50);
         while Instant::now() < until {
-            wait_for(&own, "new", "10.0.0.2");
+            wait_for(&resolver, &["new"], "10.0.0.2");
         }
     }
 
