@@ -90,8 +90,8 @@ pub struct PveHostSpec {
     /// with its guests.
     #[serde(default)]
     pub after_removal: AfterRemoval,
-    /// With `LiveAlone`: the storages that this machine and the cluster may both go on using. No lock reaches over:
-    /// whoever names one here has seen to it that they do not meet there.
+    /// Where this machine goes on alone, also because its cluster ends: the storages that both sides may go on
+    /// using. No lock reaches over: whoever names one here has seen to it that they do not meet there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]

@@ -91,7 +91,8 @@ pub fn host_view(
         fitness,
         shared_storages: status.shared_storages.into_iter().collect(),
         device: device_view(status.device)?,
-        lives_alone: lives_alone(&host.spec),
+        lives_alone: host.spec.after_removal == AfterRemoval::LiveAlone,
+        may_share: host.spec.shared_storages.iter().cloned().collect(),
         absence: host.spec.absence.as_ref().and_then(|stated| absence(stated, now)),
     })
 }
@@ -132,11 +133,6 @@ fn stray_name(stray: &host::StrayName) -> Result<StrayName, AddrParseError> {
 fn tells_why_idle(condition: &Condition) -> bool {
     let reason = condition.reason.as_str();
     condition.type_ == kind::QUORATE && [reason::HELD, reason::OUTRUN].contains(&reason)
-}
-
-fn lives_alone(spec: &host::PveHostSpec) -> Option<BTreeSet<String>> {
-    let accepted = || spec.shared_storages.iter().cloned().collect();
-    (spec.after_removal == AfterRemoval::LiveAlone).then(accepted)
 }
 
 /// The statement, as long as it may be acted upon.

@@ -20,6 +20,7 @@ use pvecm_crds::convert::{
     ConvertError, adopted, desired, host_view, observed, plan_from_core, plan_stages,
     stage_from_core, stage_to_core, was_in_force,
 };
+use pvecm_crds::host::AfterRemoval;
 use pvecm_crds::{PveChange, PveCluster, PveHost, cases, change, yaml};
 use serde_json::{Value, json};
 
@@ -512,4 +513,27 @@ fn a_statement_that_a_host_is_gone_holds_until_its_end() {
     away.spec.absence = serde_json::from_value(absence).expect("a statement");
     let view = host_view(&away, (false, NOW), "u1", None).expect("a view");
     assert!(view.absence.is_some() && view.declared_dead().is_none());
+}
+
+/// A cluster that ends says nothing of what becomes of a machine that is removed from one.
+#[test]
+fn what_a_host_may_share_counts_whatever_is_said_of_its_removal() {
+    let mut host = reporting(&Value::Null);
+    host.spec.shared_storages = vec!["san".to_owned()];
+    let view = host_view(&host, (true, NOW), "u1", None).expect("a view");
+    assert!(!view.lives_alone && view.may_share == BTreeSet::from(["san".to_owned()]));
+    host.spec.after_removal = AfterRemoval::LiveAlone;
+    assert!(host_view(&host, (true, NOW), "u1", None).expect("a view").lives_alone);
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_read_and_no_address_is_taken_for_none() {
+    let told = |here: &str| {
+        let stray = json!({"name": "n2", "here": [here], "own": "10.0.0.2"});
+        host_view(&reporting(&json!({"strayNames": [stray]})), (true, NOW), "u1", None)
+    };
+    let stray = told("fd00::9").expect("a view").fitness.stray_names;
+    assert_eq!(stray.len(), 1);
+    assert_eq!((stray[0].name.as_str(), stray[0].own.to_string().as_str()), ("n2", "10.0.0.2"));
+    assert!(told("n2").is_err());
 }

@@ -99,9 +99,10 @@ pub struct HostView {
     pub shared_storages: BTreeSet<String>,
     /// Its part of the QDevice.
     pub device: DeviceView,
-    /// `PveHost.spec.afterRemoval` is `LiveAlone`: the storages that it may go on sharing once it has left, by a
-    /// person's word. `None`: it puts away what it has.
-    pub lives_alone: Option<BTreeSet<String>>,
+    /// `PveHost.spec.afterRemoval` is `LiveAlone`; else it puts away what it has once it has left.
+    pub lives_alone: bool,
+    /// The storages that it may go on sharing where it goes on alone, by a person's word.
+    pub may_share: BTreeSet<String>,
 }
 
 /// A person's statement that a machine is powered off and stays so.

@@ -31,9 +31,8 @@ pub fn separates(
     if view.is_empty() || view.declared_dead().is_some() {
         return None;
     }
-    let accepted = view.lives_alone.clone();
-    let goes = desired.dissolves || accepted.is_some() || has_left_so(node, view, observed);
-    goes.then(|| accepted.unwrap_or_default())
+    let goes = desired.dissolves || view.lives_alone || has_left_so(node, view, observed);
+    goes.then(|| view.may_share.clone())
 }
 
 fn has_left_so(node: &DesiredNode, view: &HostView, observed: &ObservedCluster) -> bool {

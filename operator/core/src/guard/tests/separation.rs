@@ -17,7 +17,7 @@ fn separating() -> World {
     let mut world = World::running(4, &[0]);
     world.desired.nodes.pop();
     world.host(4).guests = [100].into();
-    world.host(4).lives_alone = Some(names(&["san"]));
+    (world.host(4).lives_alone, world.host(4).may_share) = (true, names(&["san"]));
     world
 }
 
@@ -61,10 +61,10 @@ fn a_host_goes_as_its_person_said_and_shares_what_that_one_named() {
     });
     // Who was to put its files away, and has guests since then that nobody saw.
     let mut world = separating();
-    world.host(4).lives_alone = None;
+    world.host(4).lives_alone = false;
     world.host(4).guests.clear();
     let plan = proposed(&world);
-    world.host(4).lives_alone = Some(BTreeSet::new());
+    world.host(4).lives_alone = true;
     let verdict = guard(plan, &world.desired, &world.observed);
     let wrong = [
         Err(Refusal::ActionMisplaced { stage: 1, host: host(4) }),

@@ -17,7 +17,7 @@ fn separating() -> World {
     world.desired.nodes.truncate(3);
     world.host(4).guests = [100, 101].into();
     world.host(4).shared_storages = names(&["backup", "san"]);
-    world.host(4).lives_alone = Some(names(&["backup", "san"]));
+    (world.host(4).lives_alone, world.host(4).may_share) = (true, names(&["backup", "san"]));
     world
 }
 
@@ -38,7 +38,7 @@ fn a_member_with_guests_goes_on_alone_and_what_it_shares_is_said() {
     assert!(gone.lives_alone && gone.node_id == id(4));
     assert!(world.host(4).is_empty() && world.host(4).guests.len() == 2);
     let mut shares_nothing = separating();
-    shares_nothing.host(4).lives_alone = Some(BTreeSet::new());
+    shares_nothing.host(4).may_share.clear();
     shares_nothing.host(4).shared_storages.clear();
     let said = round(&mut shares_nothing);
     assert!(said.contains("leaves the cluster prod and goes on alone\n"), "{said}");
@@ -48,12 +48,12 @@ fn a_member_with_guests_goes_on_alone_and_what_it_shares_is_said() {
 #[test]
 fn a_storage_that_both_sides_reach_is_named_until_a_person_has_said_that_they_may() {
     let mut world = separating();
-    world.host(4).lives_alone = Some(names(&["san", "gone since"]));
+    world.host(4).may_share = names(&["san", "gone since"]);
     let planned = plan(&world.desired, &world.observed);
     assert_eq!(planned.report.state, State::Blocked(Blocker::StorageShared));
     let sentence = planned.report.sentence;
     assert!(sentence.contains("n4") && sentence.contains(": backup; "), "{sentence}");
-    world.host(4).lives_alone = None;
+    world.host(4).lives_alone = false;
     let planned = plan(&world.desired, &world.observed);
     assert_eq!(planned.report.state, State::Blocked(Blocker::StillReferenced));
     world.host(4).guests.clear();
@@ -92,7 +92,7 @@ fn one_that_left_to_go_on_alone_does_so_also_when_that_was_taken_back_since() {
     let mut world = separating();
     world.host(4).shared_storages.clear();
     up_to(&mut world, 2);
-    world.host(4).lives_alone = None;
+    world.host(4).lives_alone = false;
     let away = plan(&world.desired, &world.observed).plan.unwrap();
     assert!(matches!(away.stages[0].actions[&host(4)][..], [Action::Separate { .. }]), "{away:?}");
     round(&mut world);
@@ -102,7 +102,7 @@ fn one_that_left_to_go_on_alone_does_so_also_when_that_was_taken_back_since() {
     world.host(4).shared_storages.clear();
     world.host(4).guests.clear();
     up_to(&mut world, 2);
-    world.host(4).lives_alone = None;
+    world.host(4).lives_alone = false;
     for number in 1..4 {
         let stones = std::mem::take(&mut world.host(number).tombstones).into_iter();
         let other = stones.map(|gone| crate::change::Tombstone { node_id: id(9), ..gone });
@@ -130,7 +130,7 @@ fn one_that_never_started_or_is_dead_has_nothing_to_go_on_with() {
     let mut world = World::running(4, &[0]);
     world.desired.nodes.truncate(3);
     let mut world = world.unstarted(4);
-    world.host(4).lives_alone = Some(BTreeSet::new());
+    world.host(4).lives_alone = true;
     round(&mut world);
     assert!(!world.host(1).tombstones.first().unwrap().lives_alone);
 }
@@ -158,6 +158,18 @@ fn ending() -> World {
         world.host(number).guests = [100 + number].into();
     }
     world
+}
+
+/// Nothing is said there of a machine that is removed from a cluster that goes on.
+#[test]
+fn a_cluster_ends_once_it_is_said_what_its_hosts_may_share() {
+    let mut world = ending();
+    world.host(3).shared_storages = names(&["san"]);
+    let planned = plan(&world.desired, &world.observed);
+    assert_eq!(planned.report.state, State::Blocked(Blocker::StorageShared));
+    world.host(3).may_share = names(&["san"]);
+    let said = round(&mut world);
+    assert!(said.contains("both may use the storages san"), "{said}");
 }
 
 #[test]
