@@ -1,5 +1,5 @@
 //! Machines that a person takes off their power, what is stated of them, and how they come back: the courses of
-//! ADR 0006 and 0008 to 0011. One in six seeds has such a tale, beside its wishes and faults.
+//! ADR 0006 and 0008 to 0011. One in five seeds has such a tale, beside its wishes and faults.
 //!
 //! The person is honest about machines that are off, now and then wrong about one that runs, and switches on what
 //! was given up only where somebody can be asked: what runs together with nobody in reach no gate can hold.
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Kind, Write};
 use crate::dice::Dice;
+use crate::separation;
 use crate::wish::Wish;
 use crate::world::{Host, Shared, World};
 
@@ -27,6 +28,8 @@ pub enum Tale {
     Recovery,
     /// Who is removed goes on alone.
     Separation,
+    /// The cluster's object is deleted, and every host goes on alone.
+    Dissolution,
 }
 
 /// What a person says of a machine.
@@ -47,13 +50,14 @@ impl Stated {
 }
 
 impl Tale {
-    /// One seed in six has one.
+    /// One seed in five has one.
     pub fn drawn(dice: &mut Dice) -> Self {
         match dice.below(24) {
             0 => Self::Dead,
             1 => Self::Away,
             2 => Self::Recovery,
             3 => Self::Separation,
+            4 => Self::Dissolution,
             _most => Self::None,
         }
     }
@@ -63,13 +67,24 @@ impl Tale {
     pub fn hosts(self, drawn: usize) -> usize {
         match self {
             Self::None => drawn,
-            Self::Dead | Self::Away | Self::Recovery | Self::Separation => 3 + drawn % 3,
+            Self::Dead | Self::Away | Self::Recovery | Self::Separation | Self::Dissolution => {
+                3 + drawn % 3
+            }
         }
+    }
+
+    /// Whether hosts go on alone in it.
+    #[must_use]
+    pub const fn separates(self) -> bool {
+        matches!(self, Self::Separation | Self::Dissolution)
     }
 }
 
 /// Tells it to its end: every machine has its power again, or is dead for good.
 pub async fn tell(shared: Shared, tale: Tale) {
+    if tale == Tale::Dissolution {
+        return separation::dissolve(shared).await;
+    }
     let dead = tale != Tale::Away;
     let absent = shared.with(|world| world.chosen(tale));
     if absent.is_empty() {
@@ -105,7 +120,8 @@ fn state(shared: &Shared, absent: &[usize], dead: Option<bool>) {
     }
 }
 
-async fn wait(shared: &Shared, (from, to): (u64, u64)) {
+/// Somebody takes his time.
+pub async fn wait(shared: &Shared, (from, to): (u64, u64)) {
     let millis = shared.with(|world| world.dice.between(from, to));
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
@@ -120,7 +136,7 @@ async fn go_on(shared: &Shared, (tale, absent): (Tale, &[usize])) {
     for _ in 0..most / LOOKS_EACH_MS {
         let (is_over, changes_mind) = shared.with(|world| {
             let may = tale == Tale::Recovery && world.dice.chance(600);
-            let approved = may && world.approve_recovery();
+            let approved = may && world.approve("Recovery");
             let is_over = match tale {
                 Tale::Away => world.dice.chance(80),
                 _dead => world.are_gone(absent) && world.dice.chance(300),
@@ -171,7 +187,7 @@ async fn come_back(shared: &Shared, (tale, absent): (Tale, &[usize])) {
     shared.with(|world| {
         // Too late: they are seen by now.
         if tale == Tale::Recovery && world.rates.hosts == 0 {
-            world.approve_recovery();
+            world.approve("Recovery");
         }
     });
     if !first {
@@ -228,28 +244,6 @@ async fn reachable(shared: &Shared, absent: &[usize]) {
 }
 
 impl World {
-    /// Before a host goes on alone it has a guest, and one that is to join has none any more.
-    pub fn move_guests(&mut self, wish: &Wish) {
-        for at in 0..self.hosts.len() {
-            let host = &self.hosts[at];
-            let has = host.db.guests.values().any(|of| *of == at);
-            match (wish.nodes.contains_key(&at), host.daemon.is_some()) {
-                (true, _) => {
-                    if has {
-                        let _later = self.edit_db(at, |db| db.guests.retain(|_, of| *of != at));
-                    }
-                    self.hosts[at].lives_on = false;
-                }
-                (false, true) if !has => {
-                    let id = 100 + u32::try_from(at).unwrap_or(0);
-                    let made = self.edit_db(at, |db| _ = db.guests.insert(id, at));
-                    self.hosts[at].lives_on = made.is_ok();
-                }
-                (false, _) => {}
-            }
-        }
-    }
-
     /// Who is dead for good is no longer wanted: as long as the spec names it, all is not as wanted.
     pub fn strike_the_dead(&mut self, wish: &mut Wish) {
         let before = wish.nodes.len();
@@ -264,7 +258,7 @@ impl World {
         let members = self.hosts.iter().enumerate().filter(|(_, host)| host.daemon.is_some());
         let mut members: Vec<usize> = members.map(|(at, _)| at).collect();
         let count = match tale {
-            Tale::None | Tale::Separation => 0,
+            Tale::None | Tale::Separation | Tale::Dissolution => 0,
             Tale::Dead | Tale::Away => usize::from(members.len() > 2),
             Tale::Recovery => members.len().div_ceil(2).min(members.len().saturating_sub(1)),
         };
@@ -319,9 +313,9 @@ impl World {
         self.hosts[at].stated.is_some_and(|stated| stated.dead && stated.until.is_none())
     }
 
-    fn recovery(&self, approved: bool) -> Option<String> {
+    fn open(&self, risk: &str, approved: bool) -> Option<String> {
         let is_it = |value: &Value| {
-            value["spec"]["plan"]["risk"] == "Recovery"
+            value["spec"]["plan"]["risk"] == risk
                 && (value["spec"]["approved"] == true) == approved
                 && value["status"]["outcome"].is_null()
         };
@@ -332,12 +326,12 @@ impl World {
     /// Whether votes are being taken from the dead, or are not given back yet.
     fn recovers(&self) -> bool {
         let lowered = |host: &Host| host.daemon.as_ref().is_some_and(|d| d.lowered.is_some());
-        self.recovery(true).is_some() || self.hosts.iter().any(lowered)
+        self.open("Recovery", true).is_some() || self.hosts.iter().any(lowered)
     }
 
-    /// A recovery always waits for a person; whether one waited.
-    fn approve_recovery(&mut self) -> bool {
-        let Some(name) = self.recovery(false) else { return false };
+    /// What has such a risk always waits for a person; whether something waited.
+    pub fn approve(&mut self, risk: &str) -> bool {
+        let Some(name) = self.open(risk, false) else { return false };
         self.note("a person approves", 0, || name.clone());
         let (key, body) = ((Kind::Change, name.as_str()), json!({"spec": {"approved": true}}));
         self.api.apply(Write { key, manager: "user", status: false, body }).is_ok()

@@ -12,13 +12,7 @@ use crate::world::{Host, World};
 impl World {
     /// Whether every wanted host runs what is wanted, and the operator says so.
     pub fn stands(&mut self, wish: &Wish) -> Result<(), String> {
-        let stands = |host: &Host| host.off || host.up && host.agent.is_some();
-        if let Some(host) = self.hosts.iter().find(|host| !stands(host)) {
-            return Err(format!("{} does not run", host.name));
-        }
-        if let Some(name) = self.held() {
-            return Err(format!("{name} has its outcome and is still held"));
-        }
+        self.all_run()?;
         for at in wish.nodes.keys() {
             let db = self.hosts[*at].db.conf.clone();
             let number = db.as_ref().map(|bytes| self.parse(bytes).version);
@@ -36,7 +30,7 @@ impl World {
                 return Err(format!("{} differs from /etc/pve", host.name));
             }
         }
-        self.gone_stand(wish)?;
+        self.are_alone(|at| wish.nodes.contains_key(&at))?;
         self.keys_stand(wish)?;
         self.marks_stand()?;
         self.keys_are_let_in()?;
@@ -47,19 +41,16 @@ impl World {
         if ready.0 == "True" { Ok(()) } else { Err(format!("Ready is {}", ready.0)) }
     }
 
-    /// A host that is not wanted has nothing that starts as a member of the cluster when it boots.
-    fn gone_stand(&self, wish: &Wish) -> Result<(), String> {
-        let others = self.hosts.iter().enumerate().filter(|(at, _)| !wish.nodes.contains_key(at));
-        for (_, host) in others.filter(|(_, host)| !host.off) {
-            let on_disk = host.disk.contains_key(&DiskFile::Conf);
-            if host.daemon.is_some() || host.db.conf.is_some() || on_disk {
-                return Err(format!("{} still has something of the cluster", host.name));
-            }
-            if host.lives_on && host.db.guests.is_empty() {
-                return Err(format!("{} went on alone, and its guest is lost", host.name));
-            }
+    /// Whether every machine that has power runs, and nothing that ended is still held.
+    pub(crate) fn all_run(&self) -> Result<(), String> {
+        let runs = |host: &Host| host.off || host.up && host.agent.is_some();
+        if let Some(host) = self.hosts.iter().find(|host| !runs(host)) {
+            return Err(format!("{} does not run", host.name));
         }
-        Ok(())
+        match self.held() {
+            Some(name) => Err(format!("{name} has its outcome and is still held")),
+            None => Ok(()),
+        }
     }
 
     /// The same key on every disk and in every daemon, nothing beside it, and the generation that is wanted.

@@ -4,8 +4,8 @@
 //! Owns what is around the production code, and the rules that it is held against. Never a copy of
 //! that code: operator and agents are the crates themselves. Where to read next: [`story`] (how a seed goes), [`world`]
 //! (what is simulated), [`ports`] and [`api`] (where production code plugs in), [`checks`] (the rules),
-//! [`wish`] (what users want), [`faults`], [`absence`] (machines that are off) and
-//! [`gate`] (before they start again).
+//! [`wish`] (what users want), [`faults`], [`absence`] (machines that are off),
+//! [`separation`] (who goes on alone) and [`gate`] (before they start again).
 
 pub mod absence;
 pub mod agent;
@@ -22,6 +22,7 @@ pub mod operator;
 pub mod person;
 pub mod ports;
 pub mod reload;
+pub mod separation;
 pub mod setup;
 pub mod stages;
 pub mod story;

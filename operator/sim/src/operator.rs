@@ -240,12 +240,15 @@ fn pass_on(shared: &Shared, intake: &mut Intake, (kind, name): (Kind, String)) {
             }
         }
         None if kind == Kind::Change => {
-            let gone = shared.with(|world| world.api.grave(&name));
-            if let Some(change) = gone {
+            if let Some(change) = shared.with(|world| world.api.grave(&name)) {
                 intake.changes.take(Event::Delete(change));
             }
         }
-        None => {}
+        None => {
+            if let Some(cluster) = shared.with(|world| world.api.grave(&name)) {
+                intake.clusters.take(Event::Delete(cluster));
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::absence::{Stated, Tale};
 use crate::api::{Kind, Write};
+use crate::separation::STORAGE;
 use crate::wish::{WantedLink, Wish};
 use crate::world::{Host, Mode, World};
 
@@ -39,6 +40,7 @@ impl World {
             crypto: None,
             key: 0,
             confirm_timeout_secs: 30,
+            dissolves: self.tale == Tale::Dissolution,
         };
         if self.dice.chance(500) {
             wish.links.insert(1, WantedLink { network: 1, priority: Some(5), port: None });
@@ -58,10 +60,13 @@ impl World {
     /// What a person writes of a machine.
     #[must_use]
     pub fn host_object(&self, at: usize) -> Value {
-        let Host { name, stated, .. } = &self.hosts[at];
+        let Host { name, stated, may_share, .. } = &self.hosts[at];
         let mut spec = json!({});
         if self.tale == Tale::Separation {
             spec["afterRemoval"] = json!("LiveAlone");
+        }
+        if *may_share {
+            spec["sharedStorages"] = json!([STORAGE]);
         }
         if let Some(Stated { dead, until }) = stated {
             let kind = if *dead { "Dead" } else { "Away" };
@@ -81,7 +86,7 @@ impl World {
             "metadata": {"name": CLUSTER}, "spec": wish.spec()});
         let key = (Kind::Cluster, CLUSTER);
         let write = || Write { key, manager: "user", status: false, body: body.clone() };
-        if self.api.apply(write()).is_err() {
+        if self.api.apply(write()).is_err() && !self.ends {
             let _ = self.api.create(write());
         }
     }

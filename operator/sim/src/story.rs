@@ -128,6 +128,7 @@ fn begin(world: &mut World, options: Options) -> (Wish, Rates) {
         (false, true) => 0,
         (false, false) => count - world.dice.index(2),
     };
+    world.shares = world.tale.separates() && world.dice.chance(300);
     let operators = if rates.rivals > 0 { 2 } else { 1 };
     world.operators = (0..operators).map(|_| None).collect();
     let wish = world.set_up(count, formed.min(count));
@@ -185,7 +186,7 @@ fn happen(shared: &Shared, wish: &mut Wish) {
         shared.with(World::fault);
     } else if person {
         tokio::spawn(person::edit(shared.clone()));
-    } else {
+    } else if !shared.with(|world| world.ends) {
         shared.with(|world| wants(world, wish));
     }
 }
@@ -220,7 +221,11 @@ async fn settle(shared: &Shared, wish: &mut Wish) {
     loop {
         pause(shared, 5_000).await;
         let (state, reason, now) = shared.with(|world| {
-            let state = if world.checks.broken.is_some() { Ok(()) } else { world.stands(wish) };
+            let state = match world.checks.broken {
+                Some(_) => Ok(()),
+                None if world.ends => world.has_ended(),
+                None => world.stands(wish),
+            };
             (state, world.stalled(), world.now())
         });
         let Err(why) = state else { break };
@@ -239,6 +244,11 @@ async fn settle(shared: &Shared, wish: &mut Wish) {
                 }
             });
         }
+        shared.with(|world| {
+            if world.tale.separates() {
+                world.agree_to_part();
+            }
+        });
         stalled = if reason.is_some_and(|r| AGAIN.contains(&r.as_str())) { stalled + 1 } else { 0 };
         if stalled == 4 {
             wish.confirm_timeout_secs += 1;

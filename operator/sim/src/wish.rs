@@ -39,6 +39,8 @@ pub struct Wish {
     pub key: u32,
     /// How long the hosts wait for what must still come.
     pub confirm_timeout_secs: u32,
+    /// With its object the cluster is to end.
+    pub dissolves: bool,
 }
 
 /// One kind of edit; false: it does not fit.
@@ -138,7 +140,8 @@ impl Wish {
         if self.key > 0 {
             totem["keyGeneration"] = json!(self.key);
         }
-        json!({"nodes": nodes, "links": links, "totem": totem,
+        let policy = if self.dissolves { "Dissolve" } else { "Orphan" };
+        json!({"nodes": nodes, "links": links, "totem": totem, "deletionPolicy": policy,
                "rollout": {"confirmTimeoutSeconds": self.confirm_timeout_secs,
                            "maxRisk": "NodeRestart"}})
     }

@@ -63,7 +63,8 @@ fn the_dead_are_held_who_was_away_follows_and_quorum_is_recovered() {
         (Tale::Dead, "gate corosync is held"),
         (Tale::Away, "gate corosync.conf is refreshed"),
         (Tale::Recovery, "gate corosync is held"),
-        (Tale::Separation, "let a host leave"),
+        (Tale::Separation, "goes on alone"),
+        (Tale::Dissolution, "goes on alone"),
     ];
     for (tale, words) in told {
         let options =

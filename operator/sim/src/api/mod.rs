@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use pvecm_crds::{PveChange, PveCluster, PveHost};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -338,10 +339,10 @@ impl Server {
         }
     }
 
-    /// A change that is no more, as it was last.
+    /// An object that is no more, as it was last.
     #[must_use]
-    pub fn grave(&self, name: &str) -> Option<PveChange> {
-        PveChange::deserialize(&**self.graves.get(name)?).ok()
+    pub fn grave<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        T::deserialize(&**self.graves.get(name)?).ok()
     }
 }
 

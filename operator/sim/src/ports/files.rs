@@ -46,8 +46,8 @@ impl ClusterFiles for Port {
             all.filter(|(_, at)| **at == self.at).map(|(id, _)| *id).collect()
         })
     }
-    fn read_naming(&self, _: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
+    fn read_naming(&self, kind: ReferenceKind) -> io::Result<Option<Vec<u8>>> {
+        self.look(|world| Ok(world.storages().filter(|_| kind == ReferenceKind::Storage)))
     }
     fn replace_naming(&self, _: ReferenceKind, _: &[u8]) -> io::Result<()> {
         Err(denied())
@@ -87,7 +87,10 @@ impl ClusterFiles for Port {
         })
     }
     fn put_others_away(&self, _: &BTreeSet<NodeName>) -> io::Result<()> {
-        self.effect(|world| world.edit_db(self.at, |db| db.guests.retain(|_, at| *at == self.at)))
+        self.effect(|world| {
+            world.watch_parting(self.at);
+            world.edit_db(self.at, |db| db.guests.retain(|_, at| *at == self.at))
+        })
     }
 }
 

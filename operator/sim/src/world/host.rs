@@ -75,6 +75,8 @@ pub struct Host {
     pub db: Db,
     /// It goes on alone with a guest.
     pub lives_on: bool,
+    /// A person says that it may go on using the storage that all reach.
+    pub may_share: bool,
     /// A database that was set aside.
     pub aside: Option<(Attempt, Db)>,
     /// /var/lock/pvecm.lock, by the life of the agent that holds it.
@@ -122,6 +124,7 @@ impl Host {
             // A machine of its own has a database of its own, with its guests.
             db: Db { version: 3, ..Db::default() },
             lives_on: false,
+            may_share: false,
             aside: None,
             local_lock: None,
             agent: None,

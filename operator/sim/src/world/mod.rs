@@ -78,6 +78,10 @@ pub struct World {
     pub rates: Rates,
     /// What is told besides.
     pub tale: Tale,
+    /// The user has deleted the cluster's object.
+    pub ends: bool,
+    /// There is a storage that all hosts reach.
+    pub shares: bool,
     /// Gates that are about to begin, by place and life, and who waits for them.
     pub gates: (Vec<(usize, u64)>, Arc<Notify>),
     parsed: BTreeMap<Vec<u8>, Arc<Parsed>>,
@@ -128,6 +132,8 @@ impl Shared {
             counter: 0,
             rates,
             tale: Tale::None,
+            ends: false,
+            shares: false,
             gates: Default::default(),
             parsed: BTreeMap::new(),
             moment: (0, 0),

@@ -38,9 +38,10 @@ impl World {
         let stage = (u64::try_from(number).unwrap_or(0), stage);
         let gone = self.stages.released(stage);
         self.watch_dead_released(&gone);
-        let begins = stage.1 > 0 && spec["plan"]["risk"] == "Recovery";
-        if begins && spec["approved"] != true {
-            self.broken(format!("{name} takes votes from the dead, and nobody approved it"));
+        let risk = spec["plan"]["risk"].as_str().unwrap_or_default();
+        let asks = risk == "Recovery" || risk == "Dissolution";
+        if asks && stage.1 > 0 && spec["approved"] != true {
+            self.broken(format!("{name} begins, which is a {risk}, and nobody approved it"));
         }
         if status["outcome"] == "Succeeded" {
             let writes = stages.iter().rev().find(|stage| stage["course"] == "Write");

@@ -41,6 +41,9 @@ const GUARD_HOSTS: &str = "operator/core/src/guard/hosts.rs";
 const GUARD_REMOVAL: &str = "operator/core/src/guard/removal.rs";
 const STAGE_AWAY: &str = "operator/agent/src/stage/away.rs";
 const STAGE_LEAVE: &str = "operator/agent/src/stage/leave.rs";
+const GUARD_SEPARATION: &str = "operator/core/src/guard/separation.rs";
+const REMOVE: &str = "operator/core/src/plan/remove.rs";
+const DISSOLUTION: &str = "operator/controller/src/reconcile/dissolution.rs";
 const SEPARATE: &str = "operator/agent/src/stage/separate.rs";
 const PAST: &str = "operator/agent/src/api/past.rs";
 const STATED: &str = "crds/src/convert/host.rs";
@@ -352,5 +355,35 @@ pub const BUGS: &[Bug] = &[
             "host.disk.copy_database_aside(attempt)",
             "host.disk.set_database_aside(attempt)",
         )],
+    },
+    Bug {
+        name: "who goes on alone keeps the guests of the others",
+        edits: &[(
+            SEPARATE,
+            "files.put_others_away(&peers)",
+            "{ let _ = &peers; Ok::<(), std::io::Error>(()) }",
+        )],
+    },
+    Bug {
+        name: "nobody is asked which storages both sides may use",
+        edits: &[
+            (
+                REMOVE,
+                "view.shared_storages.difference(accepted).cloned().collect()",
+                "Vec::<String>::new()",
+            ),
+            (GUARD_SEPARATION, "unsaid.next()", "{ let _ = &mut unsaid; None::<&String> }"),
+            (
+                SEPARATE,
+                "Some(storage) => «Err(format!(
+            \"the storage {storage} is shared with the cluster, and nobody has said that it may be\"
+        ))»,",
+                "{ let _ = storage; Ok(()) }",
+            ),
+        ],
+    },
+    Bug {
+        name: "a cluster's object goes before its hosts do",
+        edits: &[(DISSOLUTION, "!obeys && !named", "{ let _ = (obeys, named); true }")],
     },
 ];
