@@ -6,6 +6,9 @@ use std::{env, iter};
 
 use anyhow::{Context, Result, ensure};
 
+/// This machine's architecture, as Debian and images name it.
+const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+
 /// The lab's own program.
 pub fn own() -> Result<PathBuf> {
     find("pvecm-lab")
@@ -20,10 +23,19 @@ pub fn find(name: &str) -> Result<PathBuf> {
 
 /// The agent's Debian package, as `cargo xtask package` left it.
 pub fn package() -> Result<PathBuf> {
-    let name = concat!("debian/pvecm-agent_", env!("CARGO_PKG_VERSION"), "_amd64.deb");
+    let name = format!("debian/pvecm-agent_{}_{ARCHITECTURE}.deb", env!("CARGO_PKG_VERSION"));
     let directory = directory()?;
     let path = directory.parent().unwrap_or(Path::new("/")).join(name);
     ensure!(path.is_file(), "{} is not built (cargo xtask package)", path.display());
+    Ok(path)
+}
+
+/// The operator's image, as `cargo xtask image` left it.
+pub fn image() -> Result<PathBuf> {
+    let name = format!("image/pvecm-operator_{}_{ARCHITECTURE}.tar", env!("CARGO_PKG_VERSION"));
+    let directory = directory()?;
+    let path = directory.parent().unwrap_or(Path::new("/")).join(name);
+    ensure!(path.is_file(), "{} is not built (cargo xtask image)", path.display());
     Ok(path)
 }
 

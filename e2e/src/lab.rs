@@ -237,8 +237,8 @@ impl Lab {
         Ok(())
     }
 
-    /// All hosts at once: most of the time goes into dpkg's own fsyncs.
-    fn install_agents(&self) -> Result<()> {
+    /// Installs and enrols the agents, on all hosts at once: most of the time goes into dpkg's own fsyncs.
+    pub fn install_agents(&self) -> Result<()> {
         let control_plane = self.control_plane()?;
         let hosts = self.hosts();
         thread::scope(|scope| {

@@ -13,14 +13,17 @@
 pub mod agents;
 pub mod binaries;
 pub mod cache;
+pub mod chart;
 pub mod command;
 pub mod controlplane;
 pub mod etcd;
 pub mod ha;
 pub mod hosts;
+pub mod image;
 pub mod lab;
 pub mod network;
 pub mod operator;
+pub mod promtool;
 pub mod record;
 pub mod relay;
 pub mod state;

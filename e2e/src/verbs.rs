@@ -1,7 +1,7 @@
 //! The lab's verbs as a person types them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 use std::{fs, io};
@@ -9,10 +9,9 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use pvecm_e2e::network::{self, Network};
-use pvecm_e2e::operator;
 use pvecm_e2e::state::StateDir;
 use pvecm_e2e::supervisor::{self, Life};
-use pvecm_e2e::{Lab, Level, Lifetime, Options, binaries, relay};
+use pvecm_e2e::{Lab, Level, Lifetime, Options, binaries, chart, relay};
 
 use crate::demo;
 
@@ -97,7 +96,7 @@ enum Verb {
     },
     /// Take the lab down; nothing of it is left.
     Down,
-    /// Write the chart, rendered, as the kustomize base.
+    /// Write the files of manifests/ that are made from the chart.
     #[command(hide = true)]
     Render,
     /// What the lab itself starts as its process 1.
@@ -137,7 +136,7 @@ impl Arguments {
                 up(Options { name, hosts, witnesses, level, lifetime, use_cluster })?;
             }
             Verb::Down => Lab::down(name)?,
-            Verb::Render => render_base()?,
+            Verb::Render => render()?,
             Verb::Supervise { bound, way_out } => {
                 supervisor::serve(&StateDir::of(name)?, Life { bound, way_out })?;
             }
@@ -184,10 +183,17 @@ fn up(options: Options) -> Result<()> {
     Ok(())
 }
 
-fn render_base() -> Result<()> {
-    let path = operator::repository().join("manifests/base/operator.yaml");
-    fs::write(&path, operator::rendered_base()?)
-        .with_context(|| format!("could not write {}", path.display()))
+fn render() -> Result<()> {
+    for (path, text) in chart::made()? {
+        write(&path, &text)?;
+    }
+    // Made from what has just been written.
+    let (path, text) = chart::install()?;
+    write(&path, &text)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("could not write {}", path.display()))
 }
 
 fn status(lab: &Lab) -> Result<()> {

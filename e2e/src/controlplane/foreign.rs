@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 
 use super::tools::{self, Tool};
 use super::{ControlPlane, OPERATOR_NAMESPACE, PVE_NAMESPACE, api_url};
-use crate::operator::rendered_chart;
-use crate::{binaries, command};
+use crate::{binaries, chart, command};
 
 /// Marks the namespaces that a lab made.
 pub(super) const LAB_LABEL: &str = "pvecm.io/lab";
@@ -113,8 +112,8 @@ impl ControlPlane<'_> {
         let namespaces = ["namespace", PVE_NAMESPACE, OPERATOR_NAMESPACE];
         let gone = self.kubectl(&[&delete[..], &namespaces].concat())?;
         ensure!(gone.success(), "namespaces are not gone: {}", gone.stderr.trim());
-        let mut chart = self.kubectl_command(&[&delete[..], &["-f", "-"]].concat())?;
-        command::run_with_input(&mut chart, rendered_chart()?.as_bytes())
+        let mut made = self.kubectl_command(&[&delete[..], &["-f", "-"]].concat())?;
+        command::run_with_input(&mut made, chart::rendered()?.as_bytes())
             .map(|_| ())
             .context("what the chart made is not gone")
     }

@@ -126,13 +126,26 @@ impl<'lab> ControlPlane<'lab> {
 
     /// A kubectl as admin, with the clusters' namespace as its default.
     pub fn kubectl_command(&self, arguments: &[&str]) -> Result<Command> {
-        let program = tools::path(Tool::Kubectl)?;
+        self.client(Tool::Kubectl, arguments)
+    }
+
+    /// A helm as admin that installs into the operator's namespace.
+    pub fn helm_command(&self, arguments: &[&str]) -> Result<Command> {
+        let namespace = ["--namespace", OPERATOR_NAMESPACE];
+        let mut helm = self.client(Tool::Helm, &[arguments, &namespace].concat())?;
+        if arguments.first() == Some(&"install") {
+            helm.arg("--create-namespace");
+        }
+        Ok(helm)
+    }
+
+    fn client(&self, tool: Tool, arguments: &[&str]) -> Result<Command> {
         // The network of the lab, but the caller's own files: `-f FILE` means the caller's file.
-        let mut kubectl = Command::new("nsenter");
-        kubectl.args(["-t", &self.supervisor.pid().to_string(), "-n", "--"]).arg(program);
+        let mut client = Command::new("nsenter");
+        client.args(["-t", &self.supervisor.pid().to_string(), "-n", "--"]).arg(tools::path(tool)?);
         // By the environment: kubectl takes no flag before the name of a plugin.
-        kubectl.env("KUBECONFIG", self.kubeconfig()).args(arguments);
-        Ok(kubectl)
+        client.env("KUBECONFIG", self.kubeconfig()).args(arguments);
+        Ok(client)
     }
 
     /// Runs kubectl; a failing command is no error here, see [`Output::success`].
