@@ -14,6 +14,7 @@ mod formation;
 mod gate;
 mod gitops;
 mod ha;
+mod image;
 mod install;
 mod interruptions;
 mod keys;

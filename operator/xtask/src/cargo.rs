@@ -5,8 +5,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::package;
 use crate::step::step;
+use crate::{chart, package};
 
 /// A cargo command at the root of the workspace.
 pub fn command(arguments: &[&str]) -> Command {
@@ -54,9 +54,10 @@ pub fn simulate(arguments: &[String]) -> Result<ExitCode> {
     Ok(if done.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Writes all generated YAML: first the definitions, then the kustomize base from the chart.
+/// Writes all that is generated: first the definitions, then what is made from the chart.
 pub fn generate() -> Result<ExitCode> {
     run(&["run", "--quiet", "--package", "pvecm-crds", "--example", "generate"])?;
+    chart::write_readme()?;
     build_what_hosts_run()?;
     lab(&["render".to_owned()])
 }

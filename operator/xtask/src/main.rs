@@ -2,8 +2,10 @@
 
 mod bench;
 mod cargo;
+mod chart;
 mod deny;
 mod fuzz;
+mod image;
 mod package;
 mod packages;
 mod planted;
@@ -36,6 +38,8 @@ enum Command {
         /// their own.
         #[arg(long)]
         use_cluster: bool,
+        /// Run nothing but the scenarios whose names contain one of these.
+        only: Vec<String>,
     },
     /// Bring a lab up or down, and work in it: `cargo xtask lab help`.
     #[command(disable_help_flag = true)]
@@ -68,10 +72,16 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Write the generated YAML anew: the CRDs and the kustomize base.
+    /// Write everything generated anew: the CRDs, the chart's README, and the files of manifests/ that are made from the chart.
     Crds,
     /// Build the agent's Debian package and print its path.
     Package {
+        /// With optimisation, as it is shipped.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Build the operator's container image, its list of components and its provenance, and print their paths.
+    Image {
         /// With optimisation, as it is shipped.
         #[arg(long)]
         release: bool,
@@ -94,7 +104,7 @@ fn main() -> Result<ExitCode> {
             cargo::build_what_hosts_run()?;
             cargo::lab(&["demo".to_owned()])
         }
-        Command::Test { all, use_cluster } => test::run(all, use_cluster),
+        Command::Test { all, use_cluster, only } => test::run(all, use_cluster, &only),
         Command::Lab { arguments } => {
             packages::ensure()?;
             if arguments.first().is_some_and(|verb| verb == "up") {
@@ -123,6 +133,10 @@ fn main() -> Result<ExitCode> {
         Command::Package { release } => {
             packages::ensure()?;
             package::package(release).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Image { release } => {
+            packages::ensure()?;
+            image::build(release).map(|()| ExitCode::SUCCESS)
         }
     }
 }
