@@ -27,9 +27,10 @@ pub fn pack(profile: &str) -> anyhow::Result<PathBuf> {
     if staging.exists() {
         fs::remove_dir_all(&staging)?;
     }
-    stage(&cargo::root(), &target.join(profile).join("pvecm-agent"), &staging)?;
+    let architecture = architecture()?;
+    stage(&cargo::root(), &target.join(profile).join("pvecm-agent"), &staging, &architecture)?;
     let version = env!("CARGO_PKG_VERSION");
-    let package = out.join(format!("pvecm-agent_{version}_amd64.deb"));
+    let package = out.join(format!("pvecm-agent_{version}_{architecture}.deb"));
     let mut command = Command::new("dpkg-deb");
     // The lab installs it at once: a fast compression beats a small file.
     command.args(["--build", "--root-owner-group", "-Zgzip", "-z1"]).arg(&staging).arg(&package);
@@ -37,7 +38,13 @@ pub fn pack(profile: &str) -> anyhow::Result<PathBuf> {
     Ok(package)
 }
 
-fn stage(root: &Path, binary: &Path, staging: &Path) -> anyhow::Result<()> {
+/// What Debian calls this machine's architecture.
+fn architecture() -> anyhow::Result<String> {
+    let said = Command::new("dpkg").arg("--print-architecture").output();
+    Ok(String::from_utf8(said.context("dpkg does not start")?.stdout)?.trim().to_owned())
+}
+
+fn stage(root: &Path, binary: &Path, staging: &Path, architecture: &str) -> anyhow::Result<()> {
     let debian = root.join("operator/agent/debian");
     let strip = |to: &Path| {
         let mut command = Command::new("strip");
@@ -63,6 +70,7 @@ fn stage(root: &Path, binary: &Path, staging: &Path) -> anyhow::Result<()> {
     )?;
     let control = fs::read_to_string(debian.join("control"))?;
     let control = control.replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    let control = control.replace("Architecture: amd64", &format!("Architecture: {architecture}"));
     put(&staging.join("DEBIAN/control"), control.as_bytes(), 0o644)?;
     for script in ["postinst", "prerm", "postrm"] {
         put(&staging.join("DEBIAN").join(script), &fs::read(debian.join(script))?, 0o755)?;

@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::step::step;
-use crate::{cargo, deny, fuzz, packages};
+use crate::{cargo, deny, fuzz, image, packages};
 
 /// What the test runners counted.
 #[derive(Debug, Default, Clone, Copy)]
@@ -37,27 +37,23 @@ const NEED_OWN_STORE: [&str; 4] = [
     "foreign::",
 ];
 
-/// Runs everything; the exit code says whether all is well.
-pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
+/// Runs everything, or only the scenarios whose names contain one of these; the exit code says whether all
+/// is well.
+pub fn run(all: bool, use_cluster: bool, only: &[String]) -> Result<ExitCode> {
     let cluster = use_cluster.then(kubeconfig).transpose()?;
     packages::ensure()?;
-    step("formatting", || cargo::run(&["fmt", "--all", "--check"]))?;
-    step("lints", || {
-        lint("--all-targets")?;
-        // What runs only when it is asked for is not among all targets.
-        lint("--test=scenarios")
-    })?;
-    deny::check()?;
     let mut count = Count::default();
     let more: &[&str] = if all { &["--include-ignored"] } else { &[] };
-    // Both as one workspace: of some packages alone other features are asked for, and all that these
-    // packages share would be compiled anew.
-    let unit = [&["test", "--workspace", "--"], more].concat();
-    let units = step("unit tests", || count.add(&mut cargo::command(&unit)));
-    let fuzzed = fuzz::run(None, FUZZ_SECONDS);
+    let before = if only.is_empty() { before_scenarios(more, &mut count)? } else { Ok(()) };
     cargo::build_what_hosts_run()?;
-    let asked = ["test", "--workspace", "--test", "scenarios", "--", "--nocapture", LABS_AT_ONCE];
-    let mut scenarios = [&asked[..], more].concat();
+    if all {
+        image::build(false)?;
+    }
+    // A cluster holds one lab.
+    let at_once = if use_cluster { "--test-threads=1" } else { LABS_AT_ONCE };
+    let asked = ["test", "--workspace", "--test", "scenarios", "--", "--nocapture", at_once];
+    let only: Vec<&str> = only.iter().map(String::as_str).collect();
+    let mut scenarios = [&asked[..], more, &only].concat();
     if cluster.is_some() {
         scenarios.extend(NEED_OWN_STORE.iter().flat_map(|test| ["--skip", test]));
         println!("skipped, for want of an API server with a store of its own: {NEED_OWN_STORE:?}");
@@ -72,8 +68,24 @@ pub fn run(all: bool, use_cluster: bool) -> Result<ExitCode> {
         println!("skipped {skipped} tests that only `cargo xtask test --all` runs");
     }
     println!("{} passed, {} failed", count.passed, count.failed);
-    units.and(fuzzed).and(scenarios)?;
+    before.and(scenarios)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that needs no lab. What lints find ends it; a test that fails is told of after the scenarios.
+fn before_scenarios(more: &[&str], count: &mut Count) -> Result<Result<()>> {
+    step("formatting", || cargo::run(&["fmt", "--all", "--check"]))?;
+    step("lints", || {
+        lint("--all-targets")?;
+        // What runs only when it is asked for is not among all targets.
+        lint("--test=scenarios")
+    })?;
+    deny::check()?;
+    // Both as one workspace: of some packages alone other features are asked for, and all that these
+    // packages share would be compiled anew.
+    let unit = [&["test", "--workspace", "--"], more].concat();
+    let units = step("unit tests", || count.add(&mut cargo::command(&unit)));
+    Ok(units.and(fuzz::run(None, FUZZ_SECONDS)))
 }
 
 /// Clippy over some targets of every package.
