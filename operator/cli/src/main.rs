@@ -1,5 +1,7 @@
 //! `kubectl-pvecm`: what people type. Every write is made as field manager `pvecm`.
 
+#[cfg(test)]
+mod book;
 mod cli;
 mod cluster;
 mod completion;
