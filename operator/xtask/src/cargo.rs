@@ -1,7 +1,7 @@
 //! Calls of cargo: what is built, and what is run from it.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -20,6 +20,18 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let done = command(arguments).status().context("cargo does not start")?;
     ensure!(done.success(), "cargo {} failed", arguments.join(" "));
     Ok(())
+}
+
+/// Installs a program from its crate, with these arguments, where it is missing.
+pub fn ensure_installed(program: &str, arguments: &[&str]) -> Result<()> {
+    let mut version = Command::new(program);
+    version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    if version.status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    step(&format!("installing {program}"), || {
+        run(&[&["install", "--quiet", "--locked"], arguments].concat())
+    })
 }
 
 /// Builds everything that runs in a lab: binaries and the agent's package.

@@ -1,7 +1,5 @@
 //! Licences, bans and sources of all dependencies, by cargo-deny.
 
-use std::process::{Command, Stdio};
-
 use anyhow::Result;
 
 use crate::cargo;
@@ -12,16 +10,6 @@ const CHECKS: [&str; 6] = ["deny", "--log-level=error", "check", "bans", "licens
 
 /// Installs cargo-deny when it is missing, and runs the checks.
 pub fn check() -> Result<()> {
-    let there = Command::new("cargo-deny")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !there {
-        step("installing cargo-deny", || {
-            cargo::run(&["install", "--quiet", "--locked", "cargo-deny"])
-        })?;
-    }
+    cargo::ensure_installed("cargo-deny", &["cargo-deny"])?;
     step("licences, bans and sources of dependencies", || cargo::run(&CHECKS))
 }

@@ -4,6 +4,7 @@ mod bench;
 mod cargo;
 mod chart;
 mod deny;
+mod docs;
 mod fuzz;
 mod image;
 mod package;
@@ -74,6 +75,8 @@ enum Command {
     },
     /// Write everything generated anew: the CRDs, the chart's README, and the files of manifests/ that are made from the chart.
     Crds,
+    /// Check the book in operator/docs, build it and print where it begins.
+    Docs,
     /// Build the agent's Debian package and print its path.
     Package {
         /// With optimisation, as it is shipped.
@@ -130,6 +133,7 @@ fn main() -> Result<ExitCode> {
             packages::ensure()?;
             cargo::generate()
         }
+        Command::Docs => docs::build().map(|()| ExitCode::SUCCESS),
         Command::Package { release } => {
             packages::ensure()?;
             package::package(release).map(|()| ExitCode::SUCCESS)
