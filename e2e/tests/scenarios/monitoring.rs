@@ -41,8 +41,10 @@ fn alerts_and_dashboard_ask_for_what_the_operator_serves() -> Result<()> {
     let lab = formed("metrics")?;
     let served = wait_until(Duration::from_secs(30), "the metrics of a ready cluster", || {
         let text = metrics(&lab).map_err(|error| format!("{error:#}"))?;
-        let ready = r#"pvecm_operator_clusters{condition="Ready",status="True"} 1"#;
-        if text.contains(ready) { Ok(text) } else { Err(text) }
+        let ready = text.lines().any(|line| {
+            line.contains(r#"name="three-nodes",condition="Ready""#) && line.ends_with(" 1")
+        });
+        if ready { Ok(text) } else { Err(text) }
     })?;
     let served: BTreeSet<&str> = served.lines().flat_map(names).collect();
     let board = fs::read_to_string(chart::folder().join("files/dashboard.json"))?;
