@@ -58,6 +58,8 @@ impl Bundle {
             header.set_size(text.len().try_into()?);
             header.set_mode(0o644);
             header.set_mtime(now.as_second().try_into()?);
+            header.set_uid(0);
+            header.set_gid(0);
             archive.append_data(&mut header, format!("{folder}/{path}"), text.as_bytes())?;
         }
         archive.into_inner()?.finish()?.flush()?;
