@@ -18,7 +18,7 @@ pub mod kind {
     pub const PAUSED: &str = "Paused";
     /// On a host: the last stage is in force.
     pub const APPLIED: &str = "Applied";
-    /// On a host: every configured link is connected to every member.
+    /// Every configured link is connected and good, between all members or from this host.
     pub const LINKS_HEALTHY: &str = "LinksHealthy";
     /// On a host that has become a member, until it is so: the cluster has its keys.
     pub const KEYS_SHARED: &str = "KeysShared";
@@ -116,6 +116,10 @@ pub mod reason {
         NODE_UNHEALTHY = "NodeUnhealthy" {
             means: "The spec is in force, but a node is not well: its agent is not heard, corosync does not run there, it is not quorate or cannot write /etc/pve.",
             act: "Look at `systemctl status pvecm-agent corosync pve-cluster` on the node that is named."
+        }
+        LINKS_DEGRADED = "LinksDegraded" {
+            means: "A link carries, and it is slow or loses packets: corosync sends what is lost again, and the whole cluster waits for it.",
+            act: "`kubectl pvecm status CLUSTER --links --measure` measures every way once and prints the figures. Look for a cable, a port or a switch between the hosts that are named, and for other traffic on the same network card. `links[].limits` of the spec says what a link may be like."
         }
         DEVICE_NOT_VOTING = "DeviceNotVoting" {
             means: "The spec is in force, and a member does not count the votes of the QDevice: the cluster survives fewer failures than it is built for.",

@@ -4,6 +4,7 @@ mod adopted;
 mod desired;
 mod device;
 mod host;
+mod limits;
 mod observed;
 mod plan;
 mod transfer;
@@ -14,6 +15,7 @@ pub use adopted::{LeftOut, adopted};
 pub use desired::{InvalidSpec, desired, dissolves};
 pub use device::witness_view;
 pub use host::host_view;
+pub use limits::{limits_to_core, stated_limits};
 pub use observed::{HostNotUnderstood, left, observed, texts, was_in_force};
 pub use plan::{plan_from_core, plan_stages, stage_from_core, stage_to_core};
 

@@ -6,6 +6,7 @@
 )]
 
 mod device;
+mod link;
 mod status;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -14,10 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use device::{HostCertificate, HostDevice, HostWitness, IssuedCertificate, ServedCluster};
+pub use link::{DuplicateAddress, HostLinkFault, HostMeasured, LinkClass, MeasuredWay};
 pub use status::{
     AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDatacenter,
-    HostDrift, HostHa, HostLinkFault, HostQuorum, HostTransfer, Ledger, Membership, Pmxcfs,
-    PveHostStatus, Reference, ReferenceKind, Running, SealedSecret, StartedWith, StrayName,
+    HostDrift, HostHa, HostQuorum, HostTransfer, Ledger, Membership, Pmxcfs, PveHostStatus,
+    Reference, ReferenceKind, Running, SealedSecret, StartedWith, StorageServer, StrayName,
 };
 
 /// What a person says of one machine.

@@ -1,11 +1,13 @@
 //! What the operator says of a cluster. No figure here moves by itself.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::LinkAddress;
-use crate::host::Absence;
+use crate::host::{Absence, LinkClass};
 
 /// What is so, as far as the operator knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -15,7 +17,7 @@ pub struct PveClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = crate::LARGEST))]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `Reconciling`, `Stalled`, `Quorate`, `HostsConnected`, `Drifted`, `Paused`.
+    /// `Ready`, `Reconciling`, `Stalled`, `Quorate`, `HostsConnected`, `LinksHealthy`, `Drifted`, `Paused`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -43,7 +45,7 @@ pub struct PveClusterStatus {
     /// Votes and margin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<QuorumStatus>,
-    /// Links between two nodes that are configured and not connected.
+    /// Links between two nodes that are configured and not connected, or not good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub links: Vec<LinkFault>,
@@ -133,7 +135,7 @@ pub struct QuorumStatus {
     pub failures_survived_without_device: Option<i32>,
 }
 
-/// A link between two nodes that is configured and not connected.
+/// A link between two nodes that is configured and not as it should be.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkFault {
@@ -146,6 +148,25 @@ pub struct LinkFault {
     /// The node at the other end.
     #[schemars(length(min = 1, max = 63))]
     pub to: String,
+    /// What it is like: `Broken` is not connected.
+    #[serde(default)]
+    pub class: LinkClass,
+    /// Why, as far as it was found out, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+impl fmt::Display for LinkFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, from, to, class, message } = self;
+        write!(f, "{number} from {from} to {to} is ")?;
+        match class {
+            LinkClass::Broken => f.write_str("not connected")?,
+            LinkClass::Good | LinkClass::Slow | LinkClass::Lossy => write!(f, "{class:?}")?,
+        }
+        message.iter().try_for_each(|message| write!(f, ": {message}"))
+    }
 }
 
 /// A key that somebody changed beside the operator, as four places have it. What is absent is not there.

@@ -1,8 +1,9 @@
 //! A `PveHost` as the planner and the guards see it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{AddrParseError, IpAddr};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use pvecm_core::change::ConfText;
@@ -18,7 +19,8 @@ use super::transfer::view_to_core;
 use super::{ConvertError, id, id_number, number};
 use crate::condition::{kind, reason};
 use crate::host::{
-    self, AbsenceKind, AfterRemoval, HostCluster, HostLinkFault, PveHost, PveHostStatus, Role,
+    self, AbsenceKind, AfterRemoval, HostAddress, HostCluster, HostLinkFault, LinkClass, PveHost,
+    PveHostStatus, Role, StorageServer,
 };
 
 /// The checked form of what a host reports.
@@ -35,6 +37,7 @@ pub fn host_view(
 ) -> Result<HostView, ConvertError> {
     let status = host.status.clone().unwrap_or_default();
     let fitness = fitness(&status)?;
+    let cards = cards(&status.addresses)?;
     let files = status.files.unwrap_or_default();
     let file = |view: Option<host::FileView>| view.map(|v| file_view(v, known)).transpose();
     let (ring, members) = match status.membership {
@@ -54,11 +57,8 @@ pub fn host_view(
         machine_id: status.machine_id,
         sealing_key: status.sealing_key,
         authkey: status.authkey.map(authkey).transpose()?,
-        addresses: status
-            .addresses
-            .iter()
-            .map(|a| a.cidr.parse().map_err(|e| ConvertError::Address("status.addresses", e)))
-            .collect::<Result<_, _>>()?,
+        addresses: cards.values().flatten().copied().collect(),
+        cards,
         guests: status
             .guests
             .iter()
@@ -78,7 +78,7 @@ pub fn host_view(
             .iter()
             .map(|node| id_number("status.membership.members", *node))
             .collect::<Result<_, _>>()?,
-        link_faults: status.link_faults.iter().map(link_fault).collect::<Result<_, _>>()?,
+        link_faults: broken(&status.link_faults)?,
         drift: status.drift.into_iter().map(drift).collect(),
         ha: status.ha.as_ref().map(|ha| ha.state.into()).unwrap_or_default(),
         can_disarm: status.ha.is_some_and(|ha| ha.can_disarm),
@@ -90,6 +90,7 @@ pub fn host_view(
         applied: status.applied.map(applied).transpose()?,
         fitness,
         shared_storages: status.shared_storages.into_iter().collect(),
+        storage_servers: storage_servers(status.storage_servers)?,
         device: device_view(status.device)?,
         lives_alone: host.spec.after_removal == AfterRemoval::LiveAlone,
         may_share: host.spec.shared_storages.iter().cloned().collect(),
@@ -97,10 +98,32 @@ pub fn host_view(
     })
 }
 
-fn link_fault(fault: &HostLinkFault) -> Result<(LinkNumber, NodeId), ConvertError> {
-    let HostLinkFault { link, node_id } = fault;
-    let link = id_number("status.linkFaults.link", (*link).into())?;
-    Ok((link, id_number("status.linkFaults.nodeId", *node_id)?))
+/// One that is slow or loses packets carries all the same.
+fn broken(faults: &[HostLinkFault]) -> Result<BTreeSet<(LinkNumber, NodeId)>, ConvertError> {
+    let broken = faults.iter().filter(|fault| fault.class == LinkClass::Broken);
+    let at = |fault: &HostLinkFault| {
+        let link = id_number("status.linkFaults.link", fault.link.into())?;
+        Ok((link, id_number("status.linkFaults.nodeId", fault.node_id)?))
+    };
+    broken.map(at).collect()
+}
+
+/// The addresses on each network card.
+fn cards(addresses: &[HostAddress]) -> Result<BTreeMap<String, BTreeSet<IpNet>>, ConvertError> {
+    let mut cards: BTreeMap<String, BTreeSet<IpNet>> = BTreeMap::new();
+    for HostAddress { interface, cidr } in addresses {
+        let address = cidr.parse().map_err(|e| ConvertError::Address("status.addresses", e))?;
+        cards.entry(interface.clone()).or_default().insert(address);
+    }
+    Ok(cards)
+}
+
+fn storage_servers(told: Vec<StorageServer>) -> Result<BTreeMap<IpAddr, String>, ConvertError> {
+    let server = |StorageServer { address, name }| {
+        let address = address.parse();
+        Ok((address.map_err(|why| ConvertError::Ip("status.storageServers.address", why))?, name))
+    };
+    told.into_iter().map(server).collect()
 }
 
 /// What the agent says of its machine; its clock is seen by who hears it.

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use pvecm_core::change as core;
 use pvecm_core::datacenter::Traffic;
-use pvecm_core::fitness::Limits;
-use pvecm_core::ids::{ConfigVersion, Digest, HostName, LinkNumber, NodeId};
+use pvecm_core::ids::{ConfigVersion, Digest, HostName, NodeId};
 
+use super::limits::{limits_from_core, limits_to_core};
 use super::transfer::{write_from_core, write_to_core};
 use super::{ConvertError, counter, id, id_number, number};
 use crate::change::{
     Action, ConfigText, Course, HostActions, Member, Parent, Plan, Probe, Receiver, Risk, Stage,
-    StageLimits, StageResult, Tombstone,
+    StageResult, Tombstone,
 };
-use crate::host::{HaState, ReferenceKind};
+use crate::host::{HaState, LinkClass, ReferenceKind};
 
 /// The wire form of a plan, in whatever state of proof.
 pub fn plan_from_core<State>(plan: &core::Plan<State>) -> Result<Plan, ConvertError> {
@@ -106,34 +106,6 @@ pub fn stage_to_core(stage: &Stage) -> Result<core::Stage, ConvertError> {
         limits: limits_to_core(limits)?,
         confirm_timeout_secs: number("stage.confirmTimeoutSeconds", *confirm_timeout_seconds)?,
     })
-}
-
-fn limits_from_core(
-    limits: &BTreeMap<LinkNumber, Limits>,
-) -> Result<Vec<StageLimits>, ConvertError> {
-    let of = |(link, limits): (&LinkNumber, &Limits)| {
-        Ok(StageLimits {
-            link: number("stage.limits.link", u32::from(*link))?,
-            round_trip_millis: number("stage.limits.roundTripMillis", limits.round_trip_millis)?,
-            loss_percent: number("stage.limits.lossPercent", limits.loss_percent)?,
-        })
-    };
-    limits.iter().map(of).collect()
-}
-
-fn limits_to_core(limits: &[StageLimits]) -> Result<BTreeMap<LinkNumber, Limits>, ConvertError> {
-    let mut found = BTreeMap::new();
-    for StageLimits { link, round_trip_millis, loss_percent } in limits {
-        let limits = Limits {
-            round_trip_millis: number("stage.limits.roundTripMillis", *round_trip_millis)?,
-            loss_percent: number("stage.limits.lossPercent", *loss_percent)?,
-        };
-        let field = "stage.limits.link";
-        if found.insert(id_number(field, i64::from(*link))?, limits).is_some() {
-            return Err(ConvertError::Twice(field, link.to_string()));
-        }
-    }
-    Ok(found)
 }
 
 fn members_from_core(members: &BTreeMap<NodeId, HostName>) -> Vec<Member> {
@@ -423,6 +395,7 @@ macro_rules! same_variants {
 }
 
 same_variants!(Risk, core::Risk: Live, NodeRestart, Outage, Recovery, Dissolution);
+same_variants!(LinkClass, pvecm_core::fitness::LinkClass: Good, Slow, Lossy, Broken);
 same_variants!(HaState, pvecm_core::ha::HaState: Absent, Idle, Active, Disarmed, Unknown);
 same_variants!(
     ReferenceKind, pvecm_core::references::ReferenceKind:

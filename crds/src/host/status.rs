@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::device::{HostDevice, HostWitness, ServedCluster};
-use crate::change::{ConfigText, StageResult, Tombstone};
+use super::link::{HostLinkFault, HostMeasured};
+use crate::change::{ConfigText, StageLimits, StageResult, Tombstone};
 use crate::cluster::TransferType;
 
 /// What is so on this machine. `cluster`, `clusters` and the condition `Connected` are the operator's,
@@ -87,10 +88,13 @@ pub struct PveHostStatus {
     /// Votes; absent while corosync does not run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<HostQuorum>,
-    /// Links to other members that are configured and not connected.
+    /// Links to other members that are configured and not connected, or not good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub link_faults: Vec<HostLinkFault>,
+    /// What was found when `spec.measure` was counted up last; absent when it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<HostMeasured>,
     /// Ids of the guests configured on this machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4096), inner(range(min = 100, max = 999_999_999)))]
@@ -103,6 +107,11 @@ pub struct PveHostStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub shared_storages: Vec<String>,
+    /// The servers of /etc/pve/storage.cfg that this machine reaches at an address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["address".into()]))]
+    pub storage_servers: Vec<StorageServer>,
     /// Proxmox VE's high availability on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ha: Option<HostHa>,
@@ -152,6 +161,10 @@ pub struct HostCluster {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 64, max = 64))]
     pub config_digest: Option<String>,
+    /// What the ways of a link may be like, where the cluster's spec says another thing than the usual.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub limits: Vec<StageLimits>,
 }
 
 /// The cluster file system.
@@ -193,6 +206,18 @@ pub struct StrayName {
     /// What the node itself has for it, as pmxcfs tells.
     #[schemars(length(min = 2, max = 45))]
     pub own: String,
+}
+
+/// A storage that is reached over the network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageServer {
+    /// The address.
+    #[schemars(length(min = 2, max = 45))]
+    pub address: String,
+    /// The storage, or one of them.
+    #[schemars(length(max = 128))]
+    pub name: String,
 }
 
 /// The authkey on a host's disk. Nothing here says anything of the key itself.
@@ -346,18 +371,6 @@ pub struct HostQuorum {
     /// Votes that are needed.
     #[schemars(range(min = 0, max = 4_294_967_295_i64))]
     pub quorum_votes: i64,
-}
-
-/// A link to another member that is configured and not connected.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HostLinkFault {
-    /// The link's number, 0 to 7.
-    #[schemars(range(min = 0, max = 7))]
-    pub link: i32,
-    /// Node id of the other end.
-    #[schemars(range(min = 1, max = 4_294_967_295_i64))]
-    pub node_id: i64,
 }
 
 /// Proxmox VE's high availability on one host.

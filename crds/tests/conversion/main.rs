@@ -342,7 +342,7 @@ fn a_known_text_is_put_in_where_the_digest_is_the_same() {
         "pmxcfs": { "mounted": true, "writable": true },
         "quorum": { "quorate": true, "expectedVotes": 1, "totalVotes": 1, "quorumVotes": 1 },
         "membership": { "ringId": "1.4", "members": [1], "localNodeId": 1 },
-        "linkFaults": [{ "link": 1, "nodeId": 2 }],
+        "linkFaults": [{ "link": 1, "nodeId": 2 }, { "link": 0, "nodeId": 3, "class": "Lossy" }],
         "machineId": "0123",
         "references": [{ "kind": "Storage", "name": "fast", "namesOthers": true }],
         "tombstones": [{ "name": "n4", "nodeId": 4, "machineId": "4567" }],

@@ -6,8 +6,11 @@ mod device;
 mod elsewhere;
 mod idle;
 mod laid;
+mod links;
 mod lowered;
+mod measure;
 mod sharing;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -23,7 +26,7 @@ use futures::FutureExt;
 use pvecm_core::change::{Course, Stage, StageResult};
 use pvecm_core::ha::Ha;
 use pvecm_core::ids::{HostName, NodeId};
-use pvecm_core::protocol::{Attempt, Event, Message, Phase, Record};
+use pvecm_core::protocol::{Attempt, Event, Message};
 use pvecm_crds::host::PveHostStatus;
 use pvecm_crds::{PveChange, PveHost};
 use tokio::sync::{mpsc, watch};
@@ -44,6 +47,8 @@ use crate::stage::{Undone, keys};
 use crate::watchdog::Beat;
 use device::DeviceWatch;
 use idle::IdleWatch;
+use links::LinkWork;
+use measure::MeasureWork;
 use witness::WitnessWork;
 
 /// How often the timer looks while a stage runs, and at rest.
@@ -53,8 +58,6 @@ const REST: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_millis(15);
 /// So long after the last word from either side the API server must hold what was told.
 const HELD: Duration = Duration::from_secs(15);
-/// A daemon whose version stays behind its file for so long missed the reload (facts/pmxcfs.md 2).
-const STALE: Duration = Duration::from_secs(3);
 /// Messages of attempts that this host has not begun yet.
 const KEPT_MESSAGES: usize = 256;
 
@@ -116,6 +119,9 @@ pub struct Agent {
     asked_to_expect: Option<Instant>,
     device: DeviceWatch,
     witness: WitnessWork,
+    /// `None` while corosync does not run.
+    links: Option<LinkWork>,
+    measuring: MeasureWork,
     jobs: mpsc::UnboundedSender<JobEvent>,
     job_answers: mpsc::UnboundedReceiver<JobEvent>,
     locals: mpsc::UnboundedSender<LocalAnswer>,
@@ -162,6 +168,8 @@ impl Agent {
             asked_to_expect: None,
             device: DeviceWatch::default(),
             witness: WitnessWork::default(),
+            links: None,
+            measuring: MeasureWork::default(),
             jobs,
             job_answers,
             locals,
@@ -394,6 +402,8 @@ impl Agent {
         self.keep_expected()?;
         self.keep_device();
         self.keep_witness()?;
+        self.keep_links();
+        self.keep_measured();
         let Some(host) = &self.wanted_host else { return Ok(()) };
         if !std::mem::take(&mut self.news) {
             return Ok(());
@@ -557,29 +567,6 @@ impl Agent {
         self.news = true;
         self.device.forget();
         Ok(())
-    }
-
-    /// A member whose disk is right and whose runtime is old missed a reload, and nobody else will make
-    /// up for it (facts/pmxcfs.md 2).
-    fn reload_if_stale(&mut self) {
-        // The daemons would read their keys as well, and while an exchange is undone they may be mixed.
-        let exchange = self.book.ledger().pending.as_ref().is_some_and(|pending| {
-            let undoes = |record: &Record| matches!(record.phase, Phase::RollingBack { .. });
-            pending.stage.exchanges_authkey() && pending.record.as_ref().is_some_and(undoes)
-        });
-        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused) || exchange;
-        if paused || !self.seen.missed_a_reload() {
-            self.stale_since = None;
-            return;
-        }
-        let since = *self.stale_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < STALE {
-            return;
-        }
-        self.stale_since = None;
-        if let Err(error) = self.host.corosync.reload() {
-            tracing::warn!(%error, "cannot have corosync read its file again");
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use pvecm_core::change::Tombstone;
 use pvecm_core::conf::{Document, flat};
-use pvecm_core::fitness::Measured;
+use pvecm_core::fitness::{Measured, Pings};
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
@@ -105,6 +105,7 @@ pub struct World {
     pub cmap: BTreeMap<String, String>,
     /// Links to other nodes.
     pub links: BTreeMap<(NodeId, LinkNumber), bool>,
+    pub pings: BTreeMap<(NodeId, LinkNumber), Pings>,
     pub reloads: u32,
     pub foreign_lock: bool,
     /// What a person writes while the lock is waited for.
@@ -222,6 +223,9 @@ impl Corosync for FakeHost {
     }
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
         Some(BTreeMap::new())
+    }
+    fn pings(&self) -> BTreeMap<(NodeId, LinkNumber), Pings> {
+        self.world().pings.clone()
     }
     fn device(&self) -> Option<DeviceState> {
         let world = self.world();

@@ -24,6 +24,7 @@ pub mod seal;
 pub mod stage;
 mod systemd;
 mod watchdog;
+mod ways;
 
 /// Where the agent keeps what must survive it.
 pub const STATE_FOLDER: &str = "/var/lib/pvecm-agent";

@@ -12,12 +12,12 @@ use pvecm_core::gate::Idle;
 use pvecm_core::ha::{Ha, knows_disarm};
 use pvecm_core::ids::{ConfigVersion, Fingerprint};
 use pvecm_core::references::{Reference, ReferenceKind, references};
-use pvecm_core::separation::{ha_resources, shared_storages};
+use pvecm_core::separation::{ha_resources, shared_storages, storage_servers};
 use pvecm_crds::condition::{kind, reason};
 use pvecm_crds::host::{
     FileView, Files, HostAddress, HostDrift as HostDriftStatus, HostHa, HostLinkFault, HostQuorum,
-    Ledger as LedgerStatus, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
-    StrayName as StrayNameStatus,
+    Ledger as LedgerStatus, LinkClass, Membership, Pmxcfs, PveHostStatus, Running, StartedWith,
+    StorageServer, StrayName as StrayNameStatus,
 };
 
 use crate::conf_file::ConfFile;
@@ -50,6 +50,8 @@ pub struct Observation {
     pub references: BTreeSet<Reference>,
     /// Storages that this node and another one use.
     pub shared_storages: BTreeSet<String>,
+    /// The storages that this node reaches at an address, by that address.
+    pub storage_servers: BTreeMap<IpAddr, String>,
     /// Addresses on the network cards.
     pub addresses: Vec<CardAddress>,
     /// The host name up to the first dot.
@@ -94,6 +96,7 @@ impl Observation {
             } else {
                 BTreeSet::new()
             },
+            storage_servers: if mounted { servers(host) } else { BTreeMap::new() },
             addresses: host.machine.addresses(),
             hostname: host.machine.hostname(),
             resolved: host.machine.resolved(&others.keys().cloned().collect()),
@@ -199,6 +202,13 @@ pub fn shared(host: &Host, node: &str) -> BTreeSet<String> {
     }
 }
 
+/// The storages that this node reaches at an address. A file that cannot be read names none.
+fn servers(host: &Host) -> BTreeMap<IpAddr, String> {
+    let text = host.cluster_files.read_naming(ReferenceKind::Storage).ok().flatten();
+    let text = text.unwrap_or_default();
+    storage_servers(&String::from_utf8_lossy(&text), &host.machine.hostname())
+}
+
 /// What does not change while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
@@ -257,6 +267,7 @@ pub fn status(seen: &Observation, identity: &Identity, known: Option<&str>) -> P
         guests: seen.guests.iter().filter_map(|id| i32::try_from(*id).ok()).take(4096).collect(),
         references: seen.references.iter().take(64).cloned().map(Into::into).collect(),
         shared_storages: seen.shared_storages.iter().take(64).map(|name| limited(name)).collect(),
+        storage_servers: seen.storage_servers.iter().take(64).map(storage_server).collect(),
         ha: Some(HostHa {
             state: seen.ha.state.into(),
             can_disarm: identity.ha_manager_version.as_deref().is_some_and(knows_disarm),
@@ -274,6 +285,10 @@ fn few(addresses: &BTreeSet<IpAddr>) -> Vec<String> {
 /// As far as the schema has room for a name.
 fn limited(name: &str) -> String {
     name.chars().take(128).collect()
+}
+
+fn storage_server((address, name): (&IpAddr, &String)) -> StorageServer {
+    StorageServer { address: address.to_string(), name: limited(name) }
 }
 
 fn started((key, value): (&String, &String)) -> StartedWith {
@@ -337,14 +352,33 @@ fn quorum(corosync: &CorosyncView) -> Option<HostQuorum> {
     })
 }
 
-fn link_faults(corosync: &CorosyncView) -> Vec<HostLinkFault> {
+/// The links that are configured and not connected.
+#[must_use]
+pub fn link_faults(corosync: &CorosyncView) -> Vec<HostLinkFault> {
     let faulty = corosync.links.iter().filter(|(_, connected)| !**connected);
     faulty
         .map(|((node, link), _)| HostLinkFault {
             link: i32::from(link.get()),
             node_id: i64::from(node.get()),
+            class: LinkClass::Broken,
+            message: None,
         })
         .collect()
+}
+
+/// The condition of the links that are not as they should be.
+fn links_fact(faults: &[HostLinkFault]) -> Fact {
+    let broken = faults.iter().filter(|fault| fault.class == LinkClass::Broken).count();
+    let (reason, message) = match faults.first() {
+        None => (reason::AS_WANTED, String::new()),
+        Some(_) if broken > 0 => {
+            ("LinkFaults", format!("{broken} configured links to other members are not connected"))
+        }
+        Some(HostLinkFault { link, node_id, class, .. }) => {
+            (reason::LINKS_DEGRADED, format!("link {link} to node {node_id} is {class:?}"))
+        }
+    };
+    (kind::LINKS_HEALTHY, faults.is_empty(), reason, message)
 }
 
 /// Where this host's own places differ at this moment. A host without /etc/pve has nothing to hold the
@@ -373,10 +407,9 @@ pub type Fact = (&'static str, bool, &'static str, String);
 
 /// The facts that follow from a look, and from what has differed for a while.
 #[must_use]
-pub fn facts(seen: &Observation, drift: &[HostDrift]) -> Vec<Fact> {
+pub fn facts(seen: &Observation, drift: &[HostDrift], faults: &[HostLinkFault]) -> Vec<Fact> {
     let runs = seen.corosync.is_some();
     let quorate = seen.quorate();
-    let faults = seen.corosync.as_ref().map(link_faults).unwrap_or_default();
     let ready = seen.mounted && seen.writable && (quorate || !runs);
     let why_not = if !seen.mounted {
         "pmxcfs is not mounted at /etc/pve"
@@ -389,18 +422,12 @@ pub fn facts(seen: &Observation, drift: &[HostDrift]) -> Vec<Fact> {
     let because = |fine: bool, why: &'static str| if fine { reason::AS_WANTED } else { why };
     let no_quorum =
         if runs { "this host is not in the quorate part" } else { "corosync does not run" };
-    let links = format!("{} configured links to other members are not connected", faults.len());
     let drifted = !drift.is_empty();
     let drift: Vec<String> = drift.iter().map(HostDrift::to_string).collect();
     let mut facts = vec![
         (kind::READY, ready, because(ready, "NotReady"), said(ready, why_not)),
         (kind::QUORATE, quorate, because(quorate, "NotQuorate"), said(quorate, no_quorum)),
-        (
-            kind::LINKS_HEALTHY,
-            faults.is_empty(),
-            because(faults.is_empty(), "LinkFaults"),
-            said(faults.is_empty(), &links),
-        ),
+        links_fact(faults),
         (kind::DRIFTED, drifted, because(!drifted, reason::EDITED_ELSEWHERE), drift.join("; ")),
     ];
     if let Some(idle) = &seen.idle {

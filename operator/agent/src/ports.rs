@@ -14,7 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use futures::future::BoxFuture;
 use pvecm_core::change::Tombstone;
 use pvecm_core::conf::{TRANSPORT, Transport};
-use pvecm_core::fitness::Measured;
+use pvecm_core::fitness::{Measured, Pings};
 use pvecm_core::gate::Idle;
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId, NodeName};
@@ -61,6 +61,14 @@ pub struct CorosyncView {
     pub started: Option<u64>,
 }
 
+impl CorosyncView {
+    /// Whether it has links of its own: without knet the network carries what it carries, and nobody tells.
+    #[must_use]
+    pub fn has_links(&self) -> bool {
+        runs_on(&self.values) == Transport::Knet.to_string()
+    }
+}
+
 /// The transport of a daemon by its cmap, which shows the one that it was started with, whatever it was asked
 /// to take at a reload (facts/corosync.md 5.6).
 #[must_use]
@@ -103,6 +111,8 @@ pub trait Corosync: Send + Sync {
     fn view(&self) -> Option<CorosyncView>;
     /// Whether each configured link is connected: the cheap part of [`Corosync::view`].
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>>;
+    /// What knet has counted on each link that it has.
+    fn pings(&self) -> BTreeMap<(NodeId, LinkNumber), Pings>;
     /// The QDevice, of which nothing tells when its votes come or go (measured).
     fn device(&self) -> Option<DeviceState>;
     /// Multicasts to the process group of the agents.

@@ -78,7 +78,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_loop_that_stands_still_is_published_as_a_host_that_is_not_ready() {
-        let mut facts = facts(&Observation::default(), &[]);
+        let mut facts = facts(&Observation::default(), &[], &[]);
         facts[0].1 = true;
         let now = Time(jiff::Timestamp::now());
         let conditions = Conditions::default().update(facts, None, &now);

@@ -145,16 +145,22 @@ pub fn effect(effect: Effect, colours: bool) -> String {
 /// Rows under a header, in columns as wide as needed; the last one is never padded.
 pub fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     let header = header.map(str::to_owned);
-    let all = || [&header].into_iter().chain(rows);
-    let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let line = |row: &[String; N]| {
+    let all: Vec<Vec<String>> = [&header].into_iter().chain(rows).map(|row| row.to_vec()).collect();
+    grid(&all)
+}
+
+/// Rows of one length, in such columns.
+pub fn grid(rows: &[Vec<String>]) -> String {
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let line = |row: &Vec<String>| {
         let cells = row.iter().enumerate().map(|(column, cell)| {
-            let width = if column + 1 == N { 0 } else { width(column) };
+            let width = if column + 1 == row.len() { 0 } else { width(column) };
             format!("{cell:<width$}")
         });
         format!("{}\n", cells.collect::<Vec<_>>().join("   "))
     };
-    all().map(line).collect()
+    rows.iter().map(line).collect()
 }
 
 /// A time span as kubectl prints ages: its largest unit, two for small numbers of it.

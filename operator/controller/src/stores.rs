@@ -233,9 +233,9 @@ pub fn watch_all(
     let mut watches = JoinSet::new();
     for (scope, intake) in scopes.into_iter().zip(intakes) {
         let Intake { clusters, hosts, changes, beats } = intake;
-        watches.spawn(follow(api(client, scope), clusters, warmth.clone()));
-        watches.spawn(follow(api(client, scope), hosts, warmth.clone()));
-        watches.spawn(follow(api(client, scope), changes, warmth.clone()));
+        watches.spawn(follow(api(client, scope), (clusters, |_| ()), warmth.clone()));
+        watches.spawn(follow(api(client, scope), (hosts, forget_figures), warmth.clone()));
+        watches.spawn(follow(api(client, scope), (changes, |_| ()), warmth.clone()));
         watches.spawn(listen(api(client, scope), beats, warmth.clone()));
     }
     (stores, watches)
@@ -338,15 +338,24 @@ impl<K: Kind + 'static> Follower<K> {
     }
 }
 
-/// Follows one watch for ever.
+/// What was measured on request is for people, and may be most of an object.
+fn forget_figures(host: &mut PveHost) {
+    if let Some(status) = &mut host.status {
+        status.measured = None;
+    }
+}
+
+/// Follows one watch for ever, and keeps of each object what is not pruned.
 async fn follow<K: Kind + Send + Sync + 'static>(
     api: Api<K>,
-    mut follower: Follower<K>,
+    (mut follower, prune): (Follower<K>, fn(&mut K)),
     warmth: Warmth,
 ) {
     let watching = watcher(api, watcher::Config::default().timeout(WATCH_SECONDS));
-    let pruned =
-        watching.backoff(Soon::default()).modify(|object| object.managed_fields_mut().clear());
+    let pruned = watching.backoff(Soon::default()).modify(move |object| {
+        object.managed_fields_mut().clear();
+        prune(object);
+    });
     let mut events = pin!(pruned.filter_map(async |event| received(event)));
     let mut first = true;
     while let Some(event) = events.next().await {

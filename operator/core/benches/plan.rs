@@ -187,6 +187,8 @@ fn machine(n: u32) -> HostView {
         ring: None,
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        cards: BTreeMap::new(),
+        storage_servers: BTreeMap::new(),
         drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,

@@ -54,6 +54,8 @@ pub struct HostView {
     pub authkey: Option<KeyView>,
     /// The addresses on the machine's network cards, with their prefix lengths.
     pub addresses: BTreeSet<IpNet>,
+    /// The same by network card.
+    pub cards: BTreeMap<String, BTreeSet<IpNet>>,
     /// Ids of the guests configured on this machine.
     pub guests: BTreeSet<u32>,
     /// What in the cluster's own files names this machine's node.
@@ -97,6 +99,8 @@ pub struct HostView {
     pub fitness: Fitness,
     /// The storages that this machine uses together with another node, as its own storage.cfg says.
     pub shared_storages: BTreeSet<String>,
+    /// The storages that it reaches at an address, by that address.
+    pub storage_servers: BTreeMap<IpAddr, String>,
     /// Its part of the QDevice.
     pub device: DeviceView,
     /// `PveHost.spec.afterRemoval` is `LiveAlone`; else it puts away what it has once it has left.

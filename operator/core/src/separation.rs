@@ -5,7 +5,8 @@
 //! time. Where to read next: [`crate::plan`](mod@crate::plan) (`remove`), [`crate::guard`](mod@crate::guard)
 //! (`separation`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use crate::change::Tombstone;
 use crate::conf::{Config, Document};
@@ -63,6 +64,17 @@ pub fn shared_storages(text: &str, node: &str) -> BTreeSet<String> {
     shared.map(|storage| storage.name.to_owned()).collect()
 }
 
+/// The storages of a storage.cfg that a node reaches at an address, by that address.
+#[must_use]
+pub fn storage_servers(text: &str, node: &str) -> BTreeMap<IpAddr, String> {
+    let used = sections(text).filter(|storage| storage.is_of(node));
+    let server = |storage: Section<'_>| {
+        let server = storage.value("server")?.parse().ok()?;
+        Some((server, storage.name.to_owned()))
+    };
+    used.filter_map(server).collect()
+}
+
 /// These guests, as far as high availability (`ha/resources.cfg`) looks after them.
 #[must_use]
 pub fn ha_resources(text: &str, guests: &BTreeSet<u32>) -> BTreeSet<Reference> {
@@ -104,13 +116,22 @@ impl<'a> Section<'a> {
         !OWN.contains(&self.kind) || self.flag("shared")
     }
 
-    fn is_used(&self, node: &str) -> bool {
+    /// The nodes that it is for; none: for all.
+    fn nodes(&self) -> BTreeSet<&'a str> {
         let nodes = self.value("nodes").unwrap_or_default();
         let is_separator = |c: char| c.is_whitespace() || c == ',' || c == ';';
-        let nodes: BTreeSet<_> =
-            nodes.split(is_separator).filter(|name| !name.is_empty()).collect();
-        let by_both = nodes.is_empty() || nodes.contains(node) && nodes.len() > 1;
-        by_both && !self.flag("disable")
+        nodes.split(is_separator).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// Used by a node and some other one.
+    fn is_used(&self, node: &str) -> bool {
+        let nodes = self.nodes();
+        self.is_of(node) && nodes.len() != 1
+    }
+
+    fn is_of(&self, node: &str) -> bool {
+        let nodes = self.nodes();
+        (nodes.is_empty() || nodes.contains(node)) && !self.flag("disable")
     }
 }
 
@@ -145,6 +166,17 @@ mod tests {
         pbs: off\n\tserver p\n\tdisable\n\n\
         dir: mount\n\tpath /mnt\n\tshared\n\n\
         acme: plugin\n\tpool a\n";
+
+    #[test]
+    fn the_storages_that_a_node_reaches_by_an_address_are_known_by_it() {
+        let text = "nfs: all\n\tserver 10.0.0.9\n\npbs: own\n\tserver 10.0.0.8\n\tnodes n1\n\n\
+                    pbs: named\n\tserver pbs.example\n\nnfs: off\n\tserver 10.0.0.7\n\tdisable\n";
+        let names = |node| storage_servers(text, node).into_values().collect::<Vec<_>>();
+        assert_eq!(
+            (names("n1"), names("n2")),
+            (vec!["own".into(), "all".into()], vec!["all".into()])
+        );
+    }
 
     /// Two clusters that write to one storage lose the disks of guests.
     #[test]

@@ -57,7 +57,7 @@ mod tests {
         assert_eq!(look(false), (Some(outrun.clone()), 1), "no process at rest");
         assert_eq!(look(true), (None, 1));
         assert_eq!(look(false), (Some(outrun), 2));
-        let said = facts(&agent.seen, &[]);
+        let said = facts(&agent.seen, &[], &[]);
         let of = |wanted: &str| said.iter().find(|(kind, ..)| *kind == wanted).unwrap();
         for kind in [kind::READY, kind::QUORATE] {
             let (_, holds, reason, message) = of(kind);

@@ -4,6 +4,7 @@ use super::*;
 use crate::fake::{FakeHost, MemoryStore};
 use crate::ports::{CardAddress, DiskFile};
 use pvecm_core::ids::{ChangeNumber, Digest};
+use pvecm_core::protocol::{Phase, Record};
 
 #[test]
 fn a_message_counts_only_when_it_comes_from_the_host_that_it_names() {

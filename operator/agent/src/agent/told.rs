@@ -35,8 +35,10 @@ impl Agent {
         let mut all = if self.is_witness() {
             self.witness_facts()
         } else {
-            facts(&self.seen, self.drift.shown())
+            facts(&self.seen, self.drift.shown(), &self.link_faults())
         };
+        status.link_faults = self.link_faults();
+        status.measured = self.measured();
         status.device = self.device_status();
         status.witness = self.witness_status();
         status.drift = drift_status(self.drift.shown());

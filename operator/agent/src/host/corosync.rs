@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pvecm_core::conf::{TRANSPORT, Transport};
+use pvecm_core::fitness::Pings;
 use pvecm_core::ids::{LinkNumber, NodeId};
 use rust_corosync::{self as cs, DispatchFlags, TrackFlags, cfg, cmap, cpg, quorum, votequorum};
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,6 +23,11 @@ use crate::ports::{
     Corosync, CorosyncError, CorosyncEvent, CorosyncView, DeviceState, Votes, runs_on,
 };
 
+/// knet's counters by node and link.
+type Counted = BTreeMap<(NodeId, LinkNumber), Pings>;
+
+/// Over so many round trips knet takes the average where the file says nothing.
+const PING_PRECISION: u32 = 2048;
 const GROUP: &str = "pvecm";
 /// Where cmap has the sections of corosync.conf.
 const CONF: [&str; 4] = ["totem.", "nodelist.", "quorum.", "logging."];
@@ -236,16 +242,25 @@ impl Reader {
     }
 
     fn values(&self) -> Option<BTreeMap<String, String>> {
+        let values = self.below(CONF.into_iter().chain(["runtime.members.", "runtime.config."]))?;
+        values.contains_key("totem.version").then_some(values)
+    }
+
+    /// What cmap has below these keys.
+    fn below<'a>(
+        &self,
+        prefixes: impl IntoIterator<Item = &'a str>,
+    ) -> Option<BTreeMap<String, String>> {
         let icmap = self.icmap.as_ref()?;
         let mut values = BTreeMap::new();
-        for prefix in CONF.into_iter().chain(["runtime.members.", "runtime.config."]) {
+        for prefix in prefixes {
             // The iterator is the only way to read a value of more than 16 bytes: the crate's `get`
             // offers the library no larger buffer.
             for entry in cmap::CmapIterStart::new(icmap, prefix).ok()? {
                 values.insert(entry.key_name().to_owned(), text(entry.data()));
             }
         }
-        values.contains_key("totem.version").then_some(values)
+        Some(values)
     }
 
     /// Without knet there is no table of links: who is in the membership is heard on the one link.
@@ -260,6 +275,29 @@ impl Reader {
         };
         let others = configured_links(values).filter(|(node, _)| Some(*node) != local);
         others.map(connected).collect()
+    }
+
+    fn pings(&self, values: &BTreeMap<String, String>) -> Option<Counted> {
+        let stats = self.stats.as_ref()?;
+        let number = |at: &str, name: &str| match cmap::get(stats, &format!("{at}.{name}")) {
+            Ok(cmap::Data::UInt64(value)) => Some(value),
+            Ok(cmap::Data::UInt32(value)) => Some(value.into()),
+            Ok(_) | Err(_) => None,
+        };
+        let counted = |(node, link): (NodeId, LinkNumber)| {
+            let at = format!("stats.knet.node{node}.link{link}");
+            let small = |name: &str| u32::try_from(number(&at, name)?).ok();
+            let precision = values.get(&format!("totem.interface.{link}.knet_ping_precision"));
+            let precision = precision.and_then(|text| text.parse().ok()).unwrap_or(PING_PRECISION);
+            let pings = Pings {
+                sent: number(&at, "tx_ping_packets")?,
+                answered: number(&at, "rx_pong_packets")?,
+                average_us: small("latency_ave")?,
+                samples: small("latency_samples")?.min(precision),
+            };
+            Some(((node, link), pings))
+        };
+        Some(configured_links(values).filter_map(counted).collect())
     }
 
     /// Asked of the daemon itself: its key `nodelist.local_node_pos` can be gone after a reload, until
@@ -378,15 +416,15 @@ impl Corosync for RealCorosync {
 
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
         self.read(|reader| {
-            let icmap = reader.icmap.as_ref()?;
-            let mut values = BTreeMap::new();
-            for prefix in [TRANSPORT, "nodelist."] {
-                let entries = cmap::CmapIterStart::new(icmap, prefix).ok()?.into_iter();
-                values.extend(entries.map(|e| (e.key_name().to_owned(), text(e.data()))));
-            }
+            let values = reader.below([TRANSPORT, "nodelist."])?;
             let is_listed = values.keys().any(|key| key != TRANSPORT);
             is_listed.then(|| reader.links(&values))
         })
+    }
+
+    fn pings(&self) -> Counted {
+        let below = |reader: &Reader| reader.below(["totem.interface.", "nodelist."]);
+        self.read(|reader| reader.pings(&below(reader)?)).unwrap_or_default()
     }
 
     fn device(&self) -> Option<DeviceState> {

@@ -60,6 +60,9 @@ fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
 
 fn measure(way: &Way<'_>) -> Result<Measured, String> {
     let small = ping(way, &["-i", EVERY, "-c", &REQUESTS.to_string()])?;
+    if small.is_empty() {
+        return Ok(Measured { sent: REQUESTS, round_trips_us: small, large: None });
+    }
     // After it: where answers come to every socket that asks by this card, large ones take the room of small ones,
     // and a host that is merely busy would be told to lose packets.
     Ok(Measured { sent: REQUESTS, round_trips_us: small, large: Some(large(way)?) })

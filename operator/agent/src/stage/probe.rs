@@ -8,6 +8,7 @@ use pvecm_core::protocol::InForce;
 use crate::conf_file::ConfFile;
 use crate::observe::Observation;
 use crate::ports::CorosyncView;
+use crate::ways::asks;
 
 /// Whether a stage is in force as this host sees it; else one sentence about the first thing that is
 /// not. Nothing that a command returned counts, only what is seen (facts/corosync.md 4).
@@ -32,8 +33,31 @@ pub fn holds(stage: &Stage, me: Option<NodeId>, seen: &Observation) -> Result<()
             let word = started.map_or("nobody knows which", String::as_str);
             Err(format!("corosync was started with {key} {word}, not {value}"))
         }
-        probe => probe_holds(probe, corosync, &others),
+        Probe::LinkConnected { link } => down(corosync, *link, &others).map_or(Ok(()), |node| {
+            let passage = passage(stage, me, (*link, node), seen).unwrap_or_default();
+            Err(format!("link {link} to node {node} is not connected{passage}"))
+        }),
+        probe => probe_holds(probe, corosync),
     })
+}
+
+/// The first of these nodes that a link does not lead to.
+fn down(corosync: &CorosyncView, link: LinkNumber, others: &[NodeId]) -> Option<NodeId> {
+    let is_down = |node: &&NodeId| corosync.links.get(&(**node, link)) != Some(&true);
+    others.iter().find(is_down).copied()
+}
+
+/// What a firewall has to let through for a link of the stage: echo requests passed before it began.
+fn passage(
+    stage: &Stage,
+    me: Option<NodeId>,
+    at: (LinkNumber, NodeId),
+    seen: &Observation,
+) -> Option<String> {
+    let config = Config::read(&Document::parse(stage.config.text.as_bytes())).ok()?;
+    let ask = asks(&config, None, me?).into_iter().find(|ask| (ask.link, ask.node) == at)?;
+    let passage = ask.passage(&config, &seen.addresses);
+    Some(format!("; if {} answers echo requests at {}, {passage}", ask.name, ask.address))
 }
 
 /// Whether a text is in force in all three places, on a host that is quorate and writable.
@@ -88,7 +112,7 @@ fn every_member_runs(corosync: &CorosyncView, version: ConfigVersion) -> Result<
     Ok(())
 }
 
-fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Result<(), String> {
+fn probe_holds(probe: &Probe, corosync: &CorosyncView) -> Result<(), String> {
     match probe {
         Probe::RunningValue { key, value } => {
             let running = corosync.values.get(key);
@@ -99,16 +123,9 @@ fn probe_holds(probe: &Probe, corosync: &CorosyncView, others: &[NodeId]) -> Res
                 |value: Option<&String>| value.map_or("absent".to_owned(), |v| format!("`{v}`"));
             Err(format!("running {key} is {}, not {}", word(running), word(value.as_ref())))
         }
-        // Of the former only those who start can say so, and they do; the latter takes time, so the run
-        // judges it.
-        Probe::StartedWith { .. } | Probe::AuthkeyTaken {} => Ok(()),
-        Probe::LinkConnected { link } => {
-            let down = |node: &&NodeId| corosync.links.get(&(**node, *link)) != Some(&true);
-            others
-                .iter()
-                .find(down)
-                .map_or(Ok(()), |node| Err(format!("link {link} to node {node} is not connected")))
-        }
+        // Of the first only those who start can say so, and they do; the second takes time, so the run
+        // judges it; the third is asked of each other node.
+        Probe::StartedWith { .. } | Probe::AuthkeyTaken {} | Probe::LinkConnected { .. } => Ok(()),
         Probe::Membership { nodes } => {
             if nodes.iter().copied().eq(corosync.members.iter().copied()) {
                 return Ok(());
@@ -310,18 +327,44 @@ mod tests {
     fn each_probe_reads_the_running_daemon() {
         let seen = good();
         let corosync = seen.corosync.as_ref().unwrap();
-        let holds = |probe: Probe| probe_holds(&probe, corosync, &[node(2)]).is_ok();
+        let holds = |probe: Probe| probe_holds(&probe, corosync).is_ok();
         let value = |value: Option<&str>| Probe::RunningValue {
             key: "totem.config_version".to_owned(),
             value: value.map(str::to_owned),
         };
-        let link = |link: u32| Probe::LinkConnected { link: LinkNumber::try_from(link).unwrap() };
         let membership =
             |ids: &[u32]| Probe::Membership { nodes: ids.iter().map(|id| node(*id)).collect() };
         assert!(holds(value(Some("5"))) && !holds(value(Some("6"))) && !holds(value(None)));
-        assert!(holds(link(0)) && !holds(link(1)));
         assert!(holds(membership(&[1, 2])));
         assert!(!holds(membership(&[1])) && !holds(membership(&[1, 2, 3])));
+    }
+
+    /// The sentence that a person reads when the stage was undone for it.
+    #[test]
+    fn a_link_that_does_not_connect_is_told_with_what_has_to_be_let_through() {
+        let mut stage = stage(&[0, 1]);
+        let nodes = [1, 2].map(|id| {
+            format!(
+                "  node {{\n    name: n{id}\n    nodeid: {id}\n    ring1_addr: 10.1.0.{id}\n  }}\n"
+            )
+        });
+        let text = format!(
+            "totem {{\n  version: 2\n  cluster_name: prod\n  config_version: 5\n}}\nnodelist {{\n{}}}\nquorum \
+             {{\n  provider: corosync_votequorum\n}}\n",
+            nodes.concat()
+        );
+        stage.config = ConfText::new(ConfigVersion(5), text.clone());
+        let mut seen = good();
+        (seen.pmxcfs_conf, seen.disk_conf) = (Some(file(&text)), Some(file(&text)));
+        let refused = holds(&stage, Some(node(1)), &seen).unwrap_err();
+        let wanted = "link 1 to node 2 is not connected; if n2 answers echo requests at 10.1.0.2, UDP port 5406 does \
+                      not pass between 10.1.0.1 and 10.1.0.2;";
+        assert!(refused.starts_with(wanted), "{refused}");
+        running(&mut seen).links.insert((node(2), LinkNumber::try_from(1).unwrap()), true);
+        assert_eq!(holds(&stage, Some(node(1)), &seen), Ok(()));
+        running(&mut seen).links.insert((node(2), LinkNumber::ZERO), false);
+        let refused = holds(&stage, Some(node(1)), &seen).unwrap_err();
+        assert_eq!(refused, "link 0 to node 2 is not connected", "of which the text says nothing");
     }
 
     /// pmxcfs may hand out what undoes an outage while a daemon still runs what it was started with.

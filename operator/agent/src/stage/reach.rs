@@ -5,27 +5,15 @@
 //! (facts/corosync.md 5.2, 9.1). A way that loses packets or is slow connects, and stalls the cluster under
 //! load. Measuring it before anything is written costs a second.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, ToSocketAddrs as _};
-
 use pvecm_core::change::Stage;
-use pvecm_core::conf::{Config, Document, Node};
+use pvecm_core::conf::{Config, Document};
 use pvecm_core::fitness::{Limits, Measured};
-use pvecm_core::ids::{LinkNumber, NodeId};
+use pvecm_core::ids::NodeId;
 
 use super::away;
 use crate::host_ports::Host;
-use crate::ports::{CardAddress, Survey, Way};
-
-/// An address of another node that is to be reached, and the own one that it is reached from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Ask {
-    link: LinkNumber,
-    own: String,
-    node: NodeId,
-    name: String,
-    address: String,
-}
+use crate::ports::{Survey, Way};
+use crate::ways::{Ask, asks, own_new};
 
 /// Measures every way that the stage's text has and the parent's has not, on whichever link. The first
 /// fault, in the order of the links and nodes, is the error; what cannot be measured at all comes before, and an
@@ -48,10 +36,10 @@ pub fn new_ways_are_fit(
         return Ok(());
     }
     let cards = host.machine.addresses();
-    let ways: Result<Vec<_>, String> = asks.iter().map(|ask| way(&cards, ask)).collect();
+    let ways: Result<Vec<_>, String> = asks.iter().map(|ask| ask.way(&cards)).collect();
     let ways = ways?;
     let had = old.as_ref().and_then(|old| old.node(me));
-    let own = own_new(&asks, &ways, had);
+    let own = own_new(&asks, &cards, had);
     let Survey { ways: measured, claimed } =
         host.network.survey(&ways, &own.iter().map(|(_, way)| *way).collect::<Vec<_>>());
     for ((Ask { link, own, .. }, _), other) in own.iter().zip(claimed) {
@@ -70,110 +58,45 @@ pub fn new_ways_are_fit(
     let mut told = asks.iter().zip(&ways).zip(measured);
     told.try_for_each(|((ask, way), measured)| {
         let limits = stage.limits.get(&ask.link).copied().unwrap_or_default();
-        ask.judge(way, measured, limits)
+        judge(ask, way, measured, limits)
     })
 }
 
-impl Ask {
-    fn judge(
-        &self,
-        way: &Way<'_>,
-        measured: Result<Measured, String>,
-        limits: Limits,
-    ) -> Result<(), String> {
-        let Self { link, name, address, .. } = self;
-        let there = format!("{address}, its address on link {link}");
-        let measured =
-            measured.map_err(|why| format!("{name} cannot be asked at {there}: {why}"))?;
-        if measured.is_silent() {
-            return Err(format!(
-                "{name} does not answer at {there}: {} echo requests by {} stayed without an answer",
-                measured.sent, way.card
-            ));
-        }
-        match measured.unfit(limits) {
-            Some(why) => {
-                let by = way.card;
-                Err(format!("the way by {by} to {name} at {there}, is not fit for corosync: {why}"))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// The own addresses that the parent does not have.
-fn own_new<'a>(asks: &'a [Ask], ways: &[Way<'a>], had: Option<&Node>) -> Vec<(&'a Ask, Way<'a>)> {
-    let mut seen = BTreeSet::new();
-    let mut new = Vec::new();
-    for (ask, way) in asks.iter().zip(ways) {
-        let is_known = had.is_some_and(|had| had.addresses.values().any(|own| *own == ask.own));
-        if let Some(address) = resolved(&ask.own).filter(|own| !is_known && seen.insert(*own)) {
-            new.push((ask, Way { card: way.card, address }));
-        }
-    }
-    new
-}
-
-/// The card by which the link will talk, and where to.
-fn way<'a>(cards: &'a [CardAddress], ask: &Ask) -> Result<Way<'a>, String> {
-    let Ask { link, own, name, address, .. } = ask;
-    let on_card = |card: &&CardAddress| {
-        let here = card.cidr.split('/').next().and_then(|ip| ip.parse::<IpAddr>().ok());
-        here.is_some() && here == resolved(own)
-    };
-    let Some(card) = cards.iter().find(on_card) else {
+fn judge(
+    ask: &Ask,
+    way: &Way<'_>,
+    measured: Result<Measured, String>,
+    limits: Limits,
+) -> Result<(), String> {
+    let Ask { link, name, address, .. } = ask;
+    let there = format!("{address}, its address on link {link}");
+    let measured = measured.map_err(|why| format!("{name} cannot be asked at {there}: {why}"))?;
+    if measured.is_silent() {
         return Err(format!(
-            "{own}, the address of this host on link {link}, is on no network card"
+            "{name} does not answer at {there}: {} echo requests by {} stayed without an answer",
+            measured.sent, way.card
         ));
-    };
-    let Some(peer) = resolved(address) else {
-        return Err(format!("{address}, the address of {name} on link {link}, is not known here"));
-    };
-    Ok(Way { card: &card.interface, address: peer })
-}
-
-/// What is new in a text, as far as this node would talk by it.
-fn asks(new: &Config, old: Option<&Config>, me: NodeId) -> Vec<Ask> {
-    let Some(own) = new.node(me) else { return Vec::new() };
-    let before = |id: NodeId| old.and_then(|old| old.node(id));
-    // A link that is renumbered goes the way that it went.
-    let known = |id: NodeId, mine: &String, theirs: &String| {
-        let pair = before(me).zip(before(id));
-        pair.is_some_and(|(me, other)| {
-            let at = |link| (me.addresses.get(link), other.addresses.get(link));
-            me.addresses.keys().any(|link| at(link) == (Some(mine), Some(theirs)))
-        })
-    };
-    let mut asks = Vec::new();
-    for (link, own) in &own.addresses {
-        for node in new.nodes.iter().filter(|node| node.id != me) {
-            let Some(address) = node.addresses.get(link) else { continue };
-            if !known(node.id, own, address) {
-                let (own, name, address) = (own.clone(), node.name.to_string(), address.clone());
-                asks.push(Ask { link: *link, own, node: node.id, name, address });
-            }
-        }
     }
-    asks
-}
-
-/// corosync resolves a name in the same way (pve.md 2.4).
-fn resolved(address: &str) -> Option<IpAddr> {
-    match address.parse() {
-        Ok(ip) => Some(ip),
-        Err(_) => (address, 0).to_socket_addrs().ok()?.next().map(|found| found.ip()),
+    match measured.unfit(limits) {
+        Some(why) => {
+            let by = way.card;
+            Err(format!("the way by {by} to {name} at {there}, is not fit for corosync: {why}"))
+        }
+        None => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::net::IpAddr;
 
     use pvecm_core::change::{ConfText, Course, Risk};
-    use pvecm_core::ids::ConfigVersion;
+    use pvecm_core::ids::{ConfigVersion, LinkNumber};
 
     use super::*;
     use crate::fake::FakeHost;
+    use crate::ports::CardAddress;
 
     fn text(version: u64, links: &[(u8, &str)]) -> String {
         let addresses = |id: u32| {

@@ -59,7 +59,7 @@ struct Matter {
 }
 
 /// The conditions that something is the matter with, and in which status, by importance.
-const MATTERS: [(&str, &[&str]); 7] = [
+const MATTERS: [(&str, &[&str]); 8] = [
     (kind::STALLED, &["True"]),
     (kind::PAUSED, &["True"]),
     (kind::RECONCILING, &["True"]),
@@ -67,6 +67,7 @@ const MATTERS: [(&str, &[&str]); 7] = [
     (kind::HOSTS_CONNECTED, &["False", "Unknown"]),
     (kind::DRIFTED, &["True"]),
     (kind::READY, &["False", "Unknown"]),
+    (kind::LINKS_HEALTHY, &["False"]),
 ];
 
 /// Explains a cluster, or a reason.

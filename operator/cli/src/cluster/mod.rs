@@ -9,6 +9,7 @@ mod approve;
 mod explain;
 mod history;
 mod import;
+mod links;
 mod offline;
 mod pause;
 mod plan;
@@ -81,7 +82,7 @@ pub enum Verb {
     /// when the rules of the file let two parts keep it in whatever way they fall apart.
     /// Offline it takes a file: `kubectl pvecm whatif --conf corosync.conf`.
     Whatif(whatif::Args),
-    /// Show a cluster on one screen: quorum, nodes, broken links, change, next action.
+    /// Show a cluster on one screen: quorum, nodes, links that are not as they should be, change, next action.
     Status(status::Args),
     /// Gather what somebody needs who is to help: the objects, their events, and what the operator wrote of them.
     ///

@@ -211,6 +211,8 @@ fn view(node: &DesiredNode, in_force: Option<&InForce<'_>>, facts: Option<&HostV
         ring: member.map(|_| "assumed".to_owned()),
         members: member.map(|in_force| in_force.members.clone()).unwrap_or_default(),
         link_faults: BTreeSet::new(),
+        cards: BTreeMap::new(),
+        storage_servers: BTreeMap::new(),
         drift: Vec::new(),
         ha: facts.map_or(HaState::Absent, |facts| facts.ha),
         can_disarm: facts.is_some_and(|facts| facts.can_disarm),

@@ -4,14 +4,16 @@ use std::io::{IsTerminal as _, stdout};
 use std::pin::pin;
 
 use futures::StreamExt as _;
+use jiff::SignedDuration;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::watch_object;
 use kube::{Api, ResourceExt as _};
 use pvecm_crds::PveCluster;
-use pvecm_crds::cluster::{Drifted, LinkFault, NodeStatus, PveClusterStatus, QuorumStatus};
+use pvecm_crds::cluster::{Drifted, NodeStatus, PveClusterStatus, QuorumStatus};
 use pvecm_crds::condition::kind;
+use pvecm_crds::host::LinkClass;
 
-use super::{absence, read};
+use super::{absence, links, read};
 use crate::cli::Connection;
 use crate::completion;
 use crate::exit::Verdict;
@@ -26,8 +28,17 @@ pub struct Args {
     #[arg(add = completion::clusters())]
     cluster: String,
     /// Go on showing it whenever it changes, until interrupted.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "links")]
     watch: bool,
+    /// Show who sees whom on which link instead.
+    #[arg(long)]
+    links: bool,
+    /// Have every member measure the ways to the others once, and show the figures. It takes some seconds.
+    #[arg(long, requires = "links")]
+    measure: bool,
+    /// How long to wait for the figures.
+    #[arg(long, default_value = "2m", value_name = "DURATION", requires = "measure")]
+    timeout: SignedDuration,
     /// Print data instead of text.
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -36,6 +47,10 @@ pub struct Args {
 /// Prints the cluster's status.
 pub async fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
     let (client, namespace) = connection.connect().await?;
+    if args.links {
+        let patience = args.measure.then(|| args.timeout.unsigned_abs());
+        return links::run((&client, &namespace), &args.cluster, patience, args.output).await;
+    }
     let cluster = read::cluster(&client, &namespace, &args.cluster).await?;
     if args.watch {
         follow(Api::namespaced(client, &namespace), args).await?;
@@ -92,9 +107,9 @@ pub(super) fn shown(cluster: &PveCluster, colours: bool) -> String {
     for absence in absence::sentences(status) {
         out.push_str(&format!("{absence}\n"));
     }
-    for LinkFault { number, from, to } in &status.links {
-        let fault = format!("Link {number} from {from} to {to} is not connected");
-        out.push_str(&format!("{}\n", Colour::Red.paint(&fault, colours)));
+    for fault in &status.links {
+        let colour = if fault.class == LinkClass::Broken { Colour::Red } else { Colour::Yellow };
+        out.push_str(&format!("{}\n", colour.paint(&format!("Link {fault}"), colours)));
     }
     if !status.drift.is_empty() {
         out.push_str("Changed beside the operator:\n");
@@ -209,7 +224,9 @@ mod tests {
                             "message": "...", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
             "nodes": [node(1, true), node(2, true), node(3, false)],
             "quorum": {"present": 2, "expected": 3, "needed": 2, "failuresSurvived": 0},
-            "links": [{"number": 0, "from": "n1", "to": "n3"}],
+            "links": [{"number": 0, "from": "n1", "to": "n3"},
+                      {"number": 0, "from": "n2", "to": "n3", "class": "Broken", "message": "why"},
+                      {"number": 1, "from": "n1", "to": "n2", "class": "Lossy"}],
             "drift": [{"hosts": ["n1", "n2"], "key": "totem.token", "spec": "5000",
                        "pmxcfs": "5000", "disk": "4000", "running": "5000"},
                       {"hosts": ["n2"], "key": "quorum.expected_votes", "running": "9"}],
@@ -224,6 +241,8 @@ n1     1    1       yes      0=10.0.0.1   \n\
 n2     2    1       yes      0=10.0.0.2   \n\
 n3     3    1       no       0=10.0.0.3   the agent is not heard
 Link 0 from n1 to n3 is not connected
+Link 0 from n2 to n3 is not connected: why
+Link 1 from n1 to n2 is Lossy
 Changed beside the operator:
 KEY                     HOSTS   SPEC   /ETC/PVE   DISK   RUNNING
 totem.token             n1,n2   5000   5000       4000   5000

@@ -17,6 +17,7 @@ use pvecm_core::observed::{Claim, HostView};
 use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
 use pvecm_crds::change::Outcome;
 use pvecm_crds::condition::reason;
+use pvecm_crds::convert::stated_limits;
 use pvecm_crds::{PveChange, validate};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
@@ -275,7 +276,10 @@ fn unclaimed(seen: &Observation) -> Vec<HostName> {
             let status = seen.hosts.get(*name).and_then(|host| host.status.as_ref());
             let claim = status.and_then(|status| status.cluster.as_ref());
             let named = claim.and_then(|claim| claim.config_digest.as_ref());
+            let told = claim.map(|claim| &claim.limits);
+            let limits = seen.cluster.as_ref().map(|cluster| stated_limits(&cluster.spec));
             seen.known_digest.is_some() && named != seen.known_digest.as_ref()
+                || limits.is_some() && told != limits.as_ref()
         }
     });
     due.map(|(name, _)| name.clone()).collect()

@@ -116,6 +116,7 @@ async fn claim(names: &[HostName], seen: &Observation, access: &Access) -> Resul
         name: cluster.name_any(),
         uid: cluster.uid().unwrap_or_default(),
         config_digest: seen.known_digest.clone(),
+        limits: convert::stated_limits(&cluster.spec),
     };
     let claims = names.iter().filter_map(|name| seen.hosts.get(name)).map(|host| {
         let target = Target {

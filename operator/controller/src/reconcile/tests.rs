@@ -23,6 +23,7 @@ mod certificates;
 mod claims;
 mod dissolution;
 mod elsewhere;
+mod links;
 mod quorum;
 mod witness;
 
@@ -263,7 +264,7 @@ async fn a_spec_that_uses_what_is_not_built_stalls_and_touches_no_host() {
     assert_eq!(pass(&server).await, [format!("PATCH {GROUP}/pveclusters/prod/status")]);
     let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
     let conditions = cluster.status.unwrap().conditions;
-    assert_eq!(conditions.len(), 7);
+    assert_eq!(conditions.len(), 8);
     let stalled = conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
     assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "NotSupported"));
     assert!(stalled.message.contains("spec.quorum.device"), "{}", stalled.message);

@@ -1,13 +1,18 @@
 //! What matters of a machine when it is to become a member, beside what it has of clusters and guests.
 
+pub mod advice;
+mod class;
+mod firewall;
 mod names;
 mod path;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+pub use class::{LinkClass, LinkWatch, Pings};
+pub use firewall::Passage;
 pub use names::{StrayName, stray_names};
-pub use path::{Large, Limits, Measured};
+pub use path::{Large, Limits, Measured, RoundTrips};
 
 /// What a machine says of itself. What nobody has told stands in no one's way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

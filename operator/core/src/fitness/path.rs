@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LinkClass;
+
 /// What came back of the requests from one card to one address.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Measured {
@@ -43,11 +45,68 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What is told as slow, in microseconds, long before it is refused.
+    #[must_use]
+    pub fn slow_us(self) -> u64 {
+        u64::from(self.round_trip_millis) * 1000 / 2
+    }
+}
+
+/// How long answers took, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoundTrips {
+    /// Half of them took no longer.
+    pub median_us: u32,
+    /// Ninety-nine of a hundred took no longer.
+    pub p99_us: u32,
+    /// The longest one.
+    pub worst_us: u32,
+}
+
 impl Measured {
     /// Nobody is there.
     #[must_use]
     pub const fn is_silent(&self) -> bool {
         self.round_trips_us.is_empty()
+    }
+
+    /// How long the answers took; `None`: there is none.
+    #[must_use]
+    pub fn round_trips(&self) -> Option<RoundTrips> {
+        let mut sorted = self.round_trips_us.clone();
+        sorted.sort_unstable();
+        let at = |percent: usize| sorted.get(sorted.len().saturating_sub(1) * percent / 100);
+        Some(RoundTrips { median_us: *at(50)?, p99_us: *at(99)?, worst_us: *sorted.last()? })
+    }
+
+    /// Small requests without an answer.
+    #[must_use]
+    pub fn lost(&self) -> u32 {
+        let answered = u32::try_from(self.round_trips_us.len()).unwrap_or(u32::MAX);
+        self.sent.saturating_sub(answered)
+    }
+
+    /// The same of a thousand.
+    #[must_use]
+    pub fn lost_per_mille(&self) -> u32 {
+        let lost = u64::from(self.lost()) * 1000 / u64::from(self.sent.max(1));
+        u32::try_from(lost).unwrap_or(u32::MAX)
+    }
+
+    /// The way in one word.
+    #[must_use]
+    pub fn class(&self, limits: Limits) -> LinkClass {
+        let Some(RoundTrips { median_us, .. }) = self.round_trips() else {
+            return LinkClass::Broken;
+        };
+        if self.loses(limits).is_some() || self.cuts().is_some() {
+            LinkClass::Lossy
+        } else if u64::from(median_us) > limits.slow_us() {
+            LinkClass::Slow
+        } else {
+            LinkClass::Good
+        }
     }
 
     /// What makes the way unfit, with the figures; `None`: it is fit. Every fault is told at once.
@@ -59,8 +118,7 @@ impl Measured {
     }
 
     fn loses(&self, limits: Limits) -> Option<String> {
-        let answered = u32::try_from(self.round_trips_us.len()).unwrap_or(u32::MAX);
-        let lost = u64::from(self.sent.saturating_sub(answered));
+        let lost = u64::from(self.lost());
         let allowed = u64::from(self.sent) * u64::from(limits.loss_percent);
         (lost * 100 > allowed).then(|| {
             let Limits { loss_percent, .. } = limits;
@@ -69,17 +127,14 @@ impl Measured {
     }
 
     fn is_slow(&self, limits: Limits) -> Option<String> {
-        let mut sorted = self.round_trips_us.clone();
-        sorted.sort_unstable();
-        let at = |percent: usize| sorted.get(sorted.len().saturating_sub(1) * percent / 100);
-        let (median, p99, worst) = (*at(50)?, *at(99)?, *sorted.last()?);
-        (u64::from(median) > u64::from(limits.round_trip_millis) * 1000).then(|| {
+        let RoundTrips { median_us, p99_us, worst_us } = self.round_trips()?;
+        (u64::from(median_us) > u64::from(limits.round_trip_millis) * 1000).then(|| {
             format!(
                 "half of the round trips take more than {}, and {} ms is the limit (p99 {}, worst {})",
-                millis(median),
+                millis(median_us),
                 limits.round_trip_millis,
-                millis(p99),
-                millis(worst)
+                millis(p99_us),
+                millis(worst_us)
             )
         })
     }
@@ -137,6 +192,17 @@ mod tests {
         let mut single = measured(0, 100);
         single.round_trips_us[7] = 900_000;
         assert_eq!(single.unfit(Limits::default()), None, "one that was late says nothing");
+    }
+
+    #[test]
+    fn a_way_has_one_class_and_the_worst_counts() {
+        let class = |measured: Measured| measured.class(Limits::default());
+        assert_eq!(class(measured(2, 5_000)), LinkClass::Good);
+        assert_eq!(class(measured(2, 5_001)), LinkClass::Slow);
+        assert_eq!(class(measured(3, 9_000)), LinkClass::Lossy);
+        let large = Some(Large { mtu: 1500, passes: Some(1400) });
+        assert_eq!(class(Measured { large, ..measured(0, 100) }), LinkClass::Lossy);
+        assert_eq!(class(measured(200, 0)), LinkClass::Broken);
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod refresh;
 mod remove;
 mod report;
 mod restarts;
+mod shared;
 mod texts;
 mod totem;
 mod transport;
@@ -75,6 +76,7 @@ pub fn plan(desired: &DesiredCluster, observed: &ObservedCluster) -> Planned {
     planned.report.waiting_for.extend(datacenter::remarks(desired, observed));
     planned.report.waiting_for.extend(device::remarks(desired));
     planned.report.waiting_for.extend(preflight::remarks(desired, observed));
+    planned.report.waiting_for.extend(shared::remarks(desired, observed));
     planned
 }
 

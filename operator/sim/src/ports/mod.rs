@@ -22,7 +22,7 @@ use pvecm_agent::ports::{
     Disk, DiskFile, HighAvailability, LedgerStore, Machine, Network, Services, Survey, Trust, Unit,
     Way, Workers,
 };
-use pvecm_core::fitness::Measured;
+use pvecm_core::fitness::{Measured, Pings};
 use pvecm_core::gate::{Held, Idle};
 use pvecm_core::ha::HaFiles;
 use pvecm_core::ids::{LinkNumber, NodeId};
@@ -119,6 +119,9 @@ impl Corosync for Port {
     }
     fn links(&self) -> Option<BTreeMap<(NodeId, LinkNumber), bool>> {
         self.look(|world| world.connected(self.at))
+    }
+    fn pings(&self) -> BTreeMap<(NodeId, LinkNumber), Pings> {
+        BTreeMap::new()
     }
     fn device(&self) -> Option<DeviceState> {
         self.look(|world| world.hosts[self.at].daemon.as_ref().map(|_| DeviceState::default()))

@@ -82,6 +82,8 @@ fn view(version: u64, applied: Option<AppliedStage>) -> HostView {
         ring: Some("1.8".to_owned()),
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        cards: BTreeMap::new(),
+        storage_servers: BTreeMap::new(),
         drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,

@@ -1,4 +1,4 @@
-//! The seven conditions, always all of them. Pure but for the time of a flip.
+//! The eight conditions, always all of them. Pure but for the time of a flip.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,7 +8,7 @@ use pvecm_core::plan::Blocker;
 use pvecm_crds::PveCluster;
 use pvecm_crds::cluster::{LinkFault, NodeStatus};
 use pvecm_crds::condition::{kind, reason};
-use pvecm_crds::host::AbsenceKind;
+use pvecm_crds::host::{AbsenceKind, LinkClass};
 
 use super::{Observation, Stand, Verdict};
 use crate::heartbeat::Heard;
@@ -22,7 +22,7 @@ pub struct Facts<'a> {
     pub verdict: &'a Verdict,
     /// The nodes as they are reported.
     pub nodes: &'a [NodeStatus],
-    /// The links that are broken.
+    /// The links that are not as they should be.
     pub links: &'a [LinkFault],
     /// What is to be said of a device that does not vote everywhere.
     pub device: Option<&'a str>,
@@ -59,6 +59,7 @@ pub fn conditions(cluster: &PveCluster, facts: &Facts<'_>) -> Vec<Condition> {
         stalled(facts.verdict),
         quorate(facts),
         hosts_connected(facts.seen),
+        links_healthy(facts),
         drifted(facts),
         paused(cluster),
     ];
@@ -102,9 +103,9 @@ fn ready(
         return Claim::new(kind::READY, "False", reason::NODE_UNHEALTHY, sentence);
     }
     let is_missed = |fault: &&LinkFault| absent.iter().any(|node| node.name == fault.to);
-    let mut faults = links.iter().filter(|fault| !is_missed(fault));
-    if let Some(LinkFault { number, from, to }) = faults.next() {
-        let sentence = format!("link {number} from {from} to {to} is not connected");
+    let is_broken = |fault: &&LinkFault| fault.class == LinkClass::Broken;
+    if let Some(fault) = links.iter().filter(is_broken).find(|fault| !is_missed(fault)) {
+        let sentence = super::super::limited(&format!("link {fault}"));
         return Claim::new(kind::READY, "False", Blocker::LinkNotConnected.reason(), sentence);
     }
     if let Some(why) = device {
@@ -200,17 +201,52 @@ fn hosts_connected(seen: &Observation) -> Claim {
     }
 }
 
-/// Names key and host: the rest stands in the status, row by row.
+/// What carries and is not good is no reason not to be ready. Of who is known to be off nobody expects a link.
+fn links_healthy(facts: &Facts<'_>) -> Claim {
+    let is_off = |name: &String| {
+        facts.nodes.iter().any(|node| node.name == *name && node.absence.is_some() && !node.online)
+    };
+    let faults: Vec<_> = facts.links.iter().filter(|fault| !is_off(&fault.to)).collect();
+    if !facts.seen.view.hosts.values().any(|view| view.connected) {
+        let sentence = "no agent of this cluster is heard";
+        return Claim::new(kind::LINKS_HEALTHY, "Unknown", reason::UNKNOWN, sentence);
+    }
+    let Some(worst) = faults.iter().map(|fault| fault.class).max_by_key(|class| severity(*class))
+    else {
+        let sentence = "every configured link is connected and good";
+        return Claim::new(kind::LINKS_HEALTHY, "True", reason::AS_WANTED, sentence);
+    };
+    let reason = match worst {
+        LinkClass::Broken => Blocker::LinkNotConnected.reason(),
+        LinkClass::Good | LinkClass::Slow | LinkClass::Lossy => reason::LINKS_DEGRADED,
+    };
+    let worst: Vec<_> = faults.iter().filter(|fault| fault.class == worst).collect();
+    let said = worst.iter().take(NAMED).map(|fault| format!("link {fault}"));
+    Claim::new(kind::LINKS_HEALTHY, "False", reason, named(said, worst.len()))
+}
+
+fn severity(class: LinkClass) -> pvecm_core::fitness::LinkClass {
+    class.into()
+}
+
+/// So many are named in a condition: the rest stands in the status, row by row.
+const NAMED: usize = 3;
+
+/// The first of so many.
+fn named(first: impl Iterator<Item = String>, all: usize) -> String {
+    let mut said: Vec<_> = first.collect();
+    said.extend(all.checked_sub(NAMED + 1).map(|more| format!("and {} more", more + 1)));
+    super::super::limited(&said.join("; "))
+}
+
+/// Names key and host.
 fn drifted(facts: &Facts<'_>) -> Claim {
-    const NAMED: usize = 3;
     let drift = facts.drift;
     if drift.is_empty() {
         let sentence = "no managed value was edited elsewhere";
         return Claim::new(kind::DRIFTED, "False", reason::AS_WANTED, sentence);
     }
-    let mut said: Vec<_> = drift.iter().take(NAMED).map(ToString::to_string).collect();
-    said.extend(drift.len().checked_sub(NAMED + 1).map(|more| format!("and {} more", more + 1)));
-    let sentence = super::super::limited(&said.join("; "));
+    let sentence = named(drift.iter().take(NAMED).map(ToString::to_string), drift.len());
     Claim::new(kind::DRIFTED, "True", reason::EDITED_ELSEWHERE, sentence)
 }
 
@@ -239,7 +275,11 @@ mod tests {
     fn a_cluster_without_one_of_its_nodes_is_not_ready_and_says_what_becomes_of_that_one() {
         let settled = Verdict::new(Stand::Settled, reason::AS_WANTED, "as wanted");
         let here = NodeStatus { name: "n1".to_owned(), online: true, ..NodeStatus::default() };
-        let fault = |to: &str| LinkFault { number: 0, from: "n1".to_owned(), to: to.to_owned() };
+        let fault = |to: &str| LinkFault {
+            from: "n1".to_owned(),
+            to: to.to_owned(),
+            ..LinkFault::default()
+        };
         let said = |nodes: &[NodeStatus], links: &[LinkFault]| {
             let Claim { status, reason, message, .. } = ready(&settled, (nodes, links), None);
             (status, reason, message)
@@ -257,6 +297,8 @@ mod tests {
         assert_eq!(said(&[silent], &[]).2, "n3 is not in the membership");
         let broken = said(std::slice::from_ref(&here), &[fault("n2")]);
         assert_eq!((broken.0, broken.1.as_str()), ("False", "LinkNotConnected"));
+        let lossy = LinkFault { class: LinkClass::Lossy, ..fault("n2") };
+        assert_eq!(said(std::slice::from_ref(&here), &[lossy]).0, "True", "it carries");
         assert_eq!(said(&[here], &[]).0, "True");
     }
 

@@ -6,7 +6,7 @@ use pvecm_core::conf::Config;
 use pvecm_core::ids::{HostName, NodeId};
 use pvecm_core::observed::HostView;
 use pvecm_crds::cluster::{LinkAddress, LinkFault, NodeStatus, PveClusterSpec};
-use pvecm_crds::host::Absence;
+use pvecm_crds::host::{Absence, HostLinkFault};
 
 use super::Observation;
 
@@ -80,20 +80,24 @@ fn trouble(view: Option<&HostView>) -> Option<String> {
     }
 }
 
-/// The links between two nodes that are configured and not connected, by the nodes' names.
+/// The links between two nodes that are configured and not as they should be, by the nodes' names.
 pub fn links(seen: &Observation, nodes: &[NodeStatus]) -> Vec<LinkFault> {
     let names: BTreeMap<i64, &String> =
         nodes.iter().filter_map(|node| Some((node.node_id?, &node.name))).collect();
-    let heard = seen.view.hosts.values().filter(|view| view.connected);
-    let faults = heard.flat_map(|view| {
-        let fault = |(link, other): &(pvecm_core::ids::LinkNumber, NodeId)| LinkFault {
-            number: i32::from(link.get()),
+    let heard = seen.view.hosts.iter().filter(|(_, view)| view.connected);
+    let faults = heard.flat_map(|(host, view)| {
+        let status = seen.hosts.get(host).and_then(|host| host.status.as_ref());
+        let fault = |fault: &HostLinkFault| LinkFault {
+            number: fault.link,
             from: view.hostname.clone(),
             to: names
-                .get(&i64::from(other.get()))
-                .map_or_else(|| format!("node {other}"), |name| (*name).clone()),
+                .get(&fault.node_id)
+                .map_or_else(|| format!("node {}", fault.node_id), |name| (*name).clone()),
+            class: fault.class,
+            message: fault.message.clone(),
         };
-        view.link_faults.iter().map(fault).collect::<Vec<_>>()
+        let faults = status.iter().flat_map(|status| &status.link_faults);
+        faults.map(fault).collect::<Vec<_>>()
     });
     faults.take(256).collect()
 }

@@ -19,7 +19,11 @@ fn text(nodes: u32, device: &str) -> String {
 }
 
 /// n1 and n2 run a file; so many votes are there, expected and needed, and these hosts count the device's.
-fn running(device: &str, (present, expected, needed): (u32, u32, u32), casting: &[&str]) -> Shared {
+pub(super) fn running(
+    device: &str,
+    (present, expected, needed): (u32, u32, u32),
+    casting: &[&str],
+) -> Shared {
     let server = world();
     edit(&server, "pveclusters/prod", |cluster| {
         cluster["spec"]["nodes"] = json!([{"name": "n1"}, {"name": "n2"}]);

@@ -474,6 +474,8 @@ fn empty_host(number: u32) -> HostView {
         ring: None,
         members: BTreeSet::new(),
         link_faults: BTreeSet::new(),
+        cards: BTreeMap::new(),
+        storage_servers: BTreeMap::new(),
         drift: Vec::new(),
         ha: HaState::Absent,
         can_disarm: false,
