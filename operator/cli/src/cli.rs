@@ -14,6 +14,7 @@ use crate::cluster::Verb;
 use crate::completion;
 use crate::conf::Conf;
 use crate::exit::{Verdict, code};
+use crate::host::enrol::Form;
 use crate::host::{absence, enrol, list, replace};
 use crate::output::{Listing, print_bytes};
 
@@ -68,8 +69,8 @@ enum Host {
     /// Give a machine an account of its own and print the file that its agent starts from.
     ///
     /// Creates the `PveHost` (unless it exists), a `ServiceAccount`, and a `Role` and `RoleBinding` that
-    /// allow just this host's own objects. The printed file holds a token: put it on the host as
-    /// /etc/pvecm-agent/bootstrap.yaml, readable by root only.
+    /// allow just this host's own objects. The printed file holds a token: give it to `pvecm-agent enrol FILE` on
+    /// the host, or paste there what `--one-line` prints. Deleting the `PveHost` ends all of it.
     Enrol(Enrol),
     /// State that a machine is powered off and never comes back as what it was: it is removed.
     ///
@@ -122,6 +123,13 @@ struct Enrol {
     /// A machine that votes through a `QDevice` and never becomes a member.
     #[arg(long)]
     witness: bool,
+    /// Print one line to paste on the host as root, in place of the file.
+    #[arg(long)]
+    one_line: bool,
+    /// Make the account of a host that is enrolled anew, and print one line to paste there: its token has expired or
+    /// was seen by somebody, or the API server has other certificates. All tokens that it had end at once.
+    #[arg(long)]
+    renew: bool,
     /// Seconds between two heartbeats of the agent.
     #[arg(long, default_value_t = 30, value_name = "SECONDS",
           value_parser = clap::value_parser!(u32).range(1..=600))]
@@ -204,6 +212,7 @@ impl Connection {
             host: enrol.name.parse().context("no host can be enrolled under this name")?,
             namespace,
             witness: enrol.witness,
+            renew: enrol.renew,
             heartbeat_secs: enrol.heartbeat,
             arm_after_secs: enrol.arm_after,
             server: server.trim_end_matches('/').to_owned(),
@@ -211,7 +220,9 @@ impl Connection {
         };
         let client = Client::try_from(config).context("no client for this kubeconfig")?;
         let bootstrap = enrol::enrol(&client, &request).await?;
-        enrol::hand_over(&bootstrap, enrol.output.as_deref())
+        let is_line = enrol.one_line || (enrol.renew && enrol.output.is_none());
+        let form = if is_line { Form::Line } else { Form::File };
+        enrol::hand_over(&bootstrap, form, enrol.output.as_deref())
     }
 
     /// A client, and the namespace to work in.

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -31,7 +32,7 @@ pub enum Heard {
 
 #[derive(Debug, Clone, Copy)]
 struct Beat {
-    renewed: Option<Timestamp>,
+    renewed: Timestamp,
     since: Instant,
     moved: bool,
     /// It came as it was written: its time is the host's own, of this moment.
@@ -67,7 +68,8 @@ impl Heartbeats {
     pub fn saw(&self, key: &HostKey, lease: &Lease, listed: bool) {
         let LeaseSpec { renew_time, lease_duration_seconds, .. } =
             lease.spec.clone().unwrap_or_default();
-        let renewed = renew_time.map(|time| time.0);
+        // Enrolment made it, and no host has renewed it yet.
+        let Some(MicroTime(renewed)) = renew_time else { return };
         let duration = lease_duration_seconds
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map_or(USUAL_DURATION, Duration::from_secs);
@@ -103,7 +105,7 @@ impl Heartbeats {
         let clock = |key: &HostKey| {
             let beat = hosts.beats.get(key).filter(|beat| beat.prompt)?;
             let age = i64::try_from(now.duration_since(beat.since).as_millis()).ok()?;
-            beat.renewed?.as_millisecond().checked_add(age)
+            beat.renewed.as_millisecond().checked_add(age)
         };
         let clocks: Vec<_> = keys.iter().map(clock).collect();
         let mut known: Vec<_> = clocks.iter().flatten().copied().collect();
@@ -131,8 +133,6 @@ impl Heartbeats {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-
     use super::*;
 
     fn lease(second: i64) -> Lease {
@@ -157,6 +157,13 @@ mod tests {
         beats.saw(&n1(), &lease(3), false);
         assert_eq!(beats.heard(&n1()), Heard::Fresh);
         tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(beats.heard(&n1()), Heard::Silent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_enrolment_made_is_no_heartbeat() {
+        let beats = Heartbeats::default();
+        beats.saw(&n1(), &Lease::default(), false);
         assert_eq!(beats.heard(&n1()), Heard::Silent);
     }
 
