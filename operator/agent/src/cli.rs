@@ -1,6 +1,7 @@
 //! The command line, and what starts where.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::agent::{Agent, Inputs};
 use crate::api::Outlets;
+use crate::enrol::Enrol;
 use crate::host::{FileStore, remove_unfinished, watch as watch_corosync};
 use crate::host_ports::Host;
 use crate::ledger::Book;
 use crate::observe::{Identity, Observation, status};
 use crate::seal::SealingKey;
 use crate::watchdog::{Beat, watch_over};
-use crate::{STATE_FOLDER, api, gate, systemd};
+use crate::{STATE_FOLDER, api, doctor, gate, systemd};
 
 /// The agent of one Proxmox VE host.
 #[derive(Debug, Parser)]
@@ -47,6 +49,14 @@ enum Command {
         #[arg(long, default_value = BOOTSTRAP_PATH)]
         bootstrap: PathBuf,
     },
+    /// Take this host's bootstrap file: try it, install it and start the agent with it.
+    Enrol(Enrol),
+    /// Say in plain words what is missing on this host; exit code 1 when something is wrong.
+    Doctor {
+        /// The file that enrolment made.
+        #[arg(long, default_value = BOOTSTRAP_PATH)]
+        bootstrap: PathBuf,
+    },
     /// Print what the agent sees of this host, as the status of its `PveHost`.
     Observe {
         /// Look once and end.
@@ -57,7 +67,7 @@ enum Command {
 
 impl Cli {
     /// Does what was asked for.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         if self.json {
@@ -67,10 +77,15 @@ impl Cli {
         }
         match self.command {
             Some(Command::Observe { once: _ }) => observe_once(),
+            Some(Command::Enrol(enrol)) => block_on(enrol.run()),
+            Some(Command::Doctor { bootstrap }) => {
+                return block_on(async { Ok(doctor::run(&bootstrap).await) });
+            }
             Some(Command::Gate { bootstrap }) => block_on(gate::run(&bootstrap)),
             Some(Command::Run { bootstrap }) => block_on(serve(&bootstrap)),
             None => block_on(serve(Path::new(BOOTSTRAP_PATH))),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
 
@@ -99,7 +114,7 @@ fn identity(host: &Host, sealing_key: String) -> Identity {
 }
 
 /// Carries out what talks to the API server.
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("the TLS library was set up twice"))?;

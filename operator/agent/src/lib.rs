@@ -10,7 +10,9 @@ pub mod api;
 mod certificate;
 pub mod cli;
 mod conf_file;
+pub mod doctor;
 mod drifting;
+mod enrol;
 #[cfg(test)]
 mod fake;
 pub mod gate;

@@ -1,7 +1,9 @@
 //! `pvecm-agent`: see the library.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     pvecm_agent::cli::Cli::parse().run()
 }

@@ -4,6 +4,7 @@
 mod connect;
 mod past;
 mod publish;
+mod reach;
 mod token;
 mod watch;
 
@@ -19,8 +20,9 @@ use tokio::sync::{mpsc, watch as latest};
 use tokio::task::JoinSet;
 
 use connect::client;
-pub use connect::read_bootstrap;
+pub use connect::{read_bootstrap, renewed};
 pub use past::{left_by_changes, left_for};
+pub use reach::{Reached, Unreached, reach, token_end};
 
 /// The most that one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);

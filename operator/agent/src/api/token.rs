@@ -1,5 +1,5 @@
 //! The agent's own token, renewed at start and after a tenth of its life, and the certificates that
-//! the API server is checked against, read again as often.
+//! the API server is checked against, looked at every hour.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +12,16 @@ use kube::Api;
 use kube::api::PostParams;
 use pvecm_crds::bootstrap::{Bootstrap, account_name};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
+use super::connect::{AUTHORITY, TOKEN};
 use super::{Backoff, in_time};
 use crate::STATE_FOLDER;
 use crate::host::replace_file;
+
+/// While an API server gets other certificates, the old and the new ones are published together: for hours perhaps,
+/// and a tenth of a token's life may be nine days.
+const LOOK_AT_CERTIFICATES: Duration = Duration::from_secs(3600);
 
 /// Keeps the token fresh and says when it ends. Returns when other certificates came, which only a
 /// new client uses.
@@ -33,11 +39,35 @@ pub(super) async fn keep_fresh(
                 expiry.send_replace(Some(end));
                 let life = end.as_second().saturating_sub(Timestamp::now().as_second());
                 let tenth = u64::try_from(life / 10).unwrap_or(0).max(30);
-                tokio::time::sleep(Duration::from_secs(tenth)).await;
+                if other_certificates(client, bootstrap, Duration::from_secs(tenth)).await {
+                    return;
+                }
             }
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "cannot renew the token");
                 backoff.wait().await;
+            }
+        }
+    }
+}
+
+/// Waits for so long, or until there are other certificates.
+async fn other_certificates(
+    client: &kube::Client,
+    bootstrap: &Bootstrap,
+    at_most: Duration,
+) -> bool {
+    let end = Instant::now() + at_most;
+    loop {
+        sleep(LOOK_AT_CERTIFICATES.min(end.saturating_duration_since(Instant::now()))).await;
+        if Instant::now() >= end {
+            return false;
+        }
+        match refresh_authority(client, bootstrap).await {
+            Ok(are_others) if are_others => return true,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "cannot look at the certificates");
             }
         }
     }
@@ -60,7 +90,7 @@ async fn renew(client: &kube::Client, bootstrap: &Bootstrap) -> anyhow::Result<R
     let params = PostParams::default();
     let granted = in_time(api.create_token_request(&account, &params, &request)).await?;
     let status = granted.status.context("the API server granted no token")?;
-    let path = Path::new(STATE_FOLDER).join("token");
+    let path = Path::new(STATE_FOLDER).join(TOKEN);
     replace_file(&path, status.token.as_bytes(), 0o600).context("cannot keep the new token")?;
     Ok(Renewed::Token(status.expiration_timestamp.0))
 }
@@ -70,7 +100,7 @@ async fn refresh_authority(client: &kube::Client, bootstrap: &Bootstrap) -> anyh
     let api: Api<ConfigMap> = Api::namespaced(client.clone(), &bootstrap.namespace);
     let map = in_time(api.get("kube-root-ca.crt")).await.context("cannot read kube-root-ca.crt")?;
     let published = map.data.and_then(|mut data| data.remove("ca.crt")).unwrap_or_default();
-    keep_authority(&Path::new(STATE_FOLDER).join("ca.crt"), &published)
+    keep_authority(&Path::new(STATE_FOLDER).join(AUTHORITY), &published)
 }
 
 /// Keeps other certificates than the known ones. Text without a certificate is never kept: with it

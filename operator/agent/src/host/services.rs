@@ -51,8 +51,10 @@ impl Services for Systemd {
     }
 
     fn start_local_pmxcfs(&self) -> BoxFuture<'_, Result<(), String>> {
-        let mut command = Command::new("pmxcfs");
-        command.arg("-l");
+        // In a unit of its own: what the agent itself mounted nobody else on this host would see, and it may not.
+        let mut command = Command::new("systemd-run");
+        command.args(["--quiet", "--collect", "--service-type=forking"]);
+        command.arg(format!("--property=PIDFile={PID_FILE}")).args(["pmxcfs", "-l"]);
         async move { run(command) }.boxed()
     }
 
@@ -118,7 +120,7 @@ pub(super) fn run(command: Command) -> Result<(), String> {
 }
 
 /// The same, with a time of its own.
-pub(super) fn run_within(mut command: Command, at_most: Duration) -> Result<(), String> {
+pub fn run_within(mut command: Command, at_most: Duration) -> Result<(), String> {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| error.to_string())?;
     let end = Instant::now() + at_most;

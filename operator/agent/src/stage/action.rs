@@ -117,7 +117,10 @@ fn seal_authkey(
 /// Whoever can put another sealing key into the API must not get a secret for it.
 fn is_pinned(task: &Task<'_>, to: &HostName, recipient: &str) -> Result<(), Undone> {
     if task.pinned.get(to).is_some_and(|pinned| pinned != recipient) {
-        let sentence = format!("{to} has another sealing key than before; enrol it again");
+        let sentence = format!(
+            "{to} has another sealing key than before, as a machine has that was installed anew or purged: it gets no \
+             secret; if that is so, remove it from the cluster and let it join again"
+        );
         return Err(Undone::NotBegun(sentence));
     }
     Ok(())
