@@ -9,7 +9,7 @@ use std::thread;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::step::step;
-use crate::{cargo, deny, fuzz, image, packages};
+use crate::{cargo, deny, fuzz, image, package, packages};
 
 /// What the test runners counted.
 #[derive(Debug, Default, Clone, Copy)]
@@ -46,6 +46,9 @@ pub fn run(all: bool, use_cluster: bool, only: &[String]) -> Result<ExitCode> {
     let more: &[&str] = if all { &["--include-ignored"] } else { &[] };
     let before = if only.is_empty() { before_scenarios(more, &mut count)? } else { Ok(()) };
     cargo::build_what_hosts_run()?;
+    if only.is_empty() {
+        package::lint()?;
+    }
     if all {
         image::build(false)?;
     }
