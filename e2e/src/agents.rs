@@ -9,7 +9,6 @@ use crate::binaries;
 use crate::command;
 use crate::controlplane::ControlPlane;
 use crate::hosts::Host;
-use crate::state::StateDir;
 use crate::supervisor::Supervisor;
 
 /// A lab's time is short: lost agents are noticed within seconds.
@@ -19,7 +18,6 @@ const ARM_AFTER_SECONDS: &str = "20";
 
 /// Installs the agent on a host, enrols it and starts it.
 pub fn install(
-    lab: &StateDir,
     supervisor: &Supervisor,
     control_plane: &ControlPlane<'_>,
     host: &Host<'_>,
@@ -28,29 +26,28 @@ pub fn install(
     let bytes = fs::read(&package).with_context(|| format!("cannot read {}", package.display()))?;
     host.write_file("/root/pvecm-agent.deb", &bytes, 0o644)?;
     host.run(&["dpkg", "--install", "/root/pvecm-agent.deb"])?;
-    let bootstrap = enrol(lab, supervisor, control_plane, host)?;
-    host.write_file("/etc/pvecm-agent/bootstrap.yaml", bootstrap.as_bytes(), 0o600)?;
-    host.run(&["systemctl", "start", "pvecm-agent"]).map(|_| ())
+    let bootstrap = enrol(supervisor, control_plane, host, &[])?;
+    host.write_file("/root/bootstrap.yaml", bootstrap.as_bytes(), 0o600)?;
+    host.run(&["pvecm-agent", "enrol", "/root/bootstrap.yaml"])?;
+    host.run(&["rm", "/root/bootstrap.yaml"]).map(|_| ())
 }
 
-/// Makes a host's account and returns its bootstrap file.
-fn enrol(
-    lab: &StateDir,
+/// Makes a host's account and returns what is to be handed to its agent.
+pub fn enrol(
     supervisor: &Supervisor,
     control_plane: &ControlPlane<'_>,
     host: &Host<'_>,
+    more: &[&str],
 ) -> Result<String> {
     let name = host.name();
     let program = binaries::find("kubectl-pvecm")?;
-    let file = lab.join(format!("kube/{name}.bootstrap.yaml"));
     let mut plugin = Command::new("nsenter");
     plugin.args(["-t", &supervisor.pid().to_string(), "-n", "--"]).arg(program);
-    plugin.args(["host", "enrol", name, "--namespace", "pve"]);
+    plugin.args(["host", "enrol", name, "--namespace", "pve"]).args(more);
     plugin.args(["--heartbeat", HEARTBEAT_SECONDS, "--arm-after", ARM_AFTER_SECONDS]);
     if host.is_witness() {
         plugin.arg("--witness");
     }
-    plugin.arg("--output").arg(&file).env("KUBECONFIG", control_plane.kubeconfig());
-    command::run(&mut plugin).with_context(|| format!("cannot enrol {name}"))?;
-    fs::read_to_string(&file).context("the bootstrap file was not written")
+    plugin.env("KUBECONFIG", control_plane.kubeconfig());
+    command::run(&mut plugin).with_context(|| format!("cannot enrol {name}"))
 }

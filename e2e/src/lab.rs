@@ -243,9 +243,8 @@ impl Lab {
         let hosts = self.hosts();
         thread::scope(|scope| {
             let plane = &control_plane;
-            let install = |host| {
-                scope.spawn(move || agents::install(&self.state, &self.supervisor, plane, host))
-            };
+            let install =
+                |host| scope.spawn(move || agents::install(&self.supervisor, plane, host));
             let running: Vec<_> = hosts.iter().map(install).collect();
             for installation in running {
                 installation.join().map_err(|_| anyhow!("an installation panicked"))??;
@@ -259,7 +258,12 @@ impl Lab {
         let host = self.host(name)?;
         host.wipe(&root::base()?, &self.state.join("layer"))?;
         host.boot()?;
-        agents::install(&self.state, &self.supervisor, &self.control_plane()?, &host)
+        agents::install(&self.supervisor, &self.control_plane()?, &host)
+    }
+
+    /// What `kubectl pvecm host enrol` prints for a host, with more arguments.
+    pub fn enrol(&self, name: &str, more: &[&str]) -> Result<String> {
+        agents::enrol(&self.supervisor, &self.control_plane()?, &self.host(name)?, more)
     }
 
     /// Takes away what this lab made in somebody else's cluster.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -32,6 +32,7 @@ pub const OPERATOR_NAMESPACE: &str = "pvecm-system";
 /// Where etcd is, on the loopback of the lab's control network.
 pub(crate) const ETCD_URL: &str = "http://127.0.0.1:2379";
 const ADMIN_TOKEN: &str = "lab-admin";
+const MANAGER: &str = "kube-controller-manager";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where the API server is, from the lab's hosts and from its control network alike.
@@ -70,8 +71,7 @@ impl<'lab> ControlPlane<'lab> {
             self.write_files()?;
             self.launch("etcd", Tool::Etcd, self.etcd_arguments())?;
             self.start_api_server()?;
-            let manager = self.controller_manager_arguments();
-            self.launch("kube-controller-manager", Tool::ControllerManager, manager)?;
+            self.launch_manager()?;
         }
         self.make_namespace(PVE_NAMESPACE)
     }
@@ -100,6 +100,30 @@ impl<'lab> ControlPlane<'lab> {
         started?;
         wait_until(READY_WITHIN, "the API server to be ready", || self.ready())
             .with_context(|| format!("see {}", self.lab.log(self.api_process()).display()))
+    }
+
+    /// Gives the lab's own API server other certificates, of which nobody was told before.
+    pub fn change_certificates(&self) -> Result<()> {
+        ensure!(self.foreign.is_none(), "the certificates of this API server are somebody else's");
+        self.stop_api_server()?;
+        fs::remove_dir_all(self.lab.join("kube/serving"))?;
+        fs::create_dir_all(self.lab.join("kube/serving"))?;
+        self.start_api_server()?;
+        // It publishes those that it read when it started.
+        self.supervisor.end(MANAGER, Signal::SIGKILL)?;
+        self.launch_manager()?;
+        let certificate = fs::read_to_string(self.certificate())?;
+        wait_until(READY_WITHIN, "the new certificates to be published", || {
+            let published =
+                ["get", "configmap", "kube-root-ca.crt", "-o", "jsonpath={.data.ca\\.crt}"];
+            let said = self.kubectl(&published).map_err(|error| format!("{error:#}"))?;
+            if said.stdout.trim() == certificate.trim() { Ok(()) } else { Err(said.stderr) }
+        })
+    }
+
+    fn launch_manager(&self) -> Result<()> {
+        let arguments = self.controller_manager_arguments();
+        self.launch(MANAGER, Tool::ControllerManager, arguments)
     }
 
     fn api_process(&self) -> &'static str {

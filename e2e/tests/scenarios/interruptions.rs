@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(60);
 const OUTAGE: Duration = Duration::from_secs(30);
 
 /// A shell line that ends when this host's agent has a stage in its ledger that is not decided.
-const UNTIL_PENDING: &str =
+pub const UNTIL_PENDING: &str =
     r#"until grep -q '"pending":{' /var/lib/pvecm-agent/ledger.json; do :; done"#;
 
 #[test]
