@@ -21,7 +21,7 @@ pub use ha::HaManager;
 pub use issuer::Qnetd;
 pub use machine::{RealClock, RealMachine, Threads, hostname};
 pub use network::Cards;
-pub use own_name::resolve;
 pub use pmxcfs::RealPmxcfs;
+pub use resolver::resolve;
 pub use services::{Systemd, run_within};
 pub use trust::NodeTrust;
