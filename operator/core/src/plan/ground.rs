@@ -81,8 +81,10 @@ pub(super) fn look<'a>(
     }
     let mut texts = Texts::read(&known);
     let (document, config, conf) = texts.reference(&desired.name, &known)?;
-    let mut counted = known.iter().filter(|member| counts(desired, &config, member));
-    if let Some(why) = counted.find_map(|member| texts.strange(&desired.name, member)) {
+    let strange = |member: &Member<'a>| {
+        texts.strange(&desired.name, member).filter(|_| counts(desired, &config, member))
+    };
+    if let Some(why) = known.iter().find_map(strange) {
         return Err(why);
     }
     refuse_unlisted(desired.nodes.iter().chain(leaving), &config)?;
@@ -115,7 +117,8 @@ pub(super) fn look<'a>(
     ground.up().try_for_each(|(_, member)| agrees(&ground, member))?;
     ground.strays = strays_of(desired, &ground);
     ground.is_lost = recover::is_due(&ground);
-    ground.up().try_for_each(|(id, member)| is_healthy(&ground, *id, member))?;
+    let listed: BTreeSet<_> = ground.up().map(|(id, _)| *id).collect();
+    ground.up().try_for_each(|(id, member)| is_healthy(&ground, (*id, member), &listed))?;
     Ok(Ground::Cluster(Box::new(ground)))
 }
 
@@ -406,18 +409,21 @@ fn strays_of(desired: &DesiredCluster, ground: &InForce<'_>) -> BTreeMap<HostNam
 
 /// A quorate member of the one whole membership that can write /etc/pve; where quorum is lost, of the one whole
 /// membership of those who are left.
-fn is_healthy(ground: &InForce<'_>, id: NodeId, member: &Member<'_>) -> Result<(), Obstacle> {
+fn is_healthy(
+    ground: &InForce<'_>,
+    (id, member): (NodeId, &Member<'_>),
+    listed: &BTreeSet<NodeId>,
+) -> Result<(), Obstacle> {
     let Member { node, view } = member;
     let host = &node.host;
     if !view.quorate && !ground.is_lost {
         return Obstacle::stop(Blocker::NotQuorate, format!("{host} is not quorate"));
     }
-    let listed: BTreeSet<_> = ground.up().map(|(id, _)| *id).collect();
-    if view.members != listed {
+    if view.members != *listed {
         let sentence = format!(
             "{host} (node {id}) sees the nodes {}, corosync.conf lists {}",
             ids(&view.members),
-            ids(&listed)
+            ids(listed)
         );
         return Obstacle::stop(Blocker::NotQuorate, sentence);
     }

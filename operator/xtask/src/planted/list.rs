@@ -298,7 +298,7 @@ pub const BUGS: &[Bug] = &[
         name: "the dead are taken off the list while they run",
         edits: &[
             (GROUND, "refuse_living(&ground)?", "()"),
-            (GROUND, "view.members != listed", "!listed.is_subset(&view.members)"),
+            (GROUND, "view.members != *listed", "!listed.is_subset(&view.members)"),
             (GUARD_HOSTS, "view.members != case.members", "!case.members.is_subset(&view.members)"),
             (
                 GUARD_REMOVAL,
@@ -328,7 +328,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a member that runs is left out as one that is away",
         edits: &[
-            (GROUND, "view.members != listed", "!listed.is_subset(&view.members)"),
+            (GROUND, "view.members != *listed", "!listed.is_subset(&view.members)"),
             (
                 AWAY,
                 "ground.away.iter().find_map(heard)",
