@@ -204,7 +204,7 @@ fn monitoring_is_there_when_it_is_asked_for() -> Result<()> {
     let objects = objects(&[&ALL[..], &[url, more]].concat())?;
     let monitor = find(&objects, "ServiceMonitor")?;
     ensure!(monitor["metadata"]["labels"]["release"] == "p", "{monitor}");
-    let service = &find(&objects, "Service")?;
+    let service = find(&objects, "Service")?;
     let selected = monitor["spec"]["selector"]["matchLabels"].as_object().context("no selector")?;
     let labels = &service["metadata"]["labels"];
     ensure!(selected.iter().all(|(name, value)| labels[name] == *value), "{labels}");
@@ -248,7 +248,8 @@ fn what_kustomize_adds_is_what_the_chart_adds() -> Result<()> {
         let other = production.iter().find(same).with_context(|| format!("no {kind} {name}"))?;
         for part in ["spec", "data", "rules", "subjects", "roleRef"] {
             let wanted = object[part].to_string().replace("\"Helm\"", "\"kustomize\"");
-            ensure!(other[part].to_string() == wanted, "{kind} {name} differs in {part}");
+            let is = other[part].to_string();
+            ensure!(is == wanted, "{kind} {name} differs in {part}");
         }
     }
     // The namespace itself is made by kustomize alone.

@@ -99,13 +99,23 @@ impl World {
         }
     }
 
+    /// Not while anything is done to the cluster: a node that has just come may have to go again.
     fn bring_guest(&mut self, at: usize) {
+        if self.is_at_work() {
+            return;
+        }
         let made = self.edit_db(at, |db| _ = db.guests.insert(guest_of(at), at));
         self.hosts[at].lives_on = made.is_ok();
     }
 
+    fn is_at_work(&self) -> bool {
+        let mut changes = self.api.all(Kind::Change);
+        changes.any(|(_, change)| change.value["status"]["outcome"].is_null())
+    }
+
     /// A host takes the others out of its own database. Nobody expects it by then, or each side goes on with the
-    /// guests of the other; and what both go on using a person has named.
+    /// guests of the other; and what both go on using a person has named, but for the last one, which nobody is
+    /// left to share with.
     pub(crate) fn watch_parting(&mut self, at: usize) {
         let (name, may_share) = (self.hosts[at].name.clone(), self.hosts[at].may_share);
         let expects = |host: &Host| {
@@ -116,7 +126,10 @@ impl World {
         if let Some((other, _)) = others.find(|(_, host)| expects(host)) {
             return self.broken(format!("{name} goes on alone, and n{} expects it", other + 1));
         }
-        if self.shares && !may_share {
+        let is_last = self.hosts[at].db.conf.clone().is_none_or(|conf| {
+            self.parse(&conf).config().is_some_and(|config| config.nodes.len() == 1)
+        });
+        if self.shares && !may_share && !is_last {
             return self.broken(format!("{name} goes on alone with a storage that all reach"));
         }
         self.note("goes on alone", at, String::new);
