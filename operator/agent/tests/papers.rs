@@ -13,7 +13,7 @@ use pvecm_agent::cli::Cli;
 fn keep(path: &Path, anew: &[u8]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("debian").join(path);
     if std::env::var_os("UPDATE_GUIDE").is_some() {
-        fs::write(&path, anew).unwrap();
+        fs::write(&path, anew).expect("the page can be written");
     }
     let lies = fs::read(&path).unwrap_or_default();
     let name = path.display();

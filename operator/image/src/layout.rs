@@ -136,9 +136,9 @@ fn archive(files: &[(&str, &[u8], u32)]) -> Result<Vec<u8>> {
         header.set_entry_type(EntryType::Regular);
         header.set_size(bytes.len() as u64);
         header.set_mode(*mode);
-        header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
+        header.set_mtime(0);
         archive.append_data(&mut header, path, *bytes)?;
     }
     Ok(archive.into_inner()?)

@@ -15,7 +15,7 @@ use crate::ledger::{Last, Ledger};
 use crate::observe::Observation;
 use crate::ports::CorosyncView;
 
-fn host(extra: serde_json::Value) -> PveHost {
+fn host(extra: &serde_json::Value) -> PveHost {
     let mut host = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
         "metadata": {"name": "n1", "namespace": "pve"}, "spec": {},
         "status": {"cluster": {"name": "prod", "uid": "u-1"}}});
@@ -46,7 +46,7 @@ fn healthy() -> Facts {
             bootstrap: Box::new(serde_json::from_value(bootstrap).unwrap()),
             mode: 0o600,
         },
-        reach: Some(Ok(Reached { host: host(json!({})), lacks: Vec::new() })),
+        reach: Some(Ok(Reached { host: host(&json!({})), lacks: Vec::new() })),
         token_end: Timestamp::from_second(90 * 24 * 3600).ok(),
         clock_held: Some(true),
         name_addresses: BTreeSet::from(["10.0.0.1".parse().unwrap()]),
@@ -124,14 +124,14 @@ fn what_keeps_a_host_from_the_api_server_is_passed_on() {
     });
     one(Wrong, "rights: the host's account may not patch leases", |facts| {
         let lacks = vec!["patch leases".to_owned()];
-        facts.reach = Some(Ok(Reached { host: host(json!({})), lacks }));
+        facts.reach = Some(Ok(Reached { host: host(&json!({})), lacks }));
     });
     one(Note, "cluster: no PveCluster names this host", |facts| {
-        let free = host(json!({"status": {}}));
+        let free = host(&json!({"status": {}}));
         facts.reach = Some(Ok(Reached { host: free, lacks: Vec::new() }));
     });
     one(Note, "paused: `spec.paused`", |facts| {
-        let paused = host(json!({"spec": {"paused": true}}));
+        let paused = host(&json!({"spec": {"paused": true}}));
         facts.reach = Some(Ok(Reached { host: paused, lacks: Vec::new() }));
     });
 }
@@ -224,7 +224,7 @@ fn versions_that_differ_are_all_told() {
 #[test]
 fn a_witness_needs_qnetd_and_no_cluster_of_its_own() {
     let witness = |facts: &mut Facts| {
-        let host = host(json!({"spec": {"role": "Witness"}}));
+        let host = host(&json!({"spec": {"role": "Witness"}}));
         facts.reach = Some(Ok(Reached { host, lacks: Vec::new() }));
         facts.seen = Observation { hostname: "w1".to_owned(), ..Observation::default() };
     };
@@ -244,7 +244,7 @@ fn a_witness_needs_qnetd_and_no_cluster_of_its_own() {
 #[test]
 fn units_that_are_off_are_named() {
     one(Wrong, "agent: pvecm-agent.service does not run", |facts| {
-        facts.units = Some((false, true))
+        facts.units = Some((false, true));
     });
     one(Wrong, "gate: it is not enabled", |facts| facts.units = Some((true, false)));
     one(Note, "units: systemd does not run here", |facts| facts.units = None);

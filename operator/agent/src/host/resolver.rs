@@ -71,6 +71,7 @@ fn lock(told: &Mutex<Told>) -> std::sync::MutexGuard<'_, Told> {
 }
 
 /// A name that nobody knows, and one of which no server answers, both lead nowhere.
+#[must_use]
 pub fn resolve(name: &str) -> BTreeSet<IpAddr> {
     let found = (name, 0).to_socket_addrs().into_iter().flatten();
     found.map(|address| address.ip()).collect()
