@@ -137,6 +137,9 @@ fn messages(schema: &Value) -> impl Iterator<Item = &str> {
 
 /// The rules about an object as a whole.
 fn rules(schema: &Value) -> String {
-    let rules: String = messages(schema).map(|rule| format!("- {}\n", cell(rule))).collect();
-    if rules.is_empty() { rules } else { format!("\nThe API server refuses it unless:\n\n{rules}") }
+    let rules: Vec<_> = messages(schema).map(|rule| format!("- {}\n", cell(rule))).collect();
+    if rules.is_empty() {
+        return String::new();
+    }
+    format!("\nThe API server refuses it unless:\n\n{}", rules.concat())
 }
