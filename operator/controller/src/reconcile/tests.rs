@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response, StatusCode, Uri};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::events::Reporter;
@@ -166,6 +167,11 @@ fn context(server: &Shared, leadership: Leadership) -> Arc<Context> {
     hearing(server, leadership, false)
 }
 
+/// One that its host has renewed.
+fn lease() -> Lease {
+    serde_json::from_value(json!({"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})).unwrap()
+}
+
 /// With `just_started` the host's Lease is known and has not moved yet.
 fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<Context> {
     let held = server.lock().unwrap();
@@ -182,8 +188,7 @@ fn hearing(server: &Shared, leadership: Leadership, just_started: bool) -> Arc<C
     drop(held);
     let beats = Heartbeats::default();
     for name in ["n1", "n2", "w1"] {
-        let lease = k8s_openapi::api::coordination::v1::Lease::default();
-        beats.saw(&HostKey::new("pve", name), &lease, just_started);
+        beats.saw(&HostKey::new("pve", name), &lease(), just_started);
     }
     let client = client(server);
     let reporter = Reporter { controller: "test".to_owned(), instance: None };

@@ -1,6 +1,5 @@
 //! Changes whose hosts take certificates that a witness issues.
 
-use k8s_openapi::api::coordination::v1::Lease;
 use pvecm_crds::PveChangeStatus;
 use pvecm_crds::change::CertificateFor;
 
@@ -198,7 +197,7 @@ async fn an_operator_that_has_not_heard_the_witness_yet_leaves_the_status_as_it_
         pass(&server).await;
     }
     let context = context(&server, Leadership::always());
-    let (key, lease) = (HostKey::new("pve", "w1"), Lease::default());
+    let (key, lease) = (HostKey::new("pve", "w1"), lease());
     context.beats.forget(&key);
     context.beats.saw(&key, &lease, true);
     server.lock().unwrap().writes.clear();
