@@ -25,6 +25,7 @@ const RUN: &str = "operator/agent/src/stage/run.rs";
 const SELECT: &str = "operator/agent/src/stage/select.rs";
 const ACTION: &str = "operator/agent/src/stage/action.rs";
 const AGENT: &str = "operator/agent/src/agent.rs";
+const STALE: &str = "operator/agent/src/agent/stale.rs";
 const DRIVE: &str = "operator/controller/src/reconcile/drive.rs";
 const DECIDE: &str = "operator/controller/src/reconcile/decide.rs";
 const DISPATCH: &str = "operator/controller/src/reconcile/dispatch.rs";
@@ -177,12 +178,12 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a link that is not connected is fine",
-        edits: &[(PROBE, "corosync.links.get(&(**node, *link)) != Some(&true)", "false")],
+        edits: &[(PROBE, "corosync.links.get(&(**node, link)) != Some(&true)", "false")],
     },
     Bug {
         name: "a daemon that missed a reload goes on so, and nobody refreshes it",
         edits: &[
-            (AGENT, "paused || !self.seen.missed_a_reload()", "true"),
+            (STALE, "paused || !self.seen.missed_a_reload()", "true"),
             (
                 GROUND,
                 "!view.drift.is_empty() && is_run(ground) && ground.unstarted.is_none()",
