@@ -131,6 +131,12 @@ impl PveClusterSpec {
     pub fn witness(&self) -> Option<&str> {
         self.quorum.as_ref().and_then(Quorum::witness)
     }
+
+    /// The `Secret` with the certificates for a `QNetd` that somebody else runs.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        self.quorum.as_ref().and_then(Quorum::secret)
+    }
 }
 
 impl PveCluster {

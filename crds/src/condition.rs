@@ -65,10 +65,6 @@ pub mod reason {
             means: "The spec breaks a rule that the API server cannot check.",
             act: "Correct the field that the sentence names."
         }
-        NOT_SUPPORTED = "NotSupported" {
-            means: "The spec uses a field whose behaviour is not built yet; it is not ignored in silence.",
-            act: "Take the field out."
-        }
         NAME_TAKEN = "NameTaken" {
             means: "Another PveCluster of this namespace had the same cluster name first. This one is left as it is.",
             act: "Make it anew with another `spec.clusterName`, or in another namespace; or delete the other one, if this one is meant."

@@ -13,7 +13,7 @@ use pvecm_core::ids::IdError;
 
 pub use adopted::{LeftOut, adopted};
 pub use desired::{InvalidSpec, desired, dissolves};
-pub use device::witness_view;
+pub use device::{Holder, witness_view};
 pub use host::host_view;
 pub use limits::{limits_to_core, stated_limits};
 pub use observed::{HostNotUnderstood, left, observed, texts, was_in_force};

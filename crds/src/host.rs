@@ -14,7 +14,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use device::{HostCertificate, HostDevice, HostWitness, IssuedCertificate, ServedCluster};
+pub use device::{
+    ConnectedNodes, HostCertificate, HostDevice, HostWitness, IssuedCertificate, ServedCluster,
+};
 pub use link::{DuplicateAddress, HostLinkFault, HostMeasured, LinkClass, MeasuredWay};
 pub use status::{
     AppliedStage, FileView, Files, HaState, HostAddress, HostAuthkey, HostCluster, HostDatacenter,

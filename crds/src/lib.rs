@@ -13,15 +13,11 @@ pub mod convert;
 pub mod host;
 pub mod install;
 pub mod reference;
-pub mod unsupported;
-pub mod validate;
 pub mod yaml;
 
 pub use change::{PveChange, PveChangeSpec, PveChangeStatus};
 pub use cluster::{PveCluster, PveClusterSpec, PveClusterStatus};
 pub use host::{PveHost, PveHostSpec, PveHostStatus};
-pub use unsupported::{FieldPath, not_supported};
-pub use validate::{ValidateError, validate};
 
 /// The API group of all three kinds.
 pub const GROUP: &str = "pvecm.io";

@@ -310,6 +310,25 @@ pub enum Action {
     },
     /// Take the certificate that the witness issued, and lay it beside the one in use.
     TakeCertificate {},
+    /// Take the key and certificate that were sealed for this host, those of the whole cluster, and lay them beside
+    /// the ones in use.
+    ImportCertificate {
+        /// What the certificate is of: the name in corosync.conf.
+        #[schemars(length(min = 1, max = 15))]
+        cluster: String,
+        /// The certificate of the `QNetd`, in PEM.
+        #[schemars(length(min = 1, max = 8192))]
+        authority: String,
+        /// The IP address at which that is reached.
+        #[schemars(length(min = 2, max = 45))]
+        witness: String,
+        /// Which certificate it is of this node.
+        #[schemars(range(min = 0, max = 2_147_483_647_i64))]
+        generation: i32,
+        /// The sealing key of this host (age recipient).
+        #[schemars(length(min = 1, max = 128))]
+        recipient: String,
+    },
     /// Have corosync-qdevice run with the newest certificate, until corosync counts its votes.
     StartDevice {},
     /// Have corosync-qdevice run no more, until corosync counts none of its votes.

@@ -23,6 +23,13 @@ impl Quorum {
         let device = self.device.as_ref().filter(|device| device.kind == DeviceType::Managed)?;
         device.host_ref.as_ref().map(|host| host.name.as_str())
     }
+
+    /// The `Secret` with the certificates for a `QNetd` that somebody else runs.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        let device = self.device.as_ref().filter(|device| device.kind == DeviceType::External)?;
+        device.certificates_secret_ref.as_ref().map(|secret| secret.name.as_str())
+    }
 }
 
 /// A `QDevice`: a voter outside the cluster.
@@ -33,7 +40,7 @@ impl Quorum {
     validation = rules::external_device(),
     validation = rules::address_has_device(),
     validation = rules::algorithm_has_device(),
-    validation = rules::certificates_are_issued()
+    validation = rules::certificates_have_device()
 )]
 pub struct Device {
     /// Which of the members below apply.
@@ -48,13 +55,15 @@ pub struct Device {
     #[schemars(length(min = 2, max = 45))]
     #[x_kube(validation = Rule::new("isIP(self)").message("must be an IP address"))]
     pub address: Option<String>,
-    /// `External`: the `Secret` with the certificates for that `QNetd`.
+    /// `External`: the `Secret` with the certificates for that `QNetd`: `qnetd-cacert.crt`, its own certificate, and
+    /// `qdevice-net-node.p12`, key and certificate of the cluster as PKCS#12 without a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificates_secret_ref: Option<SecretRef>,
     /// How the device gives its vote; left out: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<DeviceAlgorithm>,
-    /// Counts up; each step gives every node another key and another certificate for the witness.
+    /// Counts up; each step gives every node another key and another certificate for the witness. With `External`
+    /// each step has every node take again what the `Secret` holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647_i64))]
     pub certificate_generation: Option<i32>,

@@ -177,10 +177,10 @@ pub(super) fn address_has_device() -> Rule {
         .message("`address` needs `type` Managed or External")
 }
 
-/// Nobody here issues the certificates of somebody else's QNetd.
-pub(super) fn certificates_are_issued() -> Rule {
-    Rule::new("self.type == 'Managed' || !has(self.certificateGeneration)")
-        .message("`certificateGeneration` needs `type` Managed")
+/// No device has no certificates.
+pub(super) fn certificates_have_device() -> Rule {
+    Rule::new("self.type != 'None' || !has(self.certificateGeneration)")
+        .message("`certificateGeneration` needs `type` Managed or External")
 }
 
 /// No device has no algorithm.

@@ -58,6 +58,7 @@ pub fn observed<'a>(
         reserved_version: ConfigVersion(number(reserved)),
         left: left(changes, uid),
         witness: None,
+        secret: None,
         left_datacenter: left_datacenter(changes, uid),
     })
 }

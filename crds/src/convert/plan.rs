@@ -1,10 +1,11 @@
 //! Plans and stages: maps of the core are lists of named members on the wire.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use pvecm_core::change as core;
 use pvecm_core::datacenter::Traffic;
-use pvecm_core::ids::{ConfigVersion, Digest, HostName, NodeId};
+use pvecm_core::ids::{ClusterName, ConfigVersion, Digest, HostName, NodeId};
 
 use super::limits::{limits_from_core, limits_to_core};
 use super::transfer::{write_from_core, write_to_core};
@@ -213,20 +214,33 @@ fn action_to_core(action: &Action) -> Result<core::Action, ConvertError> {
             core::Action::WriteDatacenterConfig(write_to_core(parent, lines)?)
         }
         Action::RequestCertificate { cluster, authority, witness, generation } => {
-            core::Action::RequestCertificate {
-                cluster: id("requestCertificate.cluster", cluster)?,
-                authority: authority.clone(),
-                witness: witness
-                    .parse()
-                    .map_err(|why| ConvertError::Ip("requestCertificate.witness", why))?,
-                generation: number("requestCertificate.generation", *generation)?,
-            }
+            let (cluster, witness, generation) = certificate(cluster, witness, *generation)?;
+            let authority = authority.clone();
+            core::Action::RequestCertificate { cluster, authority, witness, generation }
         }
         Action::TakeCertificate {} => core::Action::TakeCertificate {},
+        Action::ImportCertificate { cluster, authority, witness, generation, recipient } => {
+            let (cluster, witness, generation) = certificate(cluster, witness, *generation)?;
+            let (authority, recipient) = (authority.clone(), recipient.clone());
+            core::Action::ImportCertificate { cluster, authority, witness, generation, recipient }
+        }
         Action::StartDevice {} => core::Action::StartDevice {},
         Action::StopDevice {} => core::Action::StopDevice {},
         Action::PutDeviceAway {} => core::Action::PutDeviceAway {},
     })
+}
+
+/// For which cluster, and by whom, a certificate is, and which one it is.
+fn certificate(
+    cluster: &str,
+    witness: &str,
+    generation: i32,
+) -> Result<(ClusterName, IpAddr, u32), ConvertError> {
+    Ok((
+        id("certificate.cluster", cluster)?,
+        witness.parse().map_err(|why| ConvertError::Ip("certificate.witness", why))?,
+        number("certificate.generation", generation)?,
+    ))
 }
 
 /// The checked form of a tombstone.
@@ -324,14 +338,23 @@ impl From<&core::Action> for Action {
                 Self::WriteDatacenterConfig { parent, migration, replication }
             }
             core::Action::RequestCertificate { cluster, authority, witness, generation: of } => {
-                Self::RequestCertificate {
-                    cluster: cluster.to_string(),
-                    authority: authority.clone(),
-                    witness: witness.to_string(),
-                    generation: generation(*of),
-                }
+                let (cluster, witness) = (cluster.to_string(), witness.to_string());
+                let (authority, generation) = (authority.clone(), generation(*of));
+                Self::RequestCertificate { cluster, authority, witness, generation }
             }
             core::Action::TakeCertificate {} => Self::TakeCertificate {},
+            core::Action::ImportCertificate {
+                cluster,
+                authority,
+                witness,
+                generation: of,
+                recipient,
+            } => {
+                let (cluster, witness) = (cluster.to_string(), witness.to_string());
+                let (authority, recipient) = (authority.clone(), recipient.clone());
+                let generation = generation(*of);
+                Self::ImportCertificate { cluster, authority, witness, generation, recipient }
+            }
             core::Action::StartDevice {} => Self::StartDevice {},
             core::Action::StopDevice {} => Self::StopDevice {},
             core::Action::PutDeviceAway {} => Self::PutDeviceAway {},

@@ -60,6 +60,23 @@ pub struct HostWitness {
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["request".into()]))]
     pub certificates: Vec<IssuedCertificate>,
+    /// The nodes that are connected to its `QNetd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["clusterName".into()]))]
+    pub voters: Vec<ConnectedNodes>,
+}
+
+/// The nodes of one cluster that are connected to a `QNetd`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectedNodes {
+    /// The name of the cluster as they say it.
+    #[schemars(length(min = 1, max = 255))]
+    pub cluster_name: String,
+    /// The IP addresses that they come from.
+    #[schemars(length(max = 64), inner(length(min = 2, max = 45)))]
+    pub addresses: Vec<String>,
 }
 
 /// A certificate that a witness issued.

@@ -100,6 +100,13 @@ fn of_joiner() -> Vec<Action> {
             generation: 3,
         },
         Action::TakeCertificate {},
+        Action::ImportCertificate {
+            cluster: "prod".parse().expect("a name"),
+            authority: "certificate".to_owned(),
+            witness: "10.9.0.1".parse().expect("an address"),
+            generation: 3,
+            recipient: "age1x".to_owned(),
+        },
         Action::StartDevice {},
         Action::StopDevice {},
         Action::PutDeviceAway {},

@@ -1,5 +1,8 @@
 //! A witness votes from outside: with real corosync-qnetd there and real corosync-qdevice on every node.
 
+mod dead;
+mod external;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -106,6 +109,15 @@ fn two_nodes_with_a_witness_outlive_one_of_the_three() -> Result<()> {
     in_force(&lab, &with_device(&lab, &nodes, "w1", "Auto")?, "the device is on")?;
     all_vote(&lab, &nodes, 3)?;
     ensure!(known_to(&w1, "three-nodes")? == 2);
+    wait_until(LONG, "the witness to tell who is connected", || {
+        let w1 = get(&lab, &["pvehost", "w1"]).map_err(|error| format!("{error:#}"))?;
+        let nodes = &w1["status"]["witness"]["voters"][0]["addresses"];
+        if nodes.as_array().is_some_and(|nodes| nodes.len() == 2) {
+            Ok(())
+        } else {
+            Err(nodes.to_string())
+        }
+    })?;
     ensure!(certificate(&n1)? != certificate(&n2)?, "the nodes share a certificate");
     kept_quorum(&lab, &nodes, began)?;
 
@@ -209,7 +221,21 @@ fn algorithm_witness_and_certificates_change_and_two_clusters_share_a_witness() 
     second["spec"]["clusterName"] = json!("three-nodes");
     apply(&lab, &second)?;
     println!("the same name: {}", comes_to(&lab, "second", ("Stalled", "NameTaken"))?);
+    // Deleted, the first one goes on voting, and its name at the witness is not the next one's.
+    second["spec"]["rollout"]["approval"] = json!("Manual");
+    kubectl(&lab, &["delete", "pvecluster", "three-nodes"])?;
+    apply(&lab, &second)?;
+    comes_to(&lab, "second", ("Reconciling", "WaitingForApproval"))?;
+    let holder = |lab: &Lab| {
+        let w2 = get(lab, &["pvehost", "w2"])?;
+        println!("w2 says: {}", w2["status"]["witness"]["voters"]);
+        Ok::<_, anyhow::Error>(w2["status"]["clusters"][0]["name"].clone())
+    };
+    ensure!(holder(&lab)? == "three-nodes", "the name is another cluster's");
     kubectl(&lab, &["delete", "pvecluster", "second"])?;
+    in_force(&lab, &with_device(&lab, &nodes, "w2", "FFSplit")?, "adopted again")?;
+    all_vote(&lab, &nodes, 3)?;
+    second["spec"]["rollout"]["approval"] = json!("Automatic");
     second["spec"]["clusterName"] = json!("second");
     apply(&lab, &second)?;
     comes_to(&lab, "second", ("Ready", ""))?;
@@ -217,55 +243,6 @@ fn algorithm_witness_and_certificates_change_and_two_clusters_share_a_witness() 
     let w2 = lab.host("w2")?;
     ensure!(known_to(&w2, "three-nodes")? == 2 && known_to(&w2, "second")? == 2);
     kept_quorum(&lab, &nodes, began)
-}
-
-#[test]
-#[ignore = "runs with cargo xtask test --all"]
-fn a_dead_node_of_two_is_taken_off_with_the_device_by_which_the_other_one_has_quorum() -> Result<()>
-{
-    let lab = lab_of("widow", 2, 1)?;
-    let (nodes, n1) = (["n1", "n2"], lab.host("n1")?);
-    let mut spec = with_device(&lab, &nodes, "w1", "Auto")?;
-    spec["spec"]["rollout"]["maxRisk"] = json!("Outage");
-    in_force(&lab, &spec, "formed, with a device")?;
-    all_vote(&lab, &nodes, 3)?;
-    let began = now_ms();
-    lab.host("n2")?.crash()?;
-    let absence = json!({"spec": {"absence": {"kind": "Dead", "because": "PDU port 7 off"}}});
-    kubectl(&lab, &["patch", "pvehost", "n2", "--type=merge", "-p", &absence.to_string()])?;
-    wait_until(LONG, "n1 alone", || {
-        let conf = n1.run(&["cat", "/etc/corosync/corosync.conf"]);
-        let conf = conf.map_err(|error| format!("{error:#}"))?;
-        let is_alone = conf.matches("nodeid:").count() == 1 && !conf.contains("device");
-        if is_alone { Ok(()) } else { Err(explain_changes(&lab)) }
-    })?;
-    println!(
-        "alone {:.1} s after the power went",
-        Duration::from_millis(now_ms() - began).as_secs_f64()
-    );
-    // Stopped after its device left the text, the daemon stays registered, with no votes, until corosync is restarted.
-    wait_until(LONG, "corosync-qdevice to be off", || {
-        let unit = n1.exec(&["systemctl", "is-active", "corosync-qdevice"]);
-        let runs = unit.map_err(|error| format!("{error:#}"))?.success();
-        let said = quorumtool(&n1).map_err(|error| format!("{error:#}"))?;
-        let counts = said.contains("Expected votes:   1") && said.contains("Total votes:      1");
-        if counts && !runs { Ok(()) } else { Err(said) }
-    })?;
-    // What the plan says: an instant, in which corosync has taken the device's vote and expects it yet.
-    let gaps = record(&lab, "n1")?.quorum_gaps(began, now_ms());
-    println!("without quorum: {gaps:?}");
-    let long = gaps.iter().any(|gap| gap.to_ms - gap.from_ms > 50);
-    ensure!(gaps.len() <= 1 && !long, "n1 lost quorum: {gaps:?}");
-    Ok(())
-}
-
-/// What became of the changes so far.
-fn explain_changes(lab: &Lab) -> String {
-    let all = changes(lab).unwrap_or_default();
-    let ends = all.iter().map(|change| {
-        format!("{}: {}", change["spec"]["plan"]["summary"], change["status"]["outcome"])
-    });
-    ends.collect::<Vec<_>>().join("; ")
 }
 
 /// Waits until a condition of a cluster is true, for this reason if one is named, and returns its sentence.

@@ -89,8 +89,8 @@ fn what_no_host_has_and_what_is_not_built_is_named_and_refused() -> Result<()> {
 
     let mut device = with_links(&json!([link0]));
     device["spec"]["quorum"] = json!({"device": {"type": "External", "address": "10.9.0.1",
-        "certificatesSecretRef": {"name": "qnetd"}}});
-    expect(&lab, &device, "NotSupported", "quorum.device")?;
+        "algorithm": "LMS", "certificatesSecretRef": {"name": "qnetd"}}});
+    expect(&lab, &device, "SecretUnusable", "the Secret qnetd")?;
 
     ensure!(file_in_force(&lab)? == before, "something was written");
     ensure!(changes(&lab)?.len() == count, "a change was made");

@@ -10,10 +10,14 @@ use x509_cert::Certificate;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::pem::{LineEnding, PemLabel};
 use x509_cert::der::{Decode, DecodePem, Encode, EncodePem, Tag, Tagged};
+use x509_cert::name::Name;
 use x509_cert::request::CertReq;
 
 /// `commonName`.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+
+/// What QNetd would say to it.
+const FOREIGN: &str = "the certificate is not signed by the witness that is to vote";
 
 /// The fingerprint of a certificate in PEM: SHA-256 of what it is made of, whatever its lines look like.
 pub fn fingerprint(certificate: &str) -> Result<Digest, String> {
@@ -44,21 +48,35 @@ fn not_understood<T: PemLabel>(error: x509_cert::der::Error) -> String {
 /// Whether a request asks for this cluster's name and nothing else.
 pub fn asks_for(request: &str, cluster: &ClusterName) -> Result<(), String> {
     let request = CertReq::from_pem(request).map_err(not_understood::<CertReq>)?;
-    let mut names = request.info.subject.0.iter().flat_map(|name| name.0.iter());
-    let is_cluster = match (names.next(), names.next()) {
-        (Some(name), None) => {
-            let is_text = matches!(name.value.tag(), Tag::PrintableString | Tag::Utf8String);
-            let is_own = name.value.value() == cluster.as_str().as_bytes();
-            name.oid == COMMON_NAME && is_text && is_own
-        }
-        (_, _) => false,
-    };
-    if !is_cluster {
+    if !is_named(&request.info.subject, cluster) {
         let asked = &request.info.subject;
         return Err(format!("the request is for `{asked}`, and not for `CN={cluster}` alone"));
     }
     if !request.info.attributes.is_empty() {
         return Err(format!("the request for CN={cluster} asks for more than that name"));
+    }
+    Ok(())
+}
+
+/// Whether that is the name of this cluster and nothing else.
+fn is_named(subject: &Name, cluster: &ClusterName) -> bool {
+    let mut names = subject.0.iter().flat_map(|name| name.0.iter());
+    let (Some(name), None) = (names.next(), names.next()) else { return false };
+    let is_text = matches!(name.value.tag(), Tag::PrintableString | Tag::Utf8String);
+    let is_own = name.value.value() == cluster.as_str().as_bytes();
+    name.oid == COMMON_NAME && is_text && is_own
+}
+
+/// Whether a certificate that was made elsewhere is for this cluster, and signed by the certificate of this witness.
+pub fn is_for(certificate: &str, cluster: &ClusterName, authority: &str) -> Result<(), String> {
+    let parse = |pem| Certificate::from_pem(pem).map_err(not_understood::<Certificate>);
+    let (issued, authority) = (parse(certificate)?, parse(authority)?);
+    let named = &issued.tbs_certificate.subject;
+    if !is_named(named, cluster) {
+        return Err(format!("the certificate is for `{named}`, and the cluster is `{cluster}`"));
+    }
+    if !is_signed(&issued, &authority) {
+        return Err(FOREIGN.to_owned());
     }
     Ok(())
 }
@@ -77,7 +95,7 @@ pub fn answers(certificate: &str, request: &str, authority: &str) -> Result<(), 
         return Err(format!("the certificate is for `{named}`, and `{asked}` was asked for"));
     }
     if !is_signed(&issued, &authority) {
-        return Err("the certificate is not signed by the witness that was asked".to_owned());
+        return Err(FOREIGN.to_owned());
     }
     Ok(())
 }
@@ -131,6 +149,16 @@ mod tests {
         let why = answers(OF_N2, REQUEST, AUTHORITY).unwrap_err();
         assert!(why.contains("another key"), "{why}");
         let why = answers(BY_ANOTHER, REQUEST, AUTHORITY).unwrap_err();
+        assert!(why.contains("not signed by"), "{why}");
+    }
+
+    #[test]
+    fn a_certificate_that_was_made_elsewhere_is_for_this_cluster_and_from_the_witness_that_is_to_vote()
+     {
+        assert_eq!(is_for(CERTIFICATE, &lab(), AUTHORITY), Ok(()));
+        let why = is_for(CERTIFICATE, &"prod".parse().unwrap(), AUTHORITY).unwrap_err();
+        assert_eq!(why, "the certificate is for `CN=lab`, and the cluster is `prod`");
+        let why = is_for(BY_ANOTHER, &lab(), AUTHORITY).unwrap_err();
         assert!(why.contains("not signed by"), "{why}");
     }
 

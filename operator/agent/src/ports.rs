@@ -23,7 +23,7 @@ use pvecm_core::references::ReferenceKind;
 use serde::{Deserialize, Serialize};
 
 pub use device::{
-    Certificates, DeviceState, Issuer, KeptCertificate, LyingCertificates, RequestFor,
+    Certificates, DeviceState, Issuer, KeptCertificate, LyingCertificates, RequestFor, Voters,
 };
 
 /// Why corosync did not do what was asked.

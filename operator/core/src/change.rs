@@ -197,6 +197,20 @@ pub enum Action {
     },
     /// Take the certificate that the witness issued, and lay it beside the one in use.
     TakeCertificate {},
+    /// Take the key and certificate that were sealed for this host, those of the whole cluster, and lay them beside
+    /// the ones in use.
+    ImportCertificate {
+        /// What the certificate is of.
+        cluster: ClusterName,
+        /// The certificate of the `QNetd`, in PEM.
+        authority: String,
+        /// Where that is reached.
+        witness: IpAddr,
+        /// Which certificate it is of this node.
+        generation: u32,
+        /// This host's sealing key (age recipient) as the plan saw it.
+        recipient: String,
+    },
     /// Have corosync-qdevice run with the newest certificate, until corosync counts its votes.
     StartDevice {},
     /// Have corosync-qdevice run no more, until corosync counts none of its votes.
@@ -265,6 +279,7 @@ impl Action {
             | Self::WriteDatacenterConfig(_)
             | Self::RequestCertificate { .. }
             | Self::TakeCertificate {}
+            | Self::ImportCertificate { .. }
             | Self::StartDevice {}
             | Self::StopDevice {}
             | Self::PutDeviceAway {} => (None, None),
@@ -373,11 +388,16 @@ impl Stage {
         })
     }
 
-    /// Whether a host waits in this stage for a secret that another one seals for it.
+    /// Whether a host waits in this stage for a secret that another one, or the operator, seals for it.
     #[must_use]
     pub fn receives_secret(&self, host: &HostName) -> bool {
         let receives = |action: &Action| {
-            matches!(action, Action::ReceiveAuthkey { .. } | Action::LayAuthkey {})
+            matches!(
+                action,
+                Action::ReceiveAuthkey { .. }
+                    | Action::LayAuthkey {}
+                    | Action::ImportCertificate { .. }
+            )
         };
         self.actions.get(host).is_some_and(|actions| actions.iter().any(receives))
     }
@@ -387,6 +407,18 @@ impl Stage {
     pub fn receives_certificate(&self, host: &HostName) -> bool {
         let receives = |action: &Action| matches!(action, Action::TakeCertificate {});
         self.actions.get(host).is_some_and(|actions| actions.iter().any(receives))
+    }
+
+    /// The hosts for which the operator seals a key and certificate in this stage, with the keys to which it does,
+    /// and the certificate of the `QNetd` that they are for.
+    pub fn imports(&self) -> impl Iterator<Item = (&HostName, &String, &String)> {
+        let all = self.actions.iter().flat_map(|(host, own)| own.iter().map(move |a| (host, a)));
+        all.filter_map(|(host, action)| match action {
+            Action::ImportCertificate { recipient, authority, .. } => {
+                Some((host, recipient, authority))
+            }
+            _other => None,
+        })
     }
 
     /// Whether high availability is disarmed when these stages of a plan, in order, are over.

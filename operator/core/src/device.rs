@@ -12,21 +12,38 @@ use crate::ids::{ClusterName, Digest, HostName};
 pub enum DeviceWish {
     /// None at all.
     Absent,
-    /// The vote of a witness with an agent of its own.
-    Managed(ManagedDevice),
+    /// This one.
+    Present(WantedDevice),
 }
 
-/// The vote of a witness with an agent of its own.
+/// A device that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ManagedDevice {
-    /// The `PveHost` of the witness.
-    pub witness: HostName,
-    /// Where the nodes reach it; `None`: at its one address.
-    pub address: Option<IpAddr>,
+pub struct WantedDevice {
+    /// Whose vote it is.
+    pub voter: Voter,
     /// How it votes.
     pub algorithm: AlgorithmWish,
     /// The wanted generation of the nodes' certificates.
     pub generation: u32,
+}
+
+/// Who votes from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Voter {
+    /// A witness with an agent of its own.
+    Managed {
+        /// Its `PveHost`.
+        witness: HostName,
+        /// Where the nodes reach it; `None`: at its one address.
+        address: Option<IpAddr>,
+    },
+    /// A `QNetd` that somebody else runs.
+    External {
+        /// Where the nodes reach it.
+        address: IpAddr,
+        /// The Secret with the certificates for it.
+        secret: String,
+    },
 }
 
 /// How the device is to vote.
@@ -89,10 +106,29 @@ pub struct WitnessView {
     pub addresses: Vec<IpAddr>,
     /// Its own certificate, with which it signs.
     pub authority: Option<Authority>,
-    /// Which clusters have their names there, in words that tell one from another.
+    /// The names that are other clusters' there, with whose they are in words.
     pub names: BTreeMap<ClusterName, String>,
     /// The certificates that it issued, in PEM, by the digest of the request.
     pub certificates: BTreeMap<Digest, String>,
+}
+
+impl WitnessView {
+    /// Who has a cluster's name at this witness. `QNetd` keeps clusters apart whose names differ in case, and lets the
+    /// nodes of each in under the other's name: NSS compares the names in certificates without it (measured).
+    #[must_use]
+    pub fn holder(&self, name: &ClusterName) -> Option<&str> {
+        let is_same = |held: &ClusterName| held.as_str().eq_ignore_ascii_case(name.as_str());
+        self.names.iter().find(|(held, _)| is_same(held)).map(|(_, holder)| holder.as_str())
+    }
+}
+
+/// The Secret with the certificates for a `QNetd` that somebody else runs, as far as it is anybody's to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretView {
+    /// It has all that a node needs, with the certificate of that `QNetd`.
+    Usable(Authority),
+    /// Nobody can do anything with it, for the reason in this sentence.
+    Unusable(String),
 }
 
 /// The certificate of a witness.

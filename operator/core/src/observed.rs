@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::change::{ConfText, StageResult, Tombstone};
 use crate::datacenter::{DatacenterView, Lines};
-use crate::device::{DeviceView, WitnessView};
+use crate::device::{DeviceView, SecretView, WitnessView};
 use crate::drift::HostDrift;
 use crate::fitness::Fitness;
 use crate::ha::HaState;
@@ -28,6 +28,9 @@ pub struct ObservedCluster {
     pub left: Option<ConfText>,
     /// The host that the spec names as witness, where it exists.
     pub witness: Option<WitnessView>,
+    /// The Secret that the spec names, with certificates for a `QNetd` that somebody else runs; `None`: nobody has
+    /// looked at it.
+    pub secret: Option<SecretView>,
     /// The lines of datacenter.cfg that changes of this cluster left; what is missing no kept change tells.
     pub left_datacenter: Lines,
 }

@@ -2,7 +2,7 @@
 //! vote list can never give two parts the majority.
 //!
 //! Owns numbers only. Never knows a host, a text or a device: the planner and its guards refuse a cluster whose
-//! `quorum` section says more than the provider; what its options do is [`crate::whatif`]'s business.
+//! `quorum` section says more than the provider and a device; what its options do is [`crate::whatif`]'s business.
 
 use std::collections::BTreeMap;
 
@@ -68,6 +68,14 @@ pub fn distance(old: &Votes, new: &Votes) -> u64 {
 #[must_use]
 pub fn majorities_meet(old: &Votes, new: &Votes) -> bool {
     distance(old, new) <= 1
+}
+
+/// Whether every part that is quorate by the old list and a device's votes shares a node with every part that is
+/// quorate by the new list alone, when so many nodes run. For lists in which every node has one vote.
+#[must_use]
+pub const fn parts_meet((old, of_device): (u64, u64), new: u64, running: u64) -> bool {
+    let fewest = needed(old + of_device).saturating_sub(of_device);
+    fewest + needed(new) > running
 }
 
 #[cfg(test)]
@@ -166,5 +174,22 @@ mod tests {
     fn two_votes_at_once_can_give_both_halves_the_majority() {
         assert!(disjoint_majorities(&[1, 1, 1], &[1, 1, 3]));
         assert!(!majorities_meet(&list(&[1, 1, 1]), &list(&[1, 1, 3])));
+    }
+
+    /// The outage: while a text spreads that takes a dead node and the device off, one part counts by the old text
+    /// with the device's votes, and another one by the new text.
+    #[test]
+    fn parts_meet_exactly_where_no_two_of_them_without_a_common_node_are_quorate() {
+        let devices: [fn(u64) -> u64; 2] = [|_| 1, |nodes| nodes - 1];
+        for (nodes, of_device) in (2..=9).flat_map(|n| devices.map(|device| (n, device(n)))) {
+            for running in 1..nodes {
+                let splits = |left: u64| {
+                    let by_the_old = is_quorate(left + of_device, nodes + of_device);
+                    by_the_old && is_quorate(running - left, nodes - 1)
+                };
+                let meet = parts_meet((nodes, of_device), nodes - 1, running);
+                assert_eq!(meet, !(1..=running).any(splits), "{running} of {nodes}, {of_device}");
+            }
+        }
     }
 }

@@ -4,12 +4,13 @@
 //! one request is signed once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::FutureExt;
 use pvecm_core::ids::{ClusterName, Digest};
 use pvecm_crds::condition::{kind, reason};
-use pvecm_crds::host::{HostWitness, IssuedCertificate, Role};
+use pvecm_crds::host::{ConnectedNodes, HostWitness, IssuedCertificate, Role};
 use tokio::time::Instant;
 
 use super::Agent;
@@ -17,10 +18,12 @@ use super::tries::Tries;
 use crate::certificate::fingerprint;
 use crate::host_ports::Host;
 use crate::observe::Fact;
-use crate::ports::Unit;
+use crate::ports::{Unit, Voters};
 
 /// When something that could not be signed is tried again.
 const SIGN_AGAIN: Duration = Duration::from_secs(60);
+/// How often it is looked who is connected.
+const VOTERS_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is remembered of the work of a witness.
 #[derive(Debug, Default)]
@@ -28,6 +31,9 @@ pub(super) struct WitnessWork {
     tries: Tries,
     /// What could not be signed for a cluster, when, and why.
     unsigned: BTreeMap<(ClusterName, Digest), (Instant, String)>,
+    /// Who was connected when it was looked at last, and when that was.
+    voters: Voters,
+    looked: Option<Instant>,
 }
 
 impl Agent {
@@ -37,8 +43,11 @@ impl Agent {
 
     /// Brings about what is missing of a witness.
     pub(super) fn keep_witness(&mut self) -> anyhow::Result<()> {
-        let paused = self.wanted_host.as_ref().is_none_or(|host| host.spec.paused);
-        if paused || !self.is_witness() {
+        if !self.is_witness() {
+            return Ok(());
+        }
+        self.see_voters();
+        if self.wanted_host.as_ref().is_none_or(|host| host.spec.paused) {
             return Ok(());
         }
         if self.serves() && self.host.services.is_enabled(Unit::Qnetd) {
@@ -47,6 +56,17 @@ impl Agent {
             self.witness.tries.again(&self.host, "corosync-qnetd", |host| serve(host).boxed());
         }
         self.sign_requests()
+    }
+
+    /// Nothing tells of it. A `QNetd` that does not answer may be back in a moment, and its nodes with it.
+    fn see_voters(&mut self) {
+        if self.witness.looked.is_some_and(|at| at.elapsed() < VOTERS_AGAIN) {
+            return;
+        }
+        self.witness.looked = Some(Instant::now());
+        if let Some(voters) = self.host.issuer.voters() {
+            self.witness.voters = voters;
+        }
     }
 
     /// A name is of the cluster that the operator says has it, and nobody else gets a certificate for it.
@@ -115,6 +135,7 @@ impl Agent {
             authority,
             fingerprint: fingerprint.map(|digest| digest.to_string()),
             certificates: issued.map(certificate).collect(),
+            voters: self.witness.voters.iter().take(256).map(connected).collect(),
         })
     }
 
@@ -127,6 +148,11 @@ impl Agent {
         let reason = if why.is_none() { reason::AS_WANTED } else { "NotReady" };
         vec![(kind::READY, why.is_none(), reason, why.unwrap_or_default())]
     }
+}
+
+fn connected((cluster, from): (&String, &BTreeSet<IpAddr>)) -> ConnectedNodes {
+    let addresses = from.iter().take(64).map(ToString::to_string).collect();
+    ConnectedNodes { cluster_name: cluster.clone(), addresses }
 }
 
 async fn serve(host: Host) -> Result<(), String> {
@@ -251,6 +277,27 @@ mod tests {
         let issued: Vec<_> = agent.book.ledger().issued.values().collect();
         assert_eq!(issued, ["a signed for prod"]);
         assert!(is_ready(&agent).1.contains("a request of other is not signed"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_connected_is_told_and_looked_at_again_and_kept_while_qnetd_is_silent() {
+        let (fake, mut agent) = serving(&[]);
+        let told = |agent: &Agent| {
+            let nodes = agent.witness_status().unwrap().voters;
+            nodes.into_iter().map(|c| (c.cluster_name, c.addresses)).collect::<Vec<_>>()
+        };
+        let from =
+            |address: &str| Voters::from([("prod".to_owned(), [address.parse().unwrap()].into())]);
+        let prod = |address: &str| vec![("prod".to_owned(), vec![address.to_owned()])];
+        fake.world().device.voters = Some(from("10.0.0.1"));
+        agent.keep_witness().unwrap();
+        assert_eq!(told(&agent), prod("10.0.0.1"));
+        for (voters, told_then) in [(Some(from("10.0.0.2")), "10.0.0.2"), (None, "10.0.0.2")] {
+            fake.world().device.voters = voters;
+            tokio::time::advance(VOTERS_AGAIN).await;
+            agent.keep_witness().unwrap();
+            assert_eq!(told(&agent), prod(told_then));
+        }
     }
 
     /// A member that signed could let anybody in.

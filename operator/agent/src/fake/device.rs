@@ -10,7 +10,7 @@ use pvecm_core::protocol::Attempt;
 
 use super::FakeHost;
 use crate::ports::{
-    Certificates, DeviceState, Issuer, KeptCertificate, LyingCertificates, RequestFor, Unit,
+    Certificates, DeviceState, Issuer, KeptCertificate, LyingCertificates, RequestFor, Unit, Voters,
 };
 
 /// What there is of it.
@@ -39,6 +39,7 @@ pub struct Device {
     pub authority: Option<String>,
     pub serves: bool,
     pub signed: u32,
+    pub voters: Option<Voters>,
     pub signs_only_for: Option<String>,
 }
 
@@ -100,6 +101,26 @@ impl Certificates for FakeHost {
         self.world().device.lying.laid = Some(kept);
         ready(Ok(())).boxed()
     }
+    fn import<'a>(
+        &'a self,
+        wanted: RequestFor<'a>,
+        bundle: &'a [u8],
+        _: Attempt,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        let kept = KeptCertificate {
+            authority: Digest::of(wanted.authority.as_bytes()),
+            generation: wanted.generation,
+            is_issued: true,
+            request: None,
+        };
+        let imported = if bundle == b"secret" {
+            self.world().device.lying.laid = Some(kept);
+            Ok(())
+        } else {
+            Err("the key is none".to_owned())
+        };
+        ready(imported).boxed()
+    }
     fn take<'a>(&'a self, certificate: &'a str) -> BoxFuture<'a, Result<(), String>> {
         let mut world = self.world();
         let laid = world.device.lying.laid.as_mut().filter(|_| certificate == "certificate");
@@ -139,6 +160,9 @@ impl Issuer for FakeHost {
     }
     fn serves(&self) -> bool {
         self.world().device.serves
+    }
+    fn voters(&self) -> Option<Voters> {
+        self.world().device.voters.clone()
     }
     fn initialise(&self) -> BoxFuture<'_, Result<(), String>> {
         self.world().device.authority = Some("authority".to_owned());

@@ -1,8 +1,8 @@
 //! The folder from which corosync-qdevice takes its key and certificate, and one beside it for the next start.
 //!
 //! A folder is made under a name that nobody looks for and renamed when it is whole. It is what corosync's own tools
-//! make, names and rights included, so that they go on working on it. The key is made by NSS in the folder and never
-//! leaves it.
+//! make, names and rights included, so that they go on working on it. A key is made by NSS in the folder, or brought
+//! into it, and never leaves it.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
@@ -19,9 +19,9 @@ use super::disk::{
     UNFINISHED, make_backups, prefix, read_optional, remove_unfinished, replace_file,
     set_files_aside,
 };
-use super::nss::{AUTHORITY, Folders, NODE, PASSWORD, certutil};
+use super::nss::{AUTHORITY, Folders, NODE, PASSWORD, certutil, pk12util};
 use super::services::run;
-use crate::certificate::{answers, asks_for, fingerprint, to_der, to_pem};
+use crate::certificate::{answers, asks_for, fingerprint, is_for, to_der, to_pem};
 use crate::ports::{Certificates, KeptCertificate, LyingCertificates, RequestFor};
 
 const HOME: &str = "/etc/corosync/qdevice/net";
@@ -33,6 +33,7 @@ const BEFORE: &str = "nssdb.old";
 const AUTHORITY_FILE: &str = "qnetd-cacert.crt";
 const REQUEST_FILE: &str = "qdevice-net-node.crq";
 const NODE_FILE: &str = "cluster.crt";
+const BUNDLE_FILE: &str = "qdevice-net-node.p12";
 /// Which certificate it is of this node.
 const GENERATION_FILE: &str = "pvecm-generation";
 /// Which attempt put the folder to use.
@@ -80,6 +81,42 @@ impl NodeCertificates {
         if self.is_laid(wanted) {
             return Ok(());
         }
+        self.make(wanted, attempt, |folder| {
+            fs::write(folder.join("noise.txt"), noise().map_err(words)?).map_err(words)?;
+            let subject = format!("CN={}", wanted.cluster);
+            let (request, noise) = (path(folder, REQUEST_FILE), path(folder, "noise.txt"));
+            nss(folder, &["-R", "-s", &subject, "-o", &request, "-z", &noise])
+        })
+    }
+
+    fn bring(
+        &self,
+        wanted: &RequestFor<'_>,
+        bundle: &[u8],
+        attempt: Attempt,
+    ) -> Result<(), String> {
+        self.make(wanted, attempt, |folder| {
+            let file = folder.join(BUNDLE_FILE);
+            replace_file(&file, bundle, 0o600).map_err(words)?;
+            let mut command = pk12util(folder);
+            command.args(["-W", "", "-i"]).arg(&file);
+            run(command).map_err(|why| format!("pk12util -i: {why}"))?;
+            fs::remove_file(file).map_err(words)?;
+            let node = Folders::default().look(folder).and_then(|found| found.node);
+            let node = node.ok_or_else(|| {
+                format!("the PKCS#12 has nothing under the name `{NODE}`, by which corosync-qdevice looks for it")
+            })?;
+            is_for(&node, wanted.cluster, wanted.authority)
+        })
+    }
+
+    /// Makes a folder with the certificate of the witness, has the rest made in it, and lays it.
+    fn make(
+        &self,
+        wanted: &RequestFor<'_>,
+        attempt: Attempt,
+        fill: impl FnOnce(&Path) -> Result<(), String>,
+    ) -> Result<(), String> {
         let authority = to_der::<Certificate>(wanted.authority)?;
         // What a killed life of the agent was making: no key in it was ever used.
         remove_unfinished(&self.home).map_err(words)?;
@@ -88,14 +125,11 @@ impl NodeCertificates {
         let making = making.prefix(UNFINISHED).tempdir_in(&self.home).map_err(words)?;
         let folder = making.path();
         fs::write(folder.join(PASSWORD), "").map_err(words)?;
-        fs::write(folder.join("noise.txt"), noise().map_err(words)?).map_err(words)?;
         fs::write(folder.join(AUTHORITY_FILE), authority).map_err(words)?;
         fs::write(folder.join(GENERATION_FILE), wanted.generation.to_string()).map_err(words)?;
         nss(folder, &["-N"])?;
         import(folder, (AUTHORITY, "CT,c,c"), AUTHORITY_FILE)?;
-        let subject = format!("CN={}", wanted.cluster);
-        let (request, noise) = (path(folder, REQUEST_FILE), path(folder, "noise.txt"));
-        nss(folder, &["-R", "-s", &subject, "-o", &request, "-z", &noise])?;
+        fill(folder)?;
         finish(folder).map_err(words)?;
         self.set_aside(LAID, attempt)?;
         fs::rename(making.keep(), self.folder(LAID)).and_then(|()| self.sync()).map_err(words)
@@ -176,6 +210,15 @@ impl Certificates for NodeCertificates {
         attempt: Attempt,
     ) -> BoxFuture<'a, Result<(), String>> {
         async move { self.lay(&wanted, attempt) }.boxed()
+    }
+
+    fn import<'a>(
+        &'a self,
+        wanted: RequestFor<'a>,
+        bundle: &'a [u8],
+        attempt: Attempt,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        async move { self.bring(&wanted, bundle, attempt) }.boxed()
     }
 
     fn take<'a>(&'a self, certificate: &'a str) -> BoxFuture<'a, Result<(), String>> {

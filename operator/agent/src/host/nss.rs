@@ -62,10 +62,20 @@ fn read(folder: &Path, name: &str) -> Option<String> {
     to_pem::<Certificate>(&listed.stdout).ok().filter(|_| listed.status.success())
 }
 
-/// The tool on a folder. One that hangs must not keep who asks.
+/// The tool on a folder.
 pub fn certutil(folder: &Path) -> Command {
+    tool("certutil", folder, "-f")
+}
+
+/// The tool that brings keys with their certificates into a folder.
+pub fn pk12util(folder: &Path) -> Command {
+    tool("pk12util", folder, "-k")
+}
+
+/// One that hangs must not keep who asks.
+fn tool(name: &str, folder: &Path, password: &str) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["10", "certutil", "-d"]).arg(folder);
-    command.arg("-f").arg(folder.join(PASSWORD));
+    command.args(["10", name, "-d"]).arg(folder);
+    command.arg(password).arg(folder.join(PASSWORD));
     command
 }

@@ -1,5 +1,8 @@
 //! The QDevice: what corosync says of it, the certificates of a node, and the `QNetd` of a witness.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
 use futures::future::BoxFuture;
 use pvecm_core::ids::{ClusterName, Digest};
 use pvecm_core::protocol::Attempt;
@@ -64,8 +67,8 @@ pub struct RequestFor<'a> {
     pub generation: u32,
 }
 
-/// The key and the certificate with which this node's corosync-qdevice is let in by a witness. The key never leaves
-/// its folder.
+/// The key and the certificate with which this node's corosync-qdevice is let in by a witness. No key leaves its
+/// folder.
 pub trait Certificates: Send + Sync {
     /// What lies there. No process is started where nothing has changed.
     fn lying(&self) -> LyingCertificates;
@@ -73,6 +76,14 @@ pub trait Certificates: Send + Sync {
     fn request<'a>(
         &'a self,
         wanted: RequestFor<'a>,
+        attempt: Attempt,
+    ) -> BoxFuture<'a, Result<(), String>>;
+    /// Lays a key and a certificate beside those in use that were made elsewhere for the whole cluster (PKCS#12), when
+    /// they are for that cluster and from that witness.
+    fn import<'a>(
+        &'a self,
+        wanted: RequestFor<'a>,
+        bundle: &'a [u8],
         attempt: Attempt,
     ) -> BoxFuture<'a, Result<(), String>>;
     /// Puts the certificate (PEM) to the key that is laid, when it is for that key and from the witness that was asked.
@@ -85,12 +96,17 @@ pub trait Certificates: Send + Sync {
     fn put_away(&self, attempt: Attempt) -> Result<(), String>;
 }
 
+/// Where the nodes come from that are connected to a `QNetd`, by the names of their clusters.
+pub type Voters = BTreeMap<String, BTreeSet<IpAddr>>;
+
 /// The `QNetd` of a witness, and the certificates that it issues.
 pub trait Issuer: Send + Sync {
     /// Its own certificate, in PEM; `None`: it has none yet. No process is started where nothing has changed.
     fn authority(&self) -> Option<String>;
     /// Whether `QNetd` runs. No process is started.
     fn serves(&self) -> bool;
+    /// Who is connected; `None`: `QNetd` does not say. No process is started.
+    fn voters(&self) -> Option<Voters>;
     /// Makes its own certificate, where it has none.
     fn initialise(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Signs a request (PEM) of this cluster that asks for its name alone. It takes some hundredths of a second.

@@ -89,6 +89,10 @@ pub async fn run(host: &Host, task: &Task<'_>, actions: &[Action]) -> Result<Sea
                 device::request(host, task, asked).await?;
             }
             Action::TakeCertificate {} => device::take(host, task).await?,
+            Action::ImportCertificate { cluster, authority, witness, generation, .. } => {
+                let asked = Asked::new(cluster, authority, (*witness, *generation));
+                device::import(host, task, asked).await?;
+            }
             Action::StartDevice {} => device::start(host, task).await?,
             Action::StopDevice {} => device::stop(host, task).await?,
             Action::PutDeviceAway {} => device::put_away(host, task).await?,
@@ -138,7 +142,7 @@ fn receive_authkey(host: &Host, task: &Task<'_>) -> Result<(), Undone> {
     host.disk.replace(DiskFile::Authkey, &authkey).map_err(not_begun)
 }
 
-fn open_sealed(task: &Task<'_>) -> Result<Zeroizing<Vec<u8>>, Undone> {
+pub(super) fn open_sealed(task: &Task<'_>) -> Result<Zeroizing<Vec<u8>>, Undone> {
     let sealed = task.sealed.ok_or_else(|| not_begun("nothing was sealed for this host"))?;
     task.key.open_sealed(sealed).map(Zeroizing::new).map_err(not_begun)
 }

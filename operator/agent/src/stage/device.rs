@@ -10,7 +10,7 @@ use pvecm_core::ids::ClusterName;
 use pvecm_core::protocol::Attempt;
 
 use super::Undone;
-use super::action::{Task, not_begun, wait};
+use super::action::{Task, not_begun, open_sealed, wait};
 use super::probe::parent_in_force;
 use crate::host_ports::Host;
 use crate::observe::Observation;
@@ -23,7 +23,7 @@ const PACKAGE: &str = "corosync-qdevice";
 /// The cmap key without which the daemon ends at its start.
 pub const MODEL: &str = "quorum.device.model";
 
-/// What a [`RequestCertificate`](pvecm_core::change::Action::RequestCertificate) asks for.
+/// What a host is to have a certificate of.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// What the certificate is to be of.
@@ -44,25 +44,37 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Lays a key and a request for a certificate beside those in use. A witness that is not reached from here would
-/// be one vote less for all: it is tried before anything is made.
+/// Lays a key and a request for a certificate beside those in use.
 pub async fn request(host: &Host, task: &Task<'_>, asked: Asked<'_>) -> Result<(), Undone> {
     is_due(task, &Observation::take(host))?;
+    may_vote(host, asked.witness).await?;
+    let attempt = task.pending.attempt;
+    host.certificates.request(asked.certificate, attempt).await.map_err(Undone::NotBegun)
+}
+
+/// Lays the key and the certificate that were sealed for this host beside those in use.
+pub async fn import(host: &Host, task: &Task<'_>, asked: Asked<'_>) -> Result<(), Undone> {
+    is_due(task, &Observation::take(host))?;
+    may_vote(host, asked.witness).await?;
+    let (bundle, attempt) = (open_sealed(task)?, task.pending.attempt);
+    let imported = host.certificates.import(asked.certificate, &bundle, attempt).await;
+    imported.map_err(Undone::NotBegun)
+}
+
+/// A witness that is not reached from here would be one vote less for all: it is tried before anything is made.
+async fn may_vote(host: &Host, witness: IpAddr) -> Result<(), Undone> {
     if host.machine.package_version(PACKAGE).is_none() {
         let sentence = format!("the package {PACKAGE} is not installed on this host");
         return Err(Undone::NotBegun(sentence));
     }
-    let at = SocketAddr::new(asked.witness, PORT);
-    if let Err(why) = host.network.answers(at).await {
-        return Err(not_begun(format!(
+    let at = SocketAddr::new(witness, PORT);
+    host.network.answers(at).await.map_err(|why| {
+        not_begun(format!(
             "this host does not reach the witness at {at}/tcp ({why}): see that corosync-qnetd runs there, and \
-            where Proxmox VE's firewall is on, add the rule `OUT ACCEPT -dest {} -p tcp -dport {PORT}` on the nodes \
-            and `IN ACCEPT -p tcp -dport {PORT}` on the witness",
-            asked.witness
-        )));
-    }
-    let attempt = task.pending.attempt;
-    host.certificates.request(asked.certificate, attempt).await.map_err(Undone::NotBegun)
+            where Proxmox VE's firewall is on, add the rule `OUT ACCEPT -dest {witness} -p tcp -dport {PORT}` on the \
+            nodes and `IN ACCEPT -p tcp -dport {PORT}` on the witness"
+        ))
+    })
 }
 
 /// Puts the certificate that came with the change to the key that is laid.

@@ -3,16 +3,20 @@
 //! Owns the words of `plan`. Decides nothing: the planner, the guards and the rule about approval are
 //! those of the operator.
 
+use std::net::IpAddr;
+
 use pvecm_core::approval::{Interruption, need};
 use pvecm_core::change::{Parent, Risk, Stage};
+use pvecm_core::conf::{Config, Document};
 use pvecm_core::datacenter::{DatacenterWrite, Traffic, Transfer};
 use pvecm_core::desired::{DesiredCluster, Rollout};
+use pvecm_core::device::{Authority, DeviceWish, SecretView, Voter, WantedDevice};
 use pvecm_core::guard::guard;
 use pvecm_core::ids::Digest;
-use pvecm_core::observed::ObservedCluster;
+use pvecm_core::observed::{HostView, ObservedCluster};
 use pvecm_core::plan::{Planned, State, plan};
-use pvecm_crds::ValidateError;
 use pvecm_crds::condition::reason;
+use pvecm_crds::convert::InvalidSpec;
 use serde::Serialize;
 
 use crate::unified::unified;
@@ -89,8 +93,47 @@ pub struct Found<'a> {
     pub stages: &'a [Stage],
 }
 
-/// Asks the planner and the guards. A pause is looked past: what would be done is asked for.
+/// Asks the planner and the guards. A pause is looked past: what would be done is asked for. Into a Secret nobody
+/// looks here: it is taken to hold what the operator needs.
 pub fn ask(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
+    let Some((secret, address)) = external(desired) else {
+        return plan_and_prove(desired, observed);
+    };
+    let held = SecretView::Usable(authority_in_use(address, observed));
+    let observed = ObservedCluster { secret: Some(held), ..observed.clone() };
+    let mut answer = plan_and_prove(desired, &observed);
+    answer.not_known.push(format!(
+        "what the Secret {secret} holds: it is taken to have the certificates for the QNetd at {address}"
+    ));
+    answer
+}
+
+/// The Secret with certificates that a spec names, and where they let nodes in.
+fn external(desired: &DesiredCluster) -> Option<(&str, IpAddr)> {
+    let DeviceWish::Present(WantedDevice { voter, .. }) = desired.device.as_ref()? else {
+        return None;
+    };
+    match voter {
+        Voter::External { address, secret } => Some((secret, *address)),
+        Voter::Managed { .. } => None,
+    }
+}
+
+/// The certificate that the Secret is taken to hold: what nodes have already that vote with that QNetd.
+fn authority_in_use(address: IpAddr, observed: &ObservedCluster) -> Authority {
+    let votes_there = |host: &&HostView| {
+        let text = host.pmxcfs_file.as_ref().and_then(|file| file.text.as_ref());
+        let config = text.and_then(|text| Config::read(&Document::parse(text.as_bytes())).ok());
+        let device = config.and_then(|config| config.quorum.device);
+        device.and_then(|device| device.host).is_some_and(|host| host == address.to_string())
+    };
+    let mut voting = observed.hosts.values().filter(votes_there);
+    let held = voting.find_map(|host| host.device.certificate);
+    let fingerprint = held.map_or_else(|| Digest::of(b""), |held| held.authority);
+    Authority { certificate: "(that of the Secret)".to_owned(), fingerprint }
+}
+
+fn plan_and_prove(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
     let rollout = Rollout { paused: false, ..desired.rollout.clone() };
     let awake = DesiredCluster { rollout, ..desired.clone() };
     let Planned { report, plan: proposed } = plan(&awake, observed);
@@ -131,10 +174,10 @@ pub fn ask(desired: &DesiredCluster, observed: &ObservedCluster) -> Answer {
 
 impl Answer {
     /// The answer for a spec that cannot be carried out whatever the hosts say.
-    pub fn invalid(cluster: String, why: &ValidateError) -> Self {
+    pub fn invalid(cluster: String, why: &InvalidSpec) -> Self {
         Self {
             cluster,
-            reason: why.reason().to_owned(),
+            reason: reason::INVALID_SPEC.to_owned(),
             sentence: why.to_string(),
             stopped: true,
             plan: None,

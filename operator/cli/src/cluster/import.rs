@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use pvecm_core::adopt::{Adoption, Finding, Kind, adopt, choose, places, read_alone};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::HostView;
-use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
+use pvecm_crds::{PveCluster, PveHost, convert, yaml};
 use serde_json::Value;
 
 use super::{offline, read};
@@ -134,7 +134,7 @@ impl Import {
                 cluster.metadata.namespace = namespace.map(ToOwned::to_owned);
                 let left = left.iter().map(ToString::to_string);
                 findings.extend(left.map(|sentence| Finding { kind: Kind::Unmanaged, sentence }));
-                match validate(&cluster) {
+                match convert::desired(&cluster) {
                     Ok(_) => Some(bare(&cluster)?),
                     Err(why) => {
                         let sentence = why.to_string();
@@ -263,7 +263,7 @@ mod tests {
             let import = Import::of("other", None, (&hosts, adopt(&hosts))).unwrap();
             let written: PveCluster = yaml::read(&import.as_yaml().unwrap()).unwrap();
             assert_eq!(written.spec.cluster_name.as_deref(), Some(name));
-            let desired = validate(&written).unwrap();
+            let desired = convert::desired(&written).unwrap();
             let observed = pvecm_core::observed::ObservedCluster { hosts, ..Default::default() };
             let report = plan(&desired, &observed).report;
             assert_eq!(report.state, State::Settled, "{name}: {}", report.sentence);
@@ -280,7 +280,7 @@ mod tests {
             let import = Import::of("grown", None, (&hosts, adopt(&hosts))).unwrap();
             let yaml = import.as_yaml().unwrap();
             let written: PveCluster = yaml::read(&yaml).unwrap();
-            let desired = validate(&written).unwrap();
+            let desired = convert::desired(&written).unwrap();
             let observed = pvecm_core::observed::ObservedCluster { hosts, ..Default::default() };
             let report = plan(&desired, &observed).report;
             assert_eq!(report.state, State::Settled, "{}", report.sentence);

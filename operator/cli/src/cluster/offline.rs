@@ -15,10 +15,13 @@ use pvecm_core::change::ConfText;
 use pvecm_core::conf::{Config, Document, Node};
 use pvecm_core::datacenter::DatacenterView;
 use pvecm_core::desired::{DesiredCluster, DesiredNode};
+use pvecm_core::device::WitnessView;
 use pvecm_core::ha::HaState;
 use pvecm_core::ids::{Fingerprint, HostName, NodeId};
 use pvecm_core::observed::{Claim, FileView, HostView, KeyView, ObservedCluster};
-use pvecm_crds::{PveCluster, PveHost, convert, validate, yaml};
+use pvecm_crds::convert::Holder;
+use pvecm_crds::host::ServedCluster;
+use pvecm_crds::{PveCluster, PveHost, convert, yaml};
 use serde_json::Value;
 
 use super::answer::{Answer, ask};
@@ -39,11 +42,14 @@ pub fn answer(files: Files<'_>, hosts: Option<&Path>) -> anyhow::Result<Answer> 
     let cluster: PveCluster = yaml::read(&read(files.spec)?)
         .with_context(|| format!("{} holds no PveCluster", files.spec.display()))?;
     let conf = files.conf.map(read).transpose()?;
-    let facts = hosts.map(known).transpose()?.unwrap_or_default();
-    match validate(&cluster) {
+    let hosts = hosts.map(read).transpose()?;
+    let hosts = hosts.map(|text| objects(&text)).transpose()?.unwrap_or_default();
+    match convert::desired(&cluster) {
         Ok(desired) => {
             let datacenter = files.datacenter.map(bytes).transpose()?;
-            plan(&desired, (conf.as_deref(), datacenter.as_deref()), &facts)
+            let facts = facts(&hosts)?;
+            let witness = witness(&cluster, &hosts, &facts)?;
+            plan(&desired, (conf.as_deref(), datacenter.as_deref()), (&facts, witness))
         }
         Err(why) => Ok(Answer::invalid(cluster.name_any(), &why)),
     }
@@ -63,7 +69,7 @@ pub type Facts = BTreeMap<HostName, HostView>;
 
 /// What a file knows of hosts.
 pub fn known(path: &Path) -> anyhow::Result<Facts> {
-    facts(&read(path)?)
+    facts(&objects(&read(path)?)?)
 }
 
 /// The members of a file, all well, each with what is known of the host that calls itself so; `None`: the
@@ -92,24 +98,43 @@ fn unmanaged(listed: &Node, host: HostName) -> DesiredNode {
 }
 
 /// One `PveHost`, or a list of them.
-fn facts(text: &str) -> anyhow::Result<Facts> {
+fn objects(text: &str) -> anyhow::Result<Vec<PveHost>> {
     let value: Value = yaml::read(text).context("the file of the hosts is not understood")?;
-    let items = match value.get("items") {
+    let hosts = match value.get("items") {
         Some(items) => serde_json::from_value(items.clone()),
         None => serde_json::from_value(value).map(|host| vec![host]),
     };
-    let hosts: Vec<PveHost> = items.context("the file of the hosts holds no PveHosts")?;
-    let view = |host: PveHost| {
-        let view = convert::host_view(&host, (true, Timestamp::now()), "", None)?;
+    hosts.context("the file of the hosts holds no PveHosts")
+}
+
+fn facts(hosts: &[PveHost]) -> anyhow::Result<Facts> {
+    let view = |host: &PveHost| {
+        let view = convert::host_view(host, (true, Timestamp::now()), "", None)?;
         Ok((host.name_any().parse()?, view))
     };
-    hosts.into_iter().map(view).collect()
+    hosts.iter().map(view).collect()
+}
+
+/// The host that the spec names as witness. It is taken to be heard, and a name that it has to be the cluster's own
+/// where the object of that one is called the same.
+fn witness(
+    cluster: &PveCluster,
+    hosts: &[PveHost],
+    facts: &Facts,
+) -> anyhow::Result<Option<WitnessView>> {
+    let named = |host: &&PveHost| cluster.spec.witness() == Some(host.name_any().as_str());
+    let holder = |served: &ServedCluster| {
+        if served.name == cluster.name_any() { Holder::Own } else { Holder::Other }
+    };
+    let own = facts.values().flat_map(|host| host.addresses.iter().map(IpNet::addr)).collect();
+    let host = hosts.iter().find(named);
+    Ok(host.map(|host| convert::witness_view(host, true, (holder, &own))).transpose()?)
 }
 
 fn plan(
     desired: &DesiredCluster,
     (conf, datacenter): (Option<&str>, Option<&[u8]>),
-    facts: &Facts,
+    (facts, witness): (&Facts, Option<WitnessView>),
 ) -> anyhow::Result<Answer> {
     let config = conf.map(|text| Config::read(&Document::parse(text.as_bytes()))).transpose();
     let config = config.context("corosync.conf is not understood")?;
@@ -127,8 +152,9 @@ fn plan(
     let gone = in_force.iter().flat_map(|in_force| unnamed(desired, in_force.config));
     let gone: Vec<DesiredNode> = gone.collect();
     let hosts = desired.nodes.iter().chain(&gone).map(view).collect();
-    let mut answer = ask(desired, &ObservedCluster { hosts, ..ObservedCluster::default() });
-    answer.not_known = not_known(desired, in_force.as_ref(), facts);
+    let mut answer =
+        ask(desired, &ObservedCluster { hosts, witness, ..ObservedCluster::default() });
+    answer.not_known.extend(not_known(desired, in_force.as_ref(), facts));
     if !desired.datacenter.is_empty() && in_force.is_some() && !known {
         answer.not_known.push(
             "what datacenter.cfg says: without --datacenter it is taken to be empty".to_owned(),
@@ -318,7 +344,7 @@ quorum {
     fn spec(edit: impl FnOnce(&mut Value)) -> DesiredCluster {
         let mut cluster = fake::cluster();
         edit(&mut cluster);
-        validate(&serde_json::from_value(cluster).unwrap()).unwrap()
+        convert::desired(&serde_json::from_value(cluster).unwrap()).unwrap()
     }
 
     fn hosts() -> Facts {
@@ -331,12 +357,12 @@ quorum {
                    "status": {"addresses": addresses}})
         };
         let list = json!({"kind": "List", "items": [host(1), host(2), host(3)]});
-        facts(&list.to_string()).unwrap()
+        facts(&objects(&list.to_string()).unwrap()).unwrap()
     }
 
     #[test]
     fn a_plan_from_files_is_that_of_the_operator() {
-        let answer = plan(&spec(|_| ()), (Some(CONF), None), &hosts()).unwrap();
+        let answer = plan(&spec(|_| ()), (Some(CONF), None), (&hosts(), None)).unwrap();
         insta::assert_snapshot!(shown(&answer, true));
     }
 
@@ -347,17 +373,17 @@ quorum {
             cluster["spec"]["migration"] = json!({"type": "Secure", "network": "10.0.1.0/24"});
         });
         let text = b"# ours\r\nmigration:  type=insecure\r\nreplication: secure\n";
-        let answer = plan(&wanted, (Some(CONF), Some(text.as_slice())), &hosts()).unwrap();
+        let answer = plan(&wanted, (Some(CONF), Some(text.as_slice())), (&hosts(), None)).unwrap();
         let wanted_diff = "--- datacenter.cfg\n+++ datacenter.cfg\n@@ -1,2 +1,2 @@\n-migration: insecure\n\
                            +migration: secure,network=10.0.1.0/24\n replication: secure\n";
         assert_eq!(answer.plan.unwrap().stages[0].diff, wanted_diff);
-        let blind = plan(&wanted, (Some(CONF), None), &hosts()).unwrap();
+        let blind = plan(&wanted, (Some(CONF), None), (&hosts(), None)).unwrap();
         assert!(blind.not_known.iter().any(|said| said.contains("--datacenter")));
     }
 
     #[test]
     fn without_facts_a_network_gives_no_address_and_the_answer_says_what_it_does_not_know() {
-        let answer = plan(&spec(|_| ()), (Some(CONF), None), &Facts::new()).unwrap();
+        let answer = plan(&spec(|_| ()), (Some(CONF), None), (&Facts::new(), None)).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("AddressMissing", true));
         assert!(answer.not_known[0].contains("n1, n2, n3"), "{:?}", answer.not_known);
     }
@@ -371,13 +397,44 @@ quorum {
                 cluster["spec"]["nodes"][n]["addresses"] = json!([{"link": 1, "address": address}]);
             }
         });
-        let answer = plan(&stated, (Some(CONF), None), &Facts::new()).unwrap();
+        let answer = plan(&stated, (Some(CONF), None), (&Facts::new(), None)).unwrap();
         assert!(answer.plan.unwrap().stages[0].diff.contains("+    ring1_addr: 10.0.1.3"));
     }
 
     #[test]
+    fn the_witness_of_a_spec_is_found_among_the_hosts_and_a_secret_is_taken_to_be_right() {
+        let even = |device: Value| {
+            move |cluster: &mut Value| {
+                cluster["spec"]["links"] = json!([]);
+                cluster["spec"]["quorum"] = json!({"device": device});
+            }
+        };
+        let managed = json!({"type": "Managed", "hostRef": {"name": "w1"}, "algorithm": "LMS"});
+        let mut object = fake::cluster();
+        even(managed.clone())(&mut object);
+        let object: PveCluster = serde_json::from_value(object).unwrap();
+        let w1 = json!({"apiVersion": "pvecm.io/v1alpha1", "kind": "PveHost",
+            "metadata": {"name": "w1"}, "spec": {"role": "Witness"},
+            "status": {"addresses": [{"interface": "eth0", "cidr": "10.9.0.1/24"}],
+                "witness": {"serves": true, "authority": "w1's own",
+                            "fingerprint": pvecm_core::ids::Digest::of(b"").to_string()},
+                "clusters": [{"clusterName": "prod", "name": "prod", "uid": "u-1"}]}});
+        let found = witness(&object, &objects(&w1.to_string()).unwrap(), &hosts()).unwrap();
+        let wanted = spec(even(managed));
+        let answer = plan(&wanted, (Some(CONF), None), (&hosts(), found)).unwrap();
+        assert!(answer.plan.unwrap().stages[0].summary.contains("ask w1 for certificates"));
+        let without = plan(&wanted, (Some(CONF), None), (&hosts(), None)).unwrap();
+        assert_eq!((without.reason.as_str(), without.stopped), ("HostMissing", true));
+        let lent = json!({"type": "External", "address": "10.9.0.7", "algorithm": "LMS",
+            "certificatesSecretRef": {"name": "qnetd"}});
+        let answer = plan(&spec(even(lent)), (Some(CONF), None), (&hosts(), None)).unwrap();
+        assert!(answer.plan.unwrap().stages[0].summary.contains("from the Secret qnetd"));
+        assert!(answer.not_known[0].contains("what the Secret qnetd holds"));
+    }
+
+    #[test]
     fn without_a_file_in_force_a_cluster_is_formed() {
-        let answer = plan(&spec(|_| ()), (None, None), &hosts()).unwrap();
+        let answer = plan(&spec(|_| ()), (None, None), (&hosts(), None)).unwrap();
         let plan = answer.plan.unwrap();
         assert!(plan.stages[0].diff.starts_with("--- /dev/null\n"), "{}", plan.stages[0].diff);
         assert_eq!(answer.waiting_for, ["n2 joins", "n3 joins"]);
@@ -388,7 +445,7 @@ quorum {
         let careful = spec(|cluster| {
             cluster["spec"]["rollout"] = json!({"paused": true, "approval": "Manual"});
         });
-        let answer = plan(&careful, (Some(CONF), None), &hosts()).unwrap();
+        let answer = plan(&careful, (Some(CONF), None), (&hosts(), None)).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("Paused", false));
         assert!(answer.plan.unwrap().waits.unwrap().contains("`rollout.approval` is Manual"));
     }
@@ -398,14 +455,14 @@ quorum {
         let fewer = spec(|cluster| {
             cluster["spec"]["nodes"].as_array_mut().unwrap().pop();
         });
-        let answer = plan(&fewer, (Some(CONF), None), &Facts::new()).unwrap();
+        let answer = plan(&fewer, (Some(CONF), None), (&Facts::new(), None)).unwrap();
         let plan = answer.plan.unwrap();
         assert_eq!(plan.stages[0].summary, "Stop corosync and pmxcfs on n3");
         assert!(plan.waits.is_some(), "who is removed is asked for");
         let nobody = spec(|cluster| {
             cluster["spec"]["nodes"] = json!([{"name": "n9"}]);
         });
-        let answer = super::plan(&nobody, (Some(CONF), None), &hosts()).unwrap();
+        let answer = super::plan(&nobody, (Some(CONF), None), (&hosts(), None)).unwrap();
         assert_eq!((answer.reason.as_str(), answer.stopped), ("NobodyStays", true));
         assert!(answer.plan.is_none());
     }

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use pvecm_core::change::Stage;
 use pvecm_core::desired::DesiredCluster;
 use pvecm_core::observed::ObservedCluster;
-use pvecm_crds::{PveChange, convert, validate};
+use pvecm_crds::{PveChange, convert};
 
 use super::answer::{Answer, Found, Shown, ask, shown};
 use super::offline;
@@ -33,7 +33,7 @@ pub struct Args {
     /// Offline: the datacenter.cfg in force; without it none is taken to be there.
     #[arg(long, value_name = "FILE", requires = "conf")]
     datacenter: Option<PathBuf>,
-    /// Offline: what is known of the hosts, as `kubectl get pvehosts -o yaml` prints it.
+    /// Offline: what is known of the hosts, the witness among them, as `kubectl get pvehosts -o yaml` prints it.
     #[arg(long, value_name = "FILE", requires = "file")]
     hosts: Option<PathBuf>,
     /// Show what each stage changes in corosync.conf, or in datacenter.cfg.
@@ -64,7 +64,7 @@ pub fn run(args: &Args, connection: &Connection) -> anyhow::Result<Verdict> {
 
 /// The open change if there is one, else what the planner says.
 pub(super) fn of_cluster(picture: &Picture) -> anyhow::Result<Answer> {
-    let desired = match validate(&picture.cluster) {
+    let desired = match convert::desired(&picture.cluster) {
         Ok(desired) => desired,
         Err(why) => return Ok(Answer::invalid(picture.cluster.name_any(), &why)),
     };
@@ -151,12 +151,14 @@ mod tests {
 
     #[test]
     fn a_spec_that_cannot_be_carried_out_is_an_answer_with_its_reason() {
-        let mut unbuilt = fake::cluster();
-        unbuilt["spec"]["quorum"] = json!({"device": {"type": "External", "address": "10.9.0.1",
-            "certificatesSecretRef": {"name": "qnetd"}}});
-        let answer = of_cluster(&picture(unbuilt, Vec::new())).unwrap();
-        assert_eq!((answer.reason.as_str(), answer.stopped), ("NotSupported", true));
-        assert!(answer.sentence.contains("spec.quorum.device"));
+        let mut twice = fake::cluster();
+        let address = json!([{"link": 0, "address": "10.0.0.1"}]);
+        for n in 0..2 {
+            twice["spec"]["nodes"][n]["addresses"] = address.clone();
+        }
+        let answer = of_cluster(&picture(twice, Vec::new())).unwrap();
+        assert_eq!((answer.reason.as_str(), answer.stopped), ("InvalidSpec", true));
+        assert!(answer.sentence.contains("10.0.0.1"), "{}", answer.sentence);
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt as _};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::ObservedCluster;
 use pvecm_crds::condition::kind;
+use pvecm_crds::convert::Holder;
 use pvecm_crds::host::ServedCluster;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
@@ -87,17 +89,26 @@ impl Picture {
         let uid = self.cluster.uid().unwrap_or_default();
         let mut observed = convert::observed(hosts, &changes, (&uid, Timestamp::now()))?;
         if let Some((witness, clusters)) = &self.witness {
-            let is_other = |served: &ServedCluster| self.is_other(served, clusters);
-            observed.witness = Some(convert::witness_view(witness, heard(witness), is_other)?);
+            let holder = |served: &ServedCluster| self.holder(served, clusters);
+            let addresses = observed.hosts.values().flat_map(|host| &host.addresses);
+            let own = addresses.map(IpNet::addr).collect();
+            let view = convert::witness_view(witness, heard(witness), (holder, &own))?;
+            observed.witness = Some(view);
         }
         Ok(observed)
     }
 
-    /// Whether a name at a witness is another cluster's. One of this name that is there no more has left it to this one.
-    fn is_other(&self, served: &ServedCluster, clusters: &[PveCluster]) -> bool {
+    /// Whose a name at a witness is. One of this name that is there no more has left it to this one.
+    fn holder(&self, served: &ServedCluster, clusters: &[PveCluster]) -> Holder {
         let is_there = |uid: &str| clusters.iter().any(|one| one.uid().as_deref() == Some(uid));
         let is_same = served.cluster_name == self.cluster.effective_name();
-        self.cluster.uid().as_ref() != Some(&served.uid) && (!is_same || is_there(&served.uid))
+        if self.cluster.uid().as_ref() == Some(&served.uid) {
+            Holder::Own
+        } else if is_same && !is_there(&served.uid) {
+            Holder::Nobody
+        } else {
+            Holder::Other
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use kube::{Client, ResourceExt as _};
 use pvecm_core::desired::DesiredCluster;
 use pvecm_core::quorum::is_quorate;
 use pvecm_crds::host::AbsenceKind;
-use pvecm_crds::{PveChange, change::Risk, validate};
+use pvecm_crds::{PveChange, change::Risk, convert};
 use tokio::time::{Instant, sleep};
 
 use super::answer::shown;
@@ -79,7 +79,7 @@ async fn recover(
     ask: Ask<'_>,
 ) -> anyhow::Result<Verdict> {
     let picture = read::picture(client, namespace, &args.cluster).await?;
-    let desired = validate(&picture.cluster)?;
+    let desired = convert::desired(&picture.cluster)?;
     if let Err(why) = refuse(args, &picture, &desired) {
         return Ok(Verdict::refused(&why));
     }

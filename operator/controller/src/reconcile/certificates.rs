@@ -1,10 +1,13 @@
-//! The certificates that hosts of a change wait for: a witness signs by itself what stands at it, in its own time. Pure.
+//! The certificates that hosts of a change wait for: a witness signs by itself what stands at it, in its own time, and a
+//! person puts those of a `QNetd` that somebody else runs into a Secret. Pure.
 
 use std::collections::BTreeMap;
 
-use pvecm_core::device::LaidView;
+use pvecm_core::change::Stage;
+use pvecm_core::device::{LaidView, SecretView};
 use pvecm_core::ids::{Digest, HostName};
 use pvecm_core::observed::HostView;
+use pvecm_core::plan::Blocker;
 
 use super::drive::OpenChange;
 use super::observe::Observation;
@@ -41,9 +44,9 @@ pub fn issued<'a>(host: &HostView, witnesses: &'a BTreeMap<HostName, Witness>) -
 pub struct Awaited {
     /// In words.
     pub why: String,
-    /// The agent of that witness is not heard.
-    pub is_silent: bool,
-    /// It will never be so: the witness got another certificate since it was asked.
+    /// A person has to act, for this reason: the agent of that witness is not heard, or the Secret is of no use.
+    pub stalls: Option<Blocker>,
+    /// It will never be so: the witness, or the Secret, got another certificate since then.
     pub is_void: bool,
 }
 
@@ -71,11 +74,30 @@ pub fn awaited(change: &OpenChange, seen: &Observation) -> Option<Awaited> {
     }
     if let Some(first) = unasked.first() {
         let why = format!("{first} does not show its request for a certificate yet");
-        return Some(Awaited { why, is_silent: false, is_void: false });
+        return Some(Awaited { why, stalls: None, is_void: false });
+    }
+    if let Some(awaited) = ungiven(stage, seen) {
+        return Some(awaited);
     }
     let authority = unsigned.first()?.1;
     let hosts: Vec<&str> = unsigned.into_iter().map(|(host, _)| host).collect();
     Some(unsigned_by(authority, &hosts.join(", "), seen))
+}
+
+/// That what a host is to be given of the Secret is not there.
+fn ungiven(stage: &Stage, seen: &Observation) -> Option<Awaited> {
+    let status = seen.open.as_ref().and_then(|(_, object)| object.status.as_ref());
+    let is_sealed = |host: &HostName| {
+        status.is_some_and(|status| status.sealed.iter().any(|held| held.host == host.as_str()))
+    };
+    let (host, ..) = stage.imports().find(|(host, ..)| !is_sealed(host))?;
+    let void = |why: &str| (format!("{why}, whose certificate {host} was to take"), true);
+    let (why, is_void) = match &seen.view.secret {
+        Some(SecretView::Unusable(why)) => (why.clone(), false),
+        Some(SecretView::Usable(_)) => void("the Secret has the certificates of another QNetd now"),
+        None => void("the spec names no Secret any more"),
+    };
+    Some(Awaited { why, stalls: Some(Blocker::SecretUnusable), is_void })
 }
 
 fn unsigned_by(authority: Digest, hosts: &str, seen: &Observation) -> Awaited {
@@ -87,7 +109,7 @@ fn unsigned_by(authority: Digest, hosts: &str, seen: &Observation) -> Awaited {
     let now = seen.witnesses.iter().find(|(name, _)| named == Some(name.as_str()));
     let Some((name, witness)) = asked.or(now) else {
         let why = format!("the witness that {hosts} asked for certificates has no PveHost");
-        return Awaited { why, is_silent: false, is_void: false };
+        return Awaited { why, stalls: None, is_void: false };
     };
     let is_other = witness.view.authority.is_some() && asked.is_none();
     let is_silent = !witness.view.connected;
@@ -100,5 +122,6 @@ fn unsigned_by(authority: Digest, hosts: &str, seen: &Observation) -> Awaited {
     } else {
         format!("{name} has not signed the certificates of {hosts} yet")
     };
-    Awaited { why, is_silent, is_void: is_other && !is_silent }
+    let stalls = is_silent.then_some(Blocker::HostNotConnected);
+    Awaited { why, stalls, is_void: is_other && !is_silent }
 }

@@ -15,10 +15,10 @@ use pvecm_core::ids::HostName;
 use pvecm_core::leaving::is_listed;
 use pvecm_core::observed::{Claim, HostView};
 use pvecm_core::plan::{Blocker, Class, Planned, State, plan};
+use pvecm_crds::PveChange;
 use pvecm_crds::change::Outcome;
 use pvecm_crds::condition::reason;
-use pvecm_crds::convert::stated_limits;
-use pvecm_crds::{PveChange, validate};
+use pvecm_crds::convert::{self, stated_limits};
 
 use super::drive::{Ending, Next, OpenChange, Standing, drive};
 use super::observe::{Observation, of_cluster};
@@ -124,7 +124,7 @@ pub fn decide(seen: &Observation) -> Verdict {
 }
 
 fn standing(seen: &Observation) -> Verdict {
-    let desired = seen.cluster.as_deref().map(validate);
+    let desired = seen.cluster.as_deref().map(convert::desired);
     if let Some((change, object)) = &seen.open {
         let desired = desired.as_ref().and_then(|desired| desired.as_ref().ok());
         return open_change(seen, (change, object), desired);
@@ -135,7 +135,7 @@ fn standing(seen: &Observation) -> Verdict {
             Some(refused) => refused,
             None => next_change(seen, &desired),
         },
-        Some(Err(why)) => Verdict::new(Stand::Stalled, why.reason(), why.to_string()),
+        Some(Err(why)) => Verdict::new(Stand::Stalled, reason::INVALID_SPEC, why.to_string()),
     }
 }
 
@@ -206,10 +206,10 @@ fn open_change(
             let sentence = approval::sentence(what, &change.stages, need, &approve);
             Verdict::new(Stand::Waiting, reason::WAITING_FOR_APPROVAL, sentence)
         }
-        Next::WaitForWitness(why) if awaits.is_some_and(|awaited| awaited.is_silent) => {
-            Verdict::new(Stand::Stalled, Blocker::HostNotConnected.reason(), why)
-        }
-        Next::WaitForWitness(why) => Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why),
+        Next::WaitForWitness(why) => match awaits.and_then(|awaited| awaited.stalls) {
+            Some(blocker) => Verdict::new(Stand::Stalled, blocker.reason(), why),
+            None => Verdict::new(Stand::Waiting, reason::WAITING_FOR_HOST, why),
+        },
         Next::Wait(why) if paused && change.released == 0 => {
             Verdict::new(Stand::Paused, reason::PAUSED, why)
         }

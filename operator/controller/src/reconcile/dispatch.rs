@@ -3,13 +3,16 @@
 //! Each is idempotent: created by a name that follows from the number, applied under one field
 //! manager, and bound to the version of the object that was read where a second writer could matter.
 
+use std::collections::BTreeMap;
+
+use age::x25519::Recipient;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ObjectMeta;
 use kube::{Resource, ResourceExt};
 use pvecm_core::change::{Plan, Proven};
 use pvecm_core::ids::HostName;
 use pvecm_core::observed::HostView;
-use pvecm_crds::change::{HostProgress, Outcome, PveChangeStatus};
+use pvecm_crds::change::{HostProgress, Outcome, PveChangeStatus, SealedFor};
 use pvecm_crds::host::HostCluster;
 use pvecm_crds::reference::ClusterRef;
 use pvecm_crds::{CLUSTER_LABEL, PveChange, PveChangeSpec, PveCluster, PveHost, convert};
@@ -34,6 +37,14 @@ pub enum DispatchError {
         /// The cause.
         #[source]
         source: AccessError,
+    },
+    /// What is in the Secret cannot be sealed for a host.
+    #[error("cannot seal what is in the Secret for {host}: {why}")]
+    Seal {
+        /// The host.
+        host: HostName,
+        /// What is wrong with its key, in words.
+        why: String,
     },
     /// A plan that cannot be written down: a defect of the planner.
     #[error("the plan cannot be written down: {0}")]
@@ -67,12 +78,14 @@ pub async fn dispatch(
     carry_out(effect, seen, access).await.map_err(|error| match error {
         Trouble::Access(source) => DispatchError::Access { doing, source },
         Trouble::Plan(why) => DispatchError::Plan(why),
+        Trouble::Seal(host, why) => DispatchError::Seal { host, why },
     })
 }
 
 enum Trouble {
     Access(AccessError),
     Plan(String),
+    Seal(HostName, String),
 }
 
 impl From<AccessError> for Trouble {
@@ -87,7 +100,8 @@ async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Resul
         Effect::LetGo(names) => let_go(&names, seen, access).await?,
         Effect::Serve(due) => serve(due, seen, access).await?,
         Effect::Create(plan) => return create(&plan, seen, access).await,
-        Effect::PassOn(Passed { sealed, certificates }) => {
+        Effect::PassOn(Passed { mut sealed, unsealed, certificates }) => {
+            sealed.extend(seal(&unsealed, seen)?);
             let set = |status: &mut PveChangeStatus| {
                 (status.sealed, status.certificates) = (sealed, certificates);
             };
@@ -107,6 +121,22 @@ async fn carry_out(effect: Effect, seen: &Observation, access: &Access) -> Resul
         }
     }
     Ok(Sent::Quietly)
+}
+
+/// Seals what is in the Secret for hosts, to the key of each.
+fn seal(hosts: &BTreeMap<HostName, String>, seen: &Observation) -> Result<Vec<SealedFor>, Trouble> {
+    let Some(bundle) = seen.secret.as_ref().and_then(|found| found.bundle.as_ref()) else {
+        return Ok(Vec::new());
+    };
+    let seal = |(host, recipient): (&HostName, &String)| {
+        let recipient = recipient.parse::<Recipient>().map_err(str::to_owned);
+        let sealed = recipient.and_then(|recipient| {
+            age::encrypt_and_armor(&recipient, bundle).map_err(|error| error.to_string())
+        });
+        let data = sealed.map_err(|why| Trouble::Seal(host.clone(), why))?;
+        Ok(SealedFor { host: host.to_string(), data })
+    };
+    hosts.iter().map(seal).collect()
 }
 
 /// Claims hosts for this cluster, each as it was read: the first claim holds.

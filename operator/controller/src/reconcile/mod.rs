@@ -16,6 +16,7 @@ mod observe;
 mod passed;
 mod report;
 mod reservation;
+mod secret;
 mod witnesses;
 
 use std::panic::AssertUnwindSafe;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use pvecm_core::ids::{ChangeNumber, Digest, HostName};
@@ -15,6 +16,7 @@ use pvecm_crds::{CLUSTER_LABEL, PveChange, PveCluster, PveHost, convert};
 
 use super::drive::OpenChange;
 use super::namesakes::first_of_name;
+use super::secret;
 use super::witnesses::{self, Witness};
 use crate::access::AccessError;
 use crate::context::Context;
@@ -61,6 +63,8 @@ pub struct Observation {
     pub heard: BTreeMap<HostName, Heard>,
     /// Who votes for it from outside, or did.
     pub witnesses: BTreeMap<HostName, Witness>,
+    /// The certificates for a QNetd that somebody else runs, where the spec names such.
+    pub secret: Option<secret::Found>,
     /// The changes under the cluster's label, by number, the oldest first.
     pub changes: Vec<Arc<PveChange>>,
     /// The change without an outcome, the oldest first if there are several.
@@ -99,13 +103,16 @@ pub async fn observe(
     for (host, ahead) in view.hosts.values_mut().zip(context.beats.clocks_ahead(&keys)) {
         host.fitness.clock_ahead_secs = ahead;
     }
-    let witnesses = witnesses::read(cluster.as_deref(), (key, sight), context).await?;
+    let own = view.hosts.values().flat_map(|host| host.addresses.iter().map(IpNet::addr)).collect();
+    let witnesses = witnesses::read((cluster.as_deref(), &own), (key, sight), context).await?;
     let wanted = cluster.as_deref().and_then(|cluster| cluster.spec.witness());
     if let Some((name, witness)) = witnesses.iter().find(|(name, _)| wanted == Some(name.as_str()))
     {
         heard.insert(name.clone(), witness.heard);
         view.witness = Some(witness.view.clone());
     }
+    let secret = secret::read(cluster.as_deref(), key, &context.access).await?;
+    view.secret = secret.as_ref().map(|found| found.view.clone());
     let last = changes.iter().rev().find(|change| change.outcome().is_some());
     let outcome_age =
         last.map_or(Duration::ZERO, |last| context.outcomes.age(key, &last.name_any()));
@@ -124,6 +131,7 @@ pub async fn observe(
         hosts,
         heard,
         witnesses,
+        secret,
         changes,
         open,
         view,

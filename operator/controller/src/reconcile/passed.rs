@@ -1,13 +1,15 @@
-//! What one host has for another one, on its way through a change: secrets, copied and never read, and certificates
-//! that a witness issued. Pure.
+//! What somebody has for a host, on its way through a change: secrets of other hosts, copied and never read, the key
+//! that a person put into a Secret, and certificates that a witness issued. Pure.
 //!
 //! A sender publishes what only one receiver can decrypt, and a witness what only the one with the key can use; the copy
-//! in the change is where the receiver may read it. Copies go once the receiver has confirmed.
+//! in the change is where the receiver may read it. Copies go once the receiver has confirmed. What is in a Secret the
+//! operator seals itself, each copy once, when the stage that takes it is the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pvecm_core::change::Stage;
+use pvecm_core::device::SecretView;
 use pvecm_core::ids::HostName;
 use pvecm_crds::change::{CertificateFor, SealedFor};
 use pvecm_crds::{PveChange, PveHost};
@@ -21,6 +23,8 @@ use super::observe::Observation;
 pub struct Passed {
     /// Secrets.
     pub sealed: Vec<SealedFor>,
+    /// The hosts for which what is in the Secret has yet to be sealed, with the keys to which it is.
+    pub unsealed: BTreeMap<HostName, String>,
     /// Certificates.
     pub certificates: Vec<CertificateFor>,
 }
@@ -28,15 +32,62 @@ pub struct Passed {
 /// What the open change should hold, if it holds something else.
 pub fn due(change: &OpenChange, object: &PveChange, seen: &Observation) -> Option<Passed> {
     let status = object.status.clone().unwrap_or_default();
-    let held = Passed { sealed: status.sealed, certificates: status.certificates };
+    let held = Passed {
+        sealed: status.sealed,
+        unsealed: BTreeMap::new(),
+        certificates: status.certificates,
+    };
+    let (kept, unsealed) = imported(change, &held.sealed, seen);
+    let mut all = sealed_by_hosts(change, &seen.hosts);
+    all.extend(kept);
     let wanted = Passed {
-        sealed: sealed(change, &seen.hosts),
+        sealed: all,
+        unsealed,
         certificates: certificates(change, &held.certificates, seen),
     };
     (wanted != held).then_some(wanted)
 }
 
-fn sealed(change: &OpenChange, hosts: &BTreeMap<HostName, Arc<PveHost>>) -> Vec<SealedFor> {
+/// What was sealed of the Secret for hosts that have yet to confirm it, and for whom it has yet to be. A Secret that
+/// holds something else than what the plan was made for is given to nobody.
+fn imported(
+    change: &OpenChange,
+    held: &[SealedFor],
+    seen: &Observation,
+) -> (Vec<SealedFor>, BTreeMap<HostName, String>) {
+    let (mut kept, mut unsealed) = (Vec::new(), BTreeMap::new());
+    let within = usize::try_from(change.released).unwrap_or(usize::MAX).saturating_add(1);
+    let stages = change.stages.iter().take(within);
+    for (host, recipient, authority) in stages.flat_map(Stage::imports) {
+        // One that joined has received the authkey before, which is another secret.
+        let is_open = !received(change, host, &seen.hosts, imports);
+        match held.iter().find(|held| held.host == host.as_str()).filter(|_| is_open) {
+            Some(held) => kept.push(held.clone()),
+            None if is_open && holds(seen, authority) => {
+                unsealed.insert(host.clone(), recipient.clone());
+            }
+            None => {}
+        }
+    }
+    (kept, unsealed)
+}
+
+fn imports(stage: &Stage, name: &HostName) -> bool {
+    stage.imports().any(|(host, ..)| host == name)
+}
+
+/// Whether the Secret is the one that a plan was made for.
+fn holds(seen: &Observation, authority: &str) -> bool {
+    match &seen.view.secret {
+        Some(SecretView::Usable(held)) => held.certificate == authority,
+        Some(SecretView::Unusable(_)) | None => false,
+    }
+}
+
+fn sealed_by_hosts(
+    change: &OpenChange,
+    hosts: &BTreeMap<HostName, Arc<PveHost>>,
+) -> Vec<SealedFor> {
     let number = i64::try_from(change.number.0).unwrap_or(i64::MAX);
     let statuses = hosts.values().filter_map(|host| host.status.as_ref());
     let offered =

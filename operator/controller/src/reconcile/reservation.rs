@@ -3,7 +3,8 @@
 //! `QNetd` tells clusters apart by the name in corosync.conf, so a name is of one cluster, the first that has it. An entry
 //! goes only when nothing of the cluster can be talking to that witness any more. It stays when a cluster's object is
 //! deleted and the cluster is not: the daemons go on voting, and the certificates stay those of this name. The next
-//! cluster of the name in the namespace, which is the same one adopted again, takes it over.
+//! cluster of the name in the namespace takes it over where that is the same one adopted again: as long as others than
+//! its own nodes are connected there under the name, it is theirs.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 use kube::ResourceExt as _;
 use pvecm_core::conf::{Document, Overview};
 use pvecm_core::device::LaidView;
-use pvecm_core::ids::HostName;
+use pvecm_core::ids::{ClusterName, HostName};
 use pvecm_core::observed::{Claim, HostView};
 use pvecm_crds::PveCluster;
 use pvecm_crds::host::ServedCluster;
@@ -33,13 +34,15 @@ pub struct Due {
 pub fn due(seen: &Observation) -> Option<Due> {
     let cluster = seen.cluster.as_deref()?;
     let named = cluster.spec.witness().filter(|_| !dissolution::ends(seen));
+    let own_name: ClusterName = cluster.effective_name().parse().ok()?;
     seen.witnesses.iter().find_map(|(name, witness)| {
         let Witness { view, entry, .. } = witness;
-        let is_taken = view.names.keys().any(|name| name.as_str() == cluster.effective_name());
+        let is_taken = view.holder(&own_name).is_some();
         let is_named = named == Some(name.as_str()) && view.is_witness && !is_taken;
         let is_own = entry.as_ref().is_some_and(|entry| cluster.uid().as_ref() == Some(&entry.uid));
         let wanted = match entry {
             _ if is_named => Some(written(cluster, seen, witness)),
+            Some(entry) if !is_own && is_taken => Some(entry.clone()),
             Some(entry) if is_used(seen, witness) => {
                 Some(if is_own { written(cluster, seen, witness) } else { entry.clone() })
             }

@@ -26,6 +26,7 @@ mod dissolution;
 mod elsewhere;
 mod links;
 mod quorum;
+mod secret;
 mod witness;
 
 const GROUP: &str = "/apis/pvecm.io/v1alpha1/namespaces/pve";
@@ -57,6 +58,7 @@ impl Server {
         let object = path.trim_end_matches("/status").to_owned();
         let Some(mut body) = body else {
             return match self.objects.get(path) {
+                Some(found) if found["code"] == 403 => (403, found.clone()),
                 Some(found) => (200, found.clone()),
                 None if path.ends_with("pvechanges") => (200, self.list(path)),
                 None => (404, status(404, "NotFound")),
@@ -260,19 +262,19 @@ async fn a_second_identical_pass_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_spec_that_uses_what_is_not_built_stalls_and_touches_no_host() {
+async fn a_spec_that_breaks_a_rule_stalls_and_touches_no_host() {
     let server = world();
     let mut wanted = cluster();
-    wanted["spec"]["quorum"] = json!({"device": {"type": "External", "address": "10.9.0.1",
-                                                 "certificatesSecretRef": {"name": "qnetd"}}});
+    let link = |number: u8| json!({"number": number, "network": "10.0.0.0/24"});
+    wanted["spec"]["links"] = json!([link(0), link(1)]);
     server.lock().unwrap().put("pveclusters", wanted);
     assert_eq!(pass(&server).await, [format!("PATCH {GROUP}/pveclusters/prod/status")]);
     let cluster: PveCluster = object(&server, "pveclusters/prod").unwrap();
     let conditions = cluster.status.unwrap().conditions;
     assert_eq!(conditions.len(), 8);
     let stalled = conditions.iter().find(|c| c.type_ == "Stalled").unwrap();
-    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "NotSupported"));
-    assert!(stalled.message.contains("spec.quorum.device"), "{}", stalled.message);
+    assert_eq!((stalled.status.as_str(), stalled.reason.as_str()), ("True", "InvalidSpec"));
+    assert!(stalled.message.contains("10.0.0.0/24"), "{}", stalled.message);
 }
 
 #[tokio::test]

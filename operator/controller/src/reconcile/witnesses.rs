@@ -3,12 +3,14 @@
 //! No members: nobody claims them, and what they are told is which clusters they vote for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
 use kube::ResourceExt;
 use pvecm_core::device::WitnessView;
 use pvecm_core::ids::HostName;
+use pvecm_crds::convert::Holder;
 use pvecm_crds::host::ServedCluster;
 use pvecm_crds::{PveCluster, PveHost, convert};
 
@@ -31,9 +33,10 @@ pub struct Witness {
     pub entry: Option<ServedCluster>,
 }
 
-/// Reads them. A cluster whose object is gone has none: its daemons go on voting, so its name stays where it is.
+/// Reads them; `own` are the addresses of the cluster's hosts. A cluster whose object is gone has none: its daemons go
+/// on voting, so its name stays where it is.
 pub async fn read(
-    cluster: Option<&PveCluster>,
+    (cluster, own): (Option<&PveCluster>, &BTreeSet<IpAddr>),
     (key, sight): (&ClusterKey, Sight),
     context: &Context,
 ) -> Result<BTreeMap<HostName, Witness>, ObserveError> {
@@ -44,14 +47,14 @@ pub async fn read(
     let hosts = read_hosts(key, names, sight, context).await?;
     let reads = hosts.into_iter().map(|(name, host)| async {
         let heard = context.beats.heard(&HostKey::new(&key.namespace, name.as_str()));
-        let witness = witness(cluster, (host, heard), (key, sight), context).await?;
+        let witness = witness((cluster, own), (host, heard), (key, sight), context).await?;
         Ok::<_, ObserveError>((name, witness))
     });
     Ok(try_join_all(reads).await?.into_iter().collect())
 }
 
 async fn witness(
-    cluster: &PveCluster,
+    (cluster, own): (&PveCluster, &BTreeSet<IpAddr>),
     (host, heard): (Arc<PveHost>, Heard),
     (key, sight): (&ClusterKey, Sight),
     context: &Context,
@@ -62,8 +65,12 @@ async fn witness(
         Some(entry) => is_free(cluster, entry, (key, sight), context).await?.then(|| entry.clone()),
         None => None,
     };
-    let is_other = |served: &ServedCluster| Some(served) != entry.as_ref();
-    let view = convert::witness_view(&host, heard == Heard::Fresh, is_other)
+    let holder = |served: &ServedCluster| match &entry {
+        Some(entry) if entry == served && cluster.uid().as_ref() == Some(&entry.uid) => Holder::Own,
+        Some(entry) if entry == served => Holder::Nobody,
+        Some(_) | None => Holder::Other,
+    };
+    let view = convert::witness_view(&host, heard == Heard::Fresh, (holder, own))
         .map_err(|why| not_understood("PveHost", &*host, why))?;
     Ok(Witness { host, heard, view, entry })
 }

@@ -41,6 +41,7 @@ fn has_place(case: &Case<'_>, step: &Step<'_>, (host, action): (&HostName, &Acti
         (
             Action::RequestCertificate { .. }
             | Action::TakeCertificate {}
+            | Action::ImportCertificate { .. }
             | Action::StartDevice {}
             | Action::StopDevice {}
             | Action::PutDeviceAway {},

@@ -2,15 +2,16 @@
 //! while it comes or goes.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::case::{Case, Step, Text};
 use super::refusal::Refusal;
 use super::votes::runs;
 use crate::change::Action;
 use crate::conf::QuorumDevice;
-use crate::device::{AlgorithmWish, DeviceWish, ManagedDevice};
-use crate::ids::HostName;
-use crate::quorum::{expected, is_quorate, needed};
+use crate::device::{AlgorithmWish, DeviceWish, SecretView, Voter, WantedDevice};
+use crate::ids::{ClusterName, HostName};
+use crate::quorum::{expected, is_quorate, parts_meet};
 
 /// While a text spreads, one part counts by the old one and one by the new one. Where a daemon casts meanwhile, one
 /// node with the votes of an `lms` device and the other nodes without it are both quorate: a split brain. The one
@@ -89,11 +90,20 @@ fn is_wanted(case: &Case<'_>, device: &QuorumDevice) -> bool {
         AlgorithmWish::Lms => "lms",
     };
     let host = device.host.as_ref().and_then(|host| host.parse().ok());
-    let is_there = host.is_some_and(|host| {
-        case.observed.witness.as_ref().is_some_and(|witness| witness.addresses.contains(&host))
-            && wish.address.is_none_or(|stated| stated == host)
-    });
-    device.algorithm.as_deref() == Some(algorithm) && is_there
+    device.algorithm.as_deref() == Some(algorithm)
+        && host.is_some_and(|host| is_at(case, wish, host))
+}
+
+/// Whether the wanted device is reached there.
+fn is_at(case: &Case<'_>, wish: &WantedDevice, host: IpAddr) -> bool {
+    match &wish.voter {
+        Voter::Managed { witness: _, address } => {
+            let witness = case.observed.witness.as_ref();
+            let has = witness.is_some_and(|witness| witness.addresses.contains(&host));
+            has && address.is_none_or(|stated| stated == host)
+        }
+        Voter::External { address, secret: _ } => *address == host,
+    }
 }
 
 /// A certificate of another witness lets nobody in, and one for another cluster's name lets this one into that.
@@ -116,6 +126,10 @@ pub(super) fn certificates_are_of_the_witness(case: &Case<'_>) -> Result<(), Ref
                         holding.insert(host.clone());
                         asked.remove(host)
                     }
+                    Action::ImportCertificate { .. } => {
+                        holding.insert(host.clone());
+                        is_given_rightly(case, action)
+                    }
                     Action::StartDevice {} => holding.contains(host),
                     _other => true,
                 };
@@ -128,18 +142,44 @@ pub(super) fn certificates_are_of_the_witness(case: &Case<'_>) -> Result<(), Ref
     Ok(())
 }
 
+/// Whoever reads the key that a whole cluster has at its `QNetd` can speak for it there.
+pub(super) fn given_keys_go_to_their_owners(case: &Case<'_>) -> Result<(), Refusal> {
+    for step in &case.steps {
+        let is_strangers = |(host, recipient): (&HostName, &String)| {
+            let view = case.observed.hosts.get(host);
+            view.is_none_or(|view| view.sealing_key.as_ref() != Some(recipient))
+        };
+        let mut imports = step.stage.imports().map(|(host, recipient, _)| (host, recipient));
+        if let Some((to, _)) = imports.find(|import| is_strangers(*import)) {
+            return Err(Refusal::WrongRecipient { stage: step.number, to: to.clone() });
+        }
+    }
+    Ok(())
+}
+
 fn is_asked_rightly(case: &Case<'_>, action: &Action) -> bool {
     let Action::RequestCertificate { cluster, authority, witness, .. } = action else {
         return false;
     };
     let Some(view) = &case.observed.witness else { return false };
     let own = view.authority.as_ref().is_some_and(|own| own.certificate == *authority);
-    let is_free = !view.names.contains_key(cluster);
-    wish(case).is_some()
-        && *cluster == case.desired.name
-        && own
-        && is_free
-        && view.addresses.contains(witness)
+    own && view.holder(cluster).is_none() && is_for_the_wanted(case, cluster, *witness)
+}
+
+/// What is sealed is the Secret's, so the plan has to be made for what that holds now.
+fn is_given_rightly(case: &Case<'_>, action: &Action) -> bool {
+    let Action::ImportCertificate { cluster, authority, witness, .. } = action else {
+        return false;
+    };
+    let is_held = match &case.observed.secret {
+        Some(SecretView::Usable(held)) => held.certificate == *authority,
+        Some(SecretView::Unusable(_)) | None => false,
+    };
+    is_held && is_for_the_wanted(case, cluster, *witness)
+}
+
+fn is_for_the_wanted(case: &Case<'_>, cluster: &ClusterName, at: IpAddr) -> bool {
+    *cluster == case.desired.name && wish(case).is_some_and(|wish| is_at(case, wish, at))
 }
 
 /// Whether the stage takes the device and one of the dead off together, while its votes are cast on every node that
@@ -152,25 +192,18 @@ pub(super) fn goes_with_the_dead(case: &Case<'_>, step: &Step<'_>) -> bool {
         node.and_then(|node| case.view(node)).is_some_and(|view| view.device.casts)
     });
     // A node that is not known to be off is among them, and then the parts do not meet.
-    let running = step.staying().len();
+    let running = u64::try_from(step.staying().len()).unwrap_or(u64::MAX);
+    let [old, new] = [before, &step.config].map(|text| expected(&text.votes()));
+    let meets = |device: &QuorumDevice| parts_meet((old, device.votes_of(old)), new, running);
     casts
-        && device.is_some_and(|device| parts_meet((before, device), &step.config, running))
+        && device.is_some_and(meets)
         && step.config.config.quorum.device.is_none()
         && !step.dropped().is_empty()
 }
 
-/// Whether the fewest nodes that are quorate with the device under the one text, and the fewest that are under the
-/// other, are more than run. Every node has one vote.
-fn parts_meet((before, device): (&Text, &QuorumDevice), after: &Text, running: usize) -> bool {
-    let [old, new] = [before, after].map(|text| expected(&text.votes()));
-    let of_device = device.votes_of(old);
-    let with_device = needed(old + of_device).saturating_sub(of_device);
-    with_device + needed(new) > u64::try_from(running).unwrap_or(u64::MAX)
-}
-
-fn wish<'a>(case: &Case<'a>) -> Option<&'a ManagedDevice> {
+fn wish<'a>(case: &Case<'a>) -> Option<&'a WantedDevice> {
     match &case.desired.device {
-        Some(DeviceWish::Managed(device)) => Some(device),
+        Some(DeviceWish::Present(device)) => Some(device),
         Some(DeviceWish::Absent) | None => None,
     }
 }
@@ -182,10 +215,12 @@ fn changes_device(step: &Step<'_>) -> bool {
     step.texts().any(|text| of(text) != before)
 }
 
+/// The dead cast nothing, whatever was last heard of them: that nobody sees them is a guard of its own.
 fn casting_before(case: &Case<'_>) -> BTreeSet<HostName> {
     let views = case.observed.hosts.iter();
     let casts = views.filter(|(_, view)| {
-        view.running_version.is_some() && (view.device.enabled || view.device.alive)
+        let runs = view.running_version.is_some() && view.declared_dead().is_none();
+        runs && (view.device.enabled || view.device.alive)
     });
     casts.map(|(host, _)| host.clone()).collect()
 }

@@ -80,6 +80,7 @@ fn prove(case: &Case<'_>) -> Result<(), Refusal> {
         device::nobody_casts_meanwhile,
         device::nodes_have_quorum_alone,
         device::certificates_are_of_the_witness,
+        device::given_keys_go_to_their_owners,
         links::addresses_stay,
         links::ports_stay,
         links::links_have_sockets_of_their_own,

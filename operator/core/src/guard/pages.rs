@@ -145,8 +145,8 @@ pages! { Refusal:
         act: "Report it: this is a defect of the operator."
     }
     WrongRecipient {
-        means: "The authkey is sealed to another key than the receiving host's own, or for a host that is no member and does not join.",
-        prevents: "Somebody else could read it and speak in the cluster network as a member.",
+        means: "The authkey, or the key of the QDevice, is sealed to another key than the receiving host's own, or for a host that is no member and does not join.",
+        prevents: "Somebody else could read it and speak in the cluster network as a member, or for the cluster at its QNetd.",
         act: "If the host was installed anew, enrol it again; else find out who changed its key."
     }
     AuthkeysDiffer {
@@ -320,8 +320,8 @@ pages! { Refusal:
         act: "Nothing if the witness just got another address: a plan for that follows. Else report it: this is a defect of the operator."
     }
     CertificateForeign {
-        means: "A stage has a host ask for a certificate of another witness or for another cluster, take one that it did not ask for, or start corosync-qdevice without any.",
+        means: "A stage has a host ask for a certificate of another witness or for another cluster, take one that it did not ask for or that the Secret does not hold, or start corosync-qdevice without any.",
         prevents: "corosync-qdevice is not let in by QNetd, and the device's vote is missing in the next failure; or a host could speak for another cluster there.",
-        act: "Nothing if the witness was just set up anew: a plan for that follows. Else report it: this is a defect of the operator."
+        act: "Nothing if the witness or the Secret was just made anew: a plan for that follows. Else report it: this is a defect of the operator."
     }
 }

@@ -224,8 +224,8 @@ pub enum Refusal {
         /// The host.
         host: HostName,
     },
-    /// The authkey would be readable to somebody else.
-    #[error("stage {stage}: the authkey for {to} is not sealed to that host's own key")]
+    /// A secret would be readable to somebody else.
+    #[error("stage {stage}: the secret for {to} is not sealed to that host's own key")]
     WrongRecipient {
         /// The stage.
         stage: usize,

@@ -4,11 +4,14 @@
 //! yet, one part would count votes that the other part knows nothing of. So the daemons stop before the text
 //! changes and start after it, and until then the nodes alone are the majority (ADR 0015).
 
+mod source;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::draft::Draft;
 use super::ground::InForce;
+use super::join::sealing_key;
 use super::report::{Blocker, Obstacle};
 use super::votes;
 use super::wishes::Wishes;
@@ -16,11 +19,12 @@ use crate::change::{Action, Plan, Proposed};
 use crate::conf::{Config, QuorumDevice, edit};
 use crate::desired::DesiredCluster;
 use crate::device::{
-    AlgorithmWish, Authority, CertificateView, DeviceView, DeviceWish, ManagedDevice, WitnessView,
+    AlgorithmWish, Authority, CertificateView, DeviceView, DeviceWish, Voter, WantedDevice,
 };
 use crate::ids::HostName;
 use crate::observed::ObservedCluster;
-use crate::quorum::{expected, is_quorate};
+use crate::quorum::{expected, is_quorate, parts_meet};
+use source::Source;
 
 /// What is to be done about the device.
 #[derive(Debug)]
@@ -33,11 +37,10 @@ pub(super) enum Goal<'a> {
     Unclear(Obstacle),
 }
 
-/// A device, and the witness behind it.
+/// A device, and who is behind it.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
-    witness: &'a HostName,
-    view: &'a WitnessView,
+    source: Source<'a>,
     address: IpAddr,
     entry: QuorumDevice,
     generation: u32,
@@ -73,7 +76,7 @@ impl Goal<'_> {
         match self {
             Self::Off => "take the QDevice away".to_owned(),
             Self::On(wanted) => {
-                format!("have {} vote as QDevice, {}", wanted.witness, words(&wanted.entry))
+                format!("have {} vote as QDevice, {}", wanted.source, words(&wanted.entry))
             }
             Self::Unclear(_) => "the QDevice".to_owned(),
         }
@@ -137,14 +140,26 @@ pub(super) fn out_of_the_way(
     take_off(draft, observed)
 }
 
-/// Whether the dead node can only be taken off together with the device: those who are left have quorum by its
-/// vote, and have it by their own once neither is expected. Not with the votes of `lms`: while that text spreads, one
-/// node with all of them and the others without them could both be quorate.
-pub(super) fn goes_with_the_dead(draft: &Draft<'_>) -> bool {
+/// Whether a dead node can only be taken off together with the device: those who are left have quorum by its votes,
+/// and have it by their own once neither is expected. While that text spreads, a part that has the device's votes yet
+/// and one that counts without them must not both be quorate.
+pub(super) fn goes_with_the_dead(draft: &Draft<'_>, dead: &HostName) -> Result<bool, Obstacle> {
+    let Some(device) = &draft.config().quorum.device else { return Ok(false) };
+    if nodes_are_enough(draft) {
+        return Ok(false);
+    }
     let of_nodes = expected(&votes::of(draft.config()));
-    let device = draft.config().quorum.device.as_ref();
-    let casts_one = device.is_some_and(|device| device.votes_of(of_nodes) == 1);
-    casts_one && !nodes_are_enough(draft)
+    let running = u64::try_from(draft.group().len()).unwrap_or(u64::MAX);
+    let left = of_nodes.saturating_sub(1);
+    if !parts_meet((of_nodes, device.votes_of(of_nodes)), left, running) {
+        let sentence = format!(
+            "those that run have quorum by the votes of the QDevice alone, and while {dead} and the device are taken off \
+             the list, one node with those votes and the others without them could both be quorate: bring {dead} back, \
+             and change the algorithm or the list while all nodes run"
+        );
+        return Obstacle::stop(Blocker::NotQuorate, sentence);
+    }
+    Ok(true)
 }
 
 /// Whether the nodes that run have quorum with the device's votes expected and not cast.
@@ -169,24 +184,27 @@ pub(super) fn back(
         return Ok(());
     }
     match wanted(wish, desired, (observed, draft.config())) {
-        Ok(Some(wanted)) if wanted.is_ready().is_ok() => put_on(draft, &wanted, observed),
+        Ok(Some(wanted)) if wanted.source.is_ready().is_ok() => put_on(draft, &wanted, observed),
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
 /// What is to be said of a device that is as it is wanted.
 pub(super) fn remarks(desired: &DesiredCluster) -> Vec<String> {
-    let Some(DeviceWish::Managed(ManagedDevice { witness, algorithm, .. })) = &desired.device
-    else {
+    let Some(DeviceWish::Present(WantedDevice { voter, algorithm, .. })) = &desired.device else {
         return Vec::new();
+    };
+    let voter = match voter {
+        Voter::Managed { witness, .. } => witness.to_string(),
+        Voter::External { address, .. } => source::at(*address),
     };
     let nodes = desired.nodes.len();
     let remark = match algorithm {
         AlgorithmWish::Auto if nodes % 2 == 1 => Some(format!(
-            "with an odd number of nodes, {nodes}, {witness} does not vote, and there is no QDevice"
+            "with an odd number of nodes, {nodes}, {voter} does not vote, and there is no QDevice"
         )),
         AlgorithmWish::Lms if nodes > 1 => Some(format!(
-            "with lms {witness} has {} votes of {}: all nodes but one may fail while it is there, and none while it \
+            "with lms {voter} has {} votes of {}: all nodes but one may fail while it is there, and none while it \
              is not",
             nodes - 1,
             2 * nodes - 1
@@ -202,28 +220,11 @@ fn wanted<'a>(
     desired: &DesiredCluster,
     (observed, config): (&'a ObservedCluster, &Config),
 ) -> Result<Option<Wanted<'a>>, Obstacle> {
-    let DeviceWish::Managed(device) = wish else { return Ok(None) };
+    let DeviceWish::Present(device) = wish else { return Ok(None) };
     let Some(entry) = entry(device.algorithm, desired, config)? else { return Ok(None) };
-    let ManagedDevice { witness, address: _, algorithm: _, generation } = device;
-    let Some(view) = &observed.witness else {
-        let sentence = format!("there is no PveHost {witness}, which the spec names as witness");
-        return Obstacle::stop(Blocker::HostMissing, sentence);
-    };
-    if !view.is_witness {
-        let sentence =
-            format!("{witness} is to vote as QDevice, and its PveHost has not the role Witness");
-        return Obstacle::stop(Blocker::NotAWitness, sentence);
-    }
-    if let Some(owner) = view.names.get(&desired.name) {
-        let sentence = format!(
-            "{witness} votes for a cluster `{}` already, which is {owner}: QNetd tells clusters by their names",
-            desired.name
-        );
-        return Obstacle::stop(Blocker::DeviceNameTaken, sentence);
-    }
-    let address = address(device, view)?;
+    let (source, address) = Source::of(&device.voter, desired, observed)?;
     let entry = QuorumDevice { host: Some(address.to_string()), ..entry };
-    Ok(Some(Wanted { witness, view, address, entry, generation: *generation }))
+    Ok(Some(Wanted { source, address, entry, generation: device.generation }))
 }
 
 /// How a device votes for these nodes; `None`: none is wanted of them. Each daemon ends at its start where a node
@@ -269,31 +270,6 @@ fn entry(
     }))
 }
 
-fn address(device: &ManagedDevice, view: &WitnessView) -> Result<IpAddr, Obstacle> {
-    let witness = &device.witness;
-    match (device.address, &view.addresses[..]) {
-        (Some(stated), addresses) if addresses.contains(&stated) => Ok(stated),
-        (Some(stated), _) => Obstacle::stop(
-            Blocker::AddressNotOnHost,
-            format!("{witness} has no address {stated}, at which the nodes are to reach it"),
-        ),
-        (None, [only]) => Ok(*only),
-        (None, []) => Obstacle::stop(
-            Blocker::AddressMissing,
-            format!("{witness} has told of no address at which the nodes could reach it"),
-        ),
-        (None, several) => {
-            let several: Vec<_> = several.iter().map(IpAddr::to_string).collect();
-            let sentence = format!(
-                "{witness} has the addresses {}: name the one at which the nodes reach it in \
-                 `quorum.device.address`",
-                several.join(", ")
-            );
-            Obstacle::stop(Blocker::AddressAmbiguous, sentence)
-        }
-    }
-}
-
 /// How far a node is with its certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
@@ -307,7 +283,7 @@ enum Held {
 
 impl Wanted<'_> {
     fn certificate_of(&self, device: &DeviceView) -> Held {
-        let authority = self.view.authority.as_ref();
+        let authority = self.source.authority();
         // A witness that says nothing of its own certificate has not said that it has another one.
         let fits = |held: &CertificateView| {
             held.generation >= self.generation
@@ -322,24 +298,6 @@ impl Wanted<'_> {
             Held::Not
         }
     }
-
-    /// Whether the witness can issue certificates, and be voted with.
-    fn is_ready(&self) -> Result<&Authority, Obstacle> {
-        let witness = self.witness;
-        if !self.view.connected {
-            let sentence = format!("the agent on {witness}, the witness, is not heard");
-            return Obstacle::stop(Blocker::HostNotConnected, sentence);
-        }
-        if self.view.paused {
-            let sentence = format!("{witness}, the witness, is paused and issues no certificates");
-            return Obstacle::stop(Blocker::HostPaused, sentence);
-        }
-        let authority = self.view.authority.as_ref().filter(|_| self.view.serves);
-        authority.ok_or_else(|| {
-            let sentence = format!("QNetd does not run on {witness} yet");
-            Obstacle::new(Blocker::WitnessNotReady, sentence)
-        })
-    }
 }
 
 /// The stages that put it on, whatever is there now.
@@ -348,7 +306,7 @@ fn put_on(
     wanted: &Wanted<'_>,
     observed: &ObservedCluster,
 ) -> Result<(), Obstacle> {
-    let authority = wanted.is_ready()?;
+    let authority = wanted.source.is_ready()?;
     let members = members(draft, observed);
     let held = |want: Held| {
         let those = members.iter().filter(|(_, device)| wanted.certificate_of(device) == want);
@@ -356,19 +314,7 @@ fn put_on(
     };
     let asking = held(Held::Not);
     if !asking.is_empty() {
-        let request = Action::RequestCertificate {
-            cluster: draft.config().cluster_name.clone(),
-            authority: authority.certificate.clone(),
-            witness: wanted.address,
-            generation: wanted.generation,
-        };
-        let (hosts, witness) = (list(&asking), wanted.witness);
-        draft.local(
-            format!("Make keys on {hosts} and ask {witness} for certificates"),
-            each(&asking, &request),
-        );
-        let summary = format!("Take the certificates that {witness} issued on {hosts}");
-        draft.local(summary, each(&asking, &Action::TakeCertificate {}));
+        certify(draft, (wanted, authority), (&asking, observed))?;
     }
     let written = draft.config().quorum.device.as_ref() == Some(&wanted.entry);
     let starting: Vec<_> = if written {
@@ -387,6 +333,46 @@ fn put_on(
         let summary =
             format!("Start corosync-qdevice on {}, until its votes count", list(&starting));
         draft.local(summary, each(&starting, &Action::StartDevice {}));
+    }
+    Ok(())
+}
+
+/// The stages in which these hosts get a certificate each.
+fn certify(
+    draft: &mut Draft<'_>,
+    (wanted, authority): (&Wanted<'_>, &Authority),
+    (asking, observed): (&[HostName], &ObservedCluster),
+) -> Result<(), Obstacle> {
+    let Wanted { source, address, entry: _, generation } = wanted;
+    let cluster = draft.config().cluster_name.clone();
+    let (witness, generation) = (*address, *generation);
+    let (hosts, authority) = (list(asking), authority.certificate.clone());
+    match source {
+        Source::Witness(name, _) => {
+            let request = Action::RequestCertificate { cluster, authority, witness, generation };
+            let summary = format!("Make keys on {hosts} and ask {name} for certificates");
+            draft.local(summary, each(asking, &request));
+            let summary = format!("Take the certificates that {name} issued on {hosts}");
+            draft.local(summary, each(asking, &Action::TakeCertificate {}));
+        }
+        Source::Secret { name, .. } => {
+            let import = |host: &HostName| {
+                let (cluster, authority) = (cluster.clone(), authority.clone());
+                let recipient = sealing_key(host, observed.hosts.get(host))?;
+                let import = Action::ImportCertificate {
+                    cluster,
+                    authority,
+                    witness,
+                    generation,
+                    recipient,
+                };
+                Ok((host.clone(), vec![import]))
+            };
+            let actions = asking.iter().map(import).collect::<Result<_, Obstacle>>()?;
+            let summary =
+                format!("Take the certificate for {source} from the Secret {name} on {hosts}");
+            draft.local(summary, actions);
+        }
     }
     Ok(())
 }
@@ -441,7 +427,7 @@ fn put_away(draft: &mut Draft<'_>, desired: &DesiredCluster, observed: &Observed
 fn forgets(wish: &DeviceWish) -> bool {
     match wish {
         DeviceWish::Absent => true,
-        DeviceWish::Managed(_) => false,
+        DeviceWish::Present(_) => false,
     }
 }
 

@@ -18,8 +18,8 @@ use super::votes;
 use crate::change::{Action, Plan, Proposed, Tombstone};
 use crate::conf::{NodeEntry, edit};
 use crate::desired::{DesiredCluster, DesiredNode};
-use crate::ids::NodeId;
-use crate::observed::ObservedCluster;
+use crate::ids::{HostName, NodeId};
+use crate::observed::{HostView, ObservedCluster};
 use crate::quorum;
 
 /// Plans the join of a node that the text in force does not list.
@@ -30,7 +30,7 @@ pub(super) fn plan(
 ) -> Result<Plan<Proposed>, Obstacle> {
     let joiner = present(node, observed)?;
     let entry = entry(desired, (ground, observed), joiner)?;
-    let recipient = sealing_key(&joiner)?;
+    let recipient = sealing_key(&joiner.node.host, Some(joiner.view))?;
     links::refuse_faults(ground, &ground.config.links())?;
     votes::refuse_options(desired, ground)?;
 
@@ -61,7 +61,7 @@ pub(super) fn resume(
     (ground, id, joiner): (&InForce<'_>, NodeId, Member<'_>),
 ) -> Result<Plan<Proposed>, Obstacle> {
     preflight::refuse(&preflight::of_joiner(&joiner, ground.members.values()))?;
-    let recipient = sealing_key(&joiner)?;
+    let recipient = sealing_key(&joiner.node.host, Some(joiner.view))?;
     links::refuse_faults(ground, &ground.config.links())?;
     votes::refuse_options(desired, ground)?;
     let mut draft = Draft::new(desired, observed, ground)?;
@@ -99,9 +99,8 @@ pub(super) fn node_id(
 }
 
 /// The key to which secrets for a host are sealed.
-pub(super) fn sealing_key(member: &Member<'_>) -> Result<String, Obstacle> {
-    let host = &member.node.host;
-    member.view.sealing_key.clone().ok_or_else(|| {
+pub(super) fn sealing_key(host: &HostName, view: Option<&HostView>) -> Result<String, Obstacle> {
+    view.and_then(|view| view.sealing_key.clone()).ok_or_else(|| {
         let sentence =
             format!("{host} has not published the key to which secrets for it are sealed");
         Obstacle::new(Blocker::SealingKeyMissing, sentence)

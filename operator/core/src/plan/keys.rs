@@ -99,7 +99,9 @@ fn lay(draft: &mut Draft<'_>, ground: &InForce<'_>) -> Result<(), Obstacle> {
     let Some(maker) = members.next().map(|member| member.node.host.clone()) else {
         return Ok(());
     };
-    let key = |member: &Member<'_>| Ok((member.node.host.clone(), sealing_key(member)?));
+    let key = |Member { node, view }: &Member<'_>| {
+        Ok((node.host.clone(), sealing_key(&node.host, Some(view))?))
+    };
     let receivers: BTreeMap<HostName, String> =
         members.map(key).collect::<Result<_, Obstacle>>()?;
     let summary = if receivers.is_empty() {

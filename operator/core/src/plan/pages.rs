@@ -240,9 +240,14 @@ pages! { Blocker:
         act: "Nothing: the agent sets QNetd up within seconds. If it stays so, see on the witness that the package corosync-qnetd is installed, and look at `systemctl status corosync-qnetd pvecm-agent`."
     }
     DeviceNameTaken {
-        means: "The witness votes for another cluster of the same name.",
+        means: "The witness votes for another cluster of the same name, or for nodes that are not this cluster's and vote there under it: those of a PveCluster that was deleted, say, whose nodes go on. Names that differ in case only are the same.",
         prevents: "QNetd tells clusters by their names alone: it would take the nodes of both for one cluster, and give its vote to one of them for the other.",
-        act: "Use another witness, or a cluster name that is not taken there. A name is free again when its PveCluster has no device there any more."
+        act: "Use another witness, or a cluster name that is not taken there. A name is free again when its PveCluster has no device there any more. Nodes that nobody manages any more are adopted again, or have their device taken away (`pvecm qdevice remove`)."
+    }
+    SecretUnusable {
+        means: "A QNetd that somebody else runs is to vote (`type: External`), and the Secret with the certificates for it cannot be read or does not hold what the nodes need.",
+        prevents: "corosync-qdevice would not be let in there while its votes are expected: with `lms` no node may fail then.",
+        act: "The sentence says what is wrong: a Secret that is missing, a Role that lets the operator read it, a key in it, or a certificate for another cluster's name. It is looked at again every two minutes."
     }
     DeviceUnfit {
         means: "The wanted QDevice does not go with these nodes: ffsplit with an odd number, or a node with other votes than one.",

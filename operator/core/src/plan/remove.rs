@@ -60,7 +60,8 @@ pub(super) fn plan(
     refuse_shared(&node.host, view, alone.as_ref())?;
 
     let mut draft = Draft::new(desired, observed, ground)?;
-    let with_device = view.declared_dead().is_some() && device::goes_with_the_dead(&draft);
+    let is_dead = view.declared_dead().is_some();
+    let with_device = is_dead && device::goes_with_the_dead(&draft, &node.host)?;
     if !with_device {
         device::out_of_the_way(&mut draft, observed)?;
     }

@@ -134,6 +134,8 @@ pub enum Blocker {
     WitnessNotReady,
     /// The witness votes for another cluster of the same name.
     DeviceNameTaken,
+    /// The Secret with the certificates for a QNetd cannot be used.
+    SecretUnusable,
     /// A QDevice does not go with these nodes or their votes.
     DeviceUnfit,
 }
@@ -203,7 +205,8 @@ impl Blocker {
             | Self::DatacenterNotUnderstood
             | Self::TransferNetworkUnfit
             | Self::NotAWitness
-            | Self::DeviceNameTaken => Class::Blocked,
+            | Self::DeviceNameTaken
+            | Self::SecretUnusable => Class::Blocked,
             Self::AddressTaken
             | Self::NodeIdTaken
             | Self::NoVotes

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use pvecm_agent::ports::{Certificates, Issuer, LyingCertificates, RequestFor};
+use pvecm_agent::ports::{Certificates, Issuer, LyingCertificates, RequestFor, Voters};
 use pvecm_core::ids::ClusterName;
 use pvecm_core::protocol::Attempt;
 
@@ -20,6 +20,14 @@ impl Certificates for Port {
         LyingCertificates::default()
     }
     fn request<'a>(&'a self, _: RequestFor<'a>, _: Attempt) -> BoxFuture<'a, Result<(), String>> {
+        async { not_there() }.boxed()
+    }
+    fn import<'a>(
+        &'a self,
+        _: RequestFor<'a>,
+        _: &'a [u8],
+        _: Attempt,
+    ) -> BoxFuture<'a, Result<(), String>> {
         async { not_there() }.boxed()
     }
     fn take<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), String>> {
@@ -42,6 +50,9 @@ impl Issuer for Port {
     }
     fn serves(&self) -> bool {
         false
+    }
+    fn voters(&self) -> Option<Voters> {
+        None
     }
     fn initialise(&self) -> BoxFuture<'_, Result<(), String>> {
         async { not_there() }.boxed()

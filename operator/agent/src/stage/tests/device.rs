@@ -99,6 +99,47 @@ fn where_another_text_is_in_force_nothing_is_done_to_the_device() {
     assert!(refusal(request(&fake)).contains("/etc/pve/corosync.conf"));
 }
 
+fn import(task: &Task<'_>, fake: &FakeHost) -> Result<(), Undone> {
+    let import = Action::ImportCertificate {
+        cluster: "prod".parse().unwrap(),
+        authority: "authority".to_owned(),
+        witness: "10.0.0.9".parse().unwrap(),
+        generation: 2,
+        recipient: "age1n1".to_owned(),
+    };
+    block_on(run_actions(&fake.host(), task, &[import])).map(|_| ())
+}
+
+#[test]
+fn a_node_takes_the_key_of_its_cluster_that_was_sealed_for_it_and_starts_with_it() {
+    let fake = member();
+    let pending = pending(&fake, stage(Course::Local), Some(parent()));
+    assert_eq!(with_task(&fake, &pending, |task| import(task, &fake)), Ok(()));
+    let taken = KeptCertificate { authority: Digest::of(b"authority"), ..certificate(2) };
+    assert_eq!(fake.lying().laid, Some(taken.clone()));
+    assert_eq!(start(&fake), Ok(()));
+    assert_eq!(fake.lying().in_use, Some(taken));
+}
+
+/// Votes that nobody casts, if a node found out only at its start.
+#[test]
+fn a_key_that_is_none_that_is_sealed_for_another_host_or_of_a_witness_out_of_reach_is_refused() {
+    let fake = member();
+    let pending = pending(&fake, stage(Course::Local), Some(parent()));
+    let refused = |sealed: Option<&str>| {
+        let import = |task: &Task<'_>| import(&Task { sealed, ..*task }, &fake);
+        refusal(with_task(&fake, &pending, import))
+    };
+    assert!(refused(None).contains("nothing was sealed for this host"));
+    let other = SealingKey::open(&MemoryStore::default()).unwrap();
+    let sealed = seal(&other.public(), b"secret").unwrap();
+    assert!(refused(Some(&sealed)).contains("cannot decrypt"));
+    fake.world().device.refuses = Some("10.0.0.9".parse().unwrap());
+    let why = refusal(with_task(&fake, &pending, |task| import(task, &fake)));
+    assert!(why.contains("does not reach the witness at 10.0.0.9:5403/tcp"), "{why}");
+    assert_eq!(fake.lying().laid, None);
+}
+
 #[test]
 fn a_certificate_that_does_not_fit_is_refused() {
     let fake = member();

@@ -3,13 +3,13 @@
 use pvecm_core::drift::{self, Difference};
 use pvecm_crds::cluster::{Drifted, PveClusterStatus};
 use pvecm_crds::condition::kind;
-use pvecm_crds::{PveCluster, validate};
+use pvecm_crds::{PveCluster, convert};
 
 use super::Observation;
 
 /// Everything that differs. A spec that is not understood wants nothing that could be held against it.
 pub fn differences(cluster: &PveCluster, seen: &Observation) -> Vec<Difference> {
-    let desired = validate(cluster);
+    let desired = convert::desired(cluster);
     desired.map(|desired| drift::differences(&desired, &seen.view)).unwrap_or_default()
 }
 

@@ -149,6 +149,29 @@ async fn a_name_of_a_cluster_that_is_there_is_left_to_it_and_one_of_a_cluster_th
     assert_eq!(served(&server, "w1"), [entry("prod", "u-1", &[])]);
 }
 
+/// The outage: two clusters of one name at one QNetd, and a vote for a node of one in the other.
+#[tokio::test]
+async fn a_name_of_a_cluster_that_is_gone_is_not_taken_over_while_others_vote_under_it() {
+    let server = voting();
+    told_before(&server, &[entry("prod", "u-2", &[])]);
+    let voters = |from: &[&str]| {
+        edit(&server, "pvehosts/w1", |host| {
+            host["status"]["witness"]["voters"] =
+                json!([{"clusterName": "prod", "addresses": from}]);
+        });
+    };
+    voters(&["10.0.0.1", "10.0.0.7"]);
+    assert!(!writes_to_witness(&server).await);
+    assert_eq!(served(&server, "w1"), [entry("prod", "u-2", &[])]);
+    voters(&["10.0.0.1"]);
+    assert!(writes_to_witness(&server).await);
+    assert_eq!(served(&server, "w1"), [entry("prod", "u-1", &[])]);
+    // Once it has its name, nothing that comes later takes that away.
+    voters(&["10.0.0.1", "10.0.0.7"]);
+    assert!(!writes_to_witness(&server).await);
+    assert_eq!(served(&server, "w1"), [entry("prod", "u-1", &[])]);
+}
+
 pub fn asks(server: &Shared, host: &str, request: &str, authority: &str) {
     edit(server, &format!("pvehosts/{host}"), |host| {
         host["status"]["device"] = json!({

@@ -4,7 +4,7 @@ use super::{edited, proposed, verdict};
 use crate::change::{Action, ConfText, Course, Parent, Plan, Proposed, Stage};
 use crate::conf::edit::{remove_device, remove_node, set, set_device, set_version};
 use crate::conf::{Document, LinkMode, QuorumDevice, SectionPath};
-use crate::device::{AlgorithmWish, DeviceWish};
+use crate::device::{AlgorithmWish, DeviceWish, SecretView, Voter};
 use crate::guard::case::Case;
 use crate::guard::device::{nobody_casts_meanwhile, nodes_have_quorum_alone};
 use crate::guard::votes::arithmetic_is_known;
@@ -132,20 +132,20 @@ fn taken_off(world: &World, edit: impl FnOnce(&Document) -> Document) -> Result<
 
 #[test]
 fn a_dead_node_goes_together_with_votes_that_two_parts_cannot_both_have() {
-    assert_eq!(goes_with_the_dead(&widowed(2, &[2]), 2), Ok(()));
+    assert_eq!(goes_with_the_dead(&widowed(2, &[2], AlgorithmWish::Auto), 2), Ok(()));
     // Of four with three votes of the device, one node with them and two without could both be quorate.
     let unknown = Err(Refusal::ArithmeticUnknown { stage: 1 });
     let lms = World::running(4, &[0]).voting(AlgorithmWish::Lms).without(&[4]);
     assert_eq!(goes_with_the_dead(&lms, 4), unknown);
     // Nor where the node may be alive, the votes are not cast, or they stay.
-    let mut lives = widowed(2, &[2]);
+    let mut lives = widowed(2, &[2], AlgorithmWish::Auto);
     lives.host(2).absence = None;
     assert_eq!(goes_with_the_dead(&lives, 2), unknown);
-    let mut silent = widowed(2, &[2]);
+    let mut silent = widowed(2, &[2], AlgorithmWish::Auto);
     silent.host(1).device.casts = false;
     assert_eq!(goes_with_the_dead(&silent, 2), unknown);
     let stays = |text: &Document| remove_node(text, id(2)).unwrap();
-    assert_eq!(taken_off(&widowed(2, &[2]), stays), unknown);
+    assert_eq!(taken_off(&widowed(2, &[2], AlgorithmWish::Auto), stays), unknown);
     // A device that goes alone is stopped before, whatever its votes.
     let four = World::running(4, &[0]).voting(AlgorithmWish::FfSplit);
     let alone = taken_off(&four, |text| remove_device(text).unwrap());
@@ -222,6 +222,45 @@ fn only_certificates_of_the_wanted_witness_for_this_cluster_are_asked_for() {
     world.witness().names.insert(name, "another".to_owned());
     let refusal = guard(plan, &world.desired, &world.observed).map(drop);
     assert_eq!(refusal, Err(Refusal::CertificateForeign { stage: 1, host: host(1) }));
+}
+
+/// The outage: the key of the cluster, readable to another machine, or of another cluster's certificate.
+#[test]
+fn only_what_the_secret_holds_for_this_cluster_is_given_and_to_each_host_by_its_own_key() {
+    let lent = || coming().lent();
+    assert_eq!(verdict(&lent(), |_| ()), Ok(()));
+    let spoilt = |spoil: fn(&mut Action)| {
+        verdict(&lent(), |stages| spoil(&mut stages[0].actions.get_mut(&host(1)).unwrap()[0]))
+    };
+    macro_rules! given {
+        ($field:ident = $value:expr, $refusal:ident { $who:ident }) => {
+            let refusal = spoilt(|action| {
+                if let Action::ImportCertificate { $field, .. } = action {
+                    *$field = $value;
+                }
+            });
+            assert_eq!(refusal, Err(Refusal::$refusal { stage: 1, $who: host(1) }));
+        };
+    }
+    given!(cluster = "other".parse().unwrap(), CertificateForeign { host });
+    given!(authority = "somebody else's".to_owned(), CertificateForeign { host });
+    given!(witness = "10.9.0.8".parse().unwrap(), CertificateForeign { host });
+    given!(recipient = "age1n2".to_owned(), WrongRecipient { to });
+    // The Secret was taken away, or another QNetd's was put in its place, since the plan was made.
+    for secret in [None, Some(SecretView::Unusable("it is gone".to_owned()))] {
+        let mut world = lent();
+        let plan = plan(&world.desired, &world.observed).plan.unwrap();
+        world.observed.secret = secret;
+        let refusal = guard(plan, &world.desired, &world.observed).map(drop);
+        assert_eq!(refusal, Err(Refusal::CertificateForeign { stage: 1, host: host(1) }));
+    }
+    // At another address than the spec says.
+    let mut world = lent();
+    let plan = plan(&world.desired, &world.observed).plan.unwrap();
+    let address = "10.9.0.78".parse().unwrap();
+    world.wanted().voter = Voter::External { address, secret: "qnetd".to_owned() };
+    let refusal = guard(plan, &world.desired, &world.observed).map(drop);
+    assert_eq!(refusal, Err(Refusal::DeviceUnwanted { stage: 2 }));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use super::world::{World, host};
 use crate::change::{Action, Course, Plan, Proposed, Stage};
 use crate::conf::{Config, LinkMode};
 use crate::device::{
-    AlgorithmWish, Authority, CertificateView, DeviceView, DeviceWish, LaidView, ManagedDevice,
-    WitnessView,
+    AlgorithmWish, Authority, CertificateView, DeviceView, DeviceWish, LaidView, SecretView, Voter,
+    WantedDevice, WitnessView,
 };
 use crate::ids::Digest;
 use crate::plan::{Blocker, is_managed, plan, wishes};
@@ -27,12 +27,9 @@ fn authority(certificate: &str) -> Authority {
 impl World {
     /// The same cluster with a witness, and a wish for its vote.
     pub fn witnessed(mut self, algorithm: AlgorithmWish) -> Self {
-        self.desired.device = Some(DeviceWish::Managed(ManagedDevice {
-            witness: "w1".parse().unwrap(),
-            address: None,
-            algorithm,
-            generation: 0,
-        }));
+        let voter = Voter::Managed { witness: "w1".parse().unwrap(), address: None };
+        self.desired.device =
+            Some(DeviceWish::Present(WantedDevice { voter, algorithm, generation: 0 }));
         self.observed.witness = Some(WitnessView {
             connected: true,
             is_witness: true,
@@ -58,11 +55,20 @@ impl World {
         self.observed.witness.as_mut().unwrap()
     }
 
-    fn managed(&mut self) -> &mut ManagedDevice {
+    pub fn wanted(&mut self) -> &mut WantedDevice {
         match self.desired.device.as_mut() {
-            Some(DeviceWish::Managed(device)) => device,
+            Some(DeviceWish::Present(device)) => device,
             Some(DeviceWish::Absent) | None => panic!("no device is wanted"),
         }
+    }
+
+    /// The same wish of a `QNetd` that somebody else runs, with what a Secret holds for it.
+    pub fn lent(mut self) -> Self {
+        let address = "10.9.0.77".parse().unwrap();
+        self.wanted().voter = Voter::External { address, secret: "qnetd".to_owned() };
+        self.observed.witness = None;
+        self.observed.secret = Some(SecretView::Usable(authority("the QNetd's own")));
+        self
     }
 
     /// What hosts make of the device's actions.
@@ -78,6 +84,11 @@ impl World {
                             Some(LaidView { certificate, request: Some("asks".to_owned()) });
                     }
                     Action::TakeCertificate {} => device.laid.as_mut().unwrap().request = None,
+                    Action::ImportCertificate { authority, generation, .. } => {
+                        let authority = Digest::of(authority.as_bytes());
+                        let certificate = CertificateView { authority, generation: *generation };
+                        device.laid = Some(LaidView { certificate, request: None });
+                    }
                     Action::StartDevice {} => {
                         if let Some(laid) = device.laid.take() {
                             assert_eq!(laid.request, None);
@@ -168,7 +179,7 @@ fn a_device_is_out_of_the_way_of_votes_and_restarts_and_comes_back() {
 #[test]
 fn another_algorithm_is_written_between_a_stop_and_a_start() {
     let mut world = World::running(4, &[0]).voting(AlgorithmWish::FfSplit);
-    world.managed().algorithm = AlgorithmWish::Lms;
+    world.wanted().algorithm = AlgorithmWish::Lms;
     let planned = proven(&world);
     let wanted = [
         "Stop corosync-qdevice on n1, n2, n3, n4",
@@ -205,7 +216,7 @@ fn another_witness_gets_keys_of_its_own_before_the_first_one_goes() {
 #[test]
 fn certificates_are_made_anew_when_they_are_asked_for_and_when_the_witness_has_another_one() {
     let mut world = of_two().voting(AlgorithmWish::Auto);
-    world.managed().generation = 1;
+    world.wanted().generation = 1;
     let wanted = [
         "Make keys on n1, n2 and ask w1 for certificates",
         "Take the certificates that w1 issued on n1, n2",
@@ -219,6 +230,63 @@ fn certificates_are_made_anew_when_they_are_asked_for_and_when_the_witness_has_a
     // Nobody knows whether a witness that says nothing has another one.
     world.witness().authority = None;
     settles(&world);
+}
+
+#[test]
+fn a_qnetd_of_somebody_else_votes_by_the_key_of_a_secret_that_every_node_is_given() {
+    let mut world = of_two().witnessed(AlgorithmWish::Auto).lent();
+    insta::assert_snapshot!("device_lent", round(&mut world));
+    settles(&world);
+    assert_eq!(world.casting(), ["n1", "n2"]);
+    // What is deleted when it has done its part is not missed.
+    world.observed.secret = Some(SecretView::Unusable("there is no Secret qnetd".to_owned()));
+    settles(&world);
+    world.wanted().generation = 1;
+    assert!(blocks(&world, Blocker::SecretUnusable).contains("no Secret qnetd"));
+    world.observed.secret = Some(SecretView::Usable(authority("the QNetd's own")));
+    let wanted = [
+        "Take the certificate for the QNetd at 10.9.0.77 from the Secret qnetd on n1, n2",
+        "Start corosync-qdevice on n1, n2, until its votes count",
+    ];
+    assert_eq!(summaries(&proven(&world)), wanted);
+    round(&mut world);
+    settles(&world);
+    // Set up anew, it lets nobody in any more.
+    world.observed.secret = Some(SecretView::Usable(authority("the QNetd's own, made anew")));
+    assert_eq!(summaries(&proven(&world)), wanted);
+}
+
+#[test]
+fn a_device_moves_from_a_witness_to_a_qnetd_of_somebody_else_and_back() {
+    let mut world = of_two().voting(AlgorithmWish::Auto).lent();
+    let wanted = [
+        "Take the certificate for the QNetd at 10.9.0.77 from the Secret qnetd on n1, n2",
+        "Stop corosync-qdevice on n1, n2",
+        "Add the QDevice at 10.9.0.77: ffsplit",
+        "Start corosync-qdevice on n1, n2, until its votes count",
+    ];
+    assert_eq!(summaries(&proven(&world)), wanted);
+    round(&mut world);
+    settles(&world);
+    let mut world = world.witnessed(AlgorithmWish::Auto);
+    assert_eq!(
+        summaries(&proven(&world))[2..],
+        [wanted[1], "Add the QDevice at 10.9.0.9: ffsplit", wanted[3]]
+    );
+    round(&mut world);
+    settles(&world);
+}
+
+#[test]
+fn a_secret_that_is_of_no_use_and_a_host_that_could_not_read_it_are_named() {
+    let mut world = of_two().witnessed(AlgorithmWish::Auto).lent();
+    world.host(2).sealing_key = None;
+    assert!(blocks(&world, Blocker::SealingKeyMissing).contains("n2"));
+    world.observed.secret = None;
+    assert!(blocks(&world, Blocker::SecretUnusable).contains("nobody has looked into"));
+    let lms = World::running(3, &[0]).witnessed(AlgorithmWish::Lms).lent();
+    let remarks = plan(&lms.desired, &lms.observed).report.waiting_for;
+    assert!(remarks.iter().any(|remark| remark.contains("with lms the QNetd at 10.9.0.77 has 2")));
 }
 
 #[test]
@@ -251,11 +319,11 @@ fn a_device_of_an_odd_number_of_nodes_is_off_and_its_certificates_stay() {
     settles(&world);
     let remarks = plan(&world.desired, &world.observed).report.waiting_for;
     assert!(remarks.iter().any(|remark| remark.starts_with("with an odd number of nodes, 3,")));
-    world.managed().algorithm = AlgorithmWish::Lms;
+    world.wanted().algorithm = AlgorithmWish::Lms;
     let remarks = plan(&world.desired, &world.observed).report.waiting_for;
     assert!(remarks.iter().any(|remark| remark.contains("with lms w1 has 2 votes of 5")));
     round(&mut world);
-    world.managed().algorithm = AlgorithmWish::Auto;
+    world.wanted().algorithm = AlgorithmWish::Auto;
     round(&mut world);
     settles(&world);
     assert!(world.observed.hosts.values().all(|view| view.device.certificate.is_some()));
@@ -290,13 +358,21 @@ fn a_witness_that_cannot_vote_is_named() {
     refused(|w| w.witness().addresses.clear(), Blocker::AddressMissing, "no address");
     let second = |w: &mut World| w.witness().addresses.push("10.9.1.9".parse().unwrap());
     refused(second, Blocker::AddressAmbiguous, "10.9.0.9, 10.9.1.9");
-    let elsewhere = |w: &mut World| w.managed().address = Some("10.9.2.9".parse().unwrap());
+    let elsewhere = |w: &mut World| {
+        let address = Some("10.9.2.9".parse().unwrap());
+        w.wanted().voter = Voter::Managed { witness: "w1".parse().unwrap(), address };
+    };
     refused(elsewhere, Blocker::AddressNotOnHost, "no address 10.9.2.9");
     let taken = |w: &mut World| {
         let name = w.desired.name.clone();
         w.witness().names.insert(name, "the PveCluster other".to_owned());
     };
     refused(taken, Blocker::DeviceNameTaken, "which is the PveCluster other");
+    let in_capitals = |w: &mut World| {
+        let name = w.desired.name.as_str().to_uppercase().parse().unwrap();
+        w.witness().names.insert(name, "the PveCluster PROD".to_owned());
+    };
+    refused(in_capitals, Blocker::DeviceNameTaken, "which is the PveCluster PROD");
 }
 
 #[test]
@@ -314,9 +390,9 @@ fn members_move_also_while_the_witness_is_away_and_its_vote_comes_later() {
     assert_eq!(world.casting().len(), 4);
 }
 
-/// Two nodes with a device, of which one is dead: the other one has quorum by the device's vote alone.
-pub(crate) fn widowed(nodes: u32, dead: &[u32]) -> World {
-    let mut world = World::running(nodes, &[0]).voting(AlgorithmWish::Auto).without(dead);
+/// Nodes with a device, of which some are dead: the others have quorum by the device's votes alone.
+pub(crate) fn widowed(nodes: u32, dead: &[u32], algorithm: AlgorithmWish) -> World {
+    let mut world = World::running(nodes, &[0]).voting(algorithm).without(dead);
     for number in (1..=nodes).filter(|number| !dead.contains(number)) {
         (world.host(number).quorate, world.host(number).pmxcfs_writable) = (true, true);
     }
@@ -325,14 +401,14 @@ pub(crate) fn widowed(nodes: u32, dead: &[u32]) -> World {
 
 #[test]
 fn a_dead_node_of_two_goes_together_with_the_device_by_which_the_other_one_has_quorum() {
-    let mut world = widowed(2, &[2]);
+    let mut world = widowed(2, &[2], AlgorithmWish::Auto);
     insta::assert_snapshot!("device_dead", round(&mut world));
     assert_eq!((world.text().nodes.len(), world.host(1).device.casts), (1, false));
 }
 
 #[test]
 fn the_vote_by_which_alone_there_is_quorum_is_not_taken_for_anything_else() {
-    let mut world = widowed(2, &[2]);
+    let mut world = widowed(2, &[2], AlgorithmWish::Auto);
     world.host(2).absence = None;
     world.desired.nodes.truncate(1);
     world.host(2).stop();
@@ -343,13 +419,30 @@ fn the_vote_by_which_alone_there_is_quorum_is_not_taken_for_anything_else() {
 
 #[test]
 fn an_lms_device_by_which_a_dead_node_is_outlived_is_not_taken_either() {
-    let mut world = World::running(4, &[0]).voting(AlgorithmWish::Lms).without(&[4]);
-    for number in 1..=3 {
-        (world.host(number).quorate, world.host(number).pmxcfs_writable) = (true, true);
+    let mut world = widowed(4, &[4], AlgorithmWish::Lms);
+    let sentence = blocks(&world, Blocker::NotQuorate);
+    assert!(sentence.contains("one node with those votes and the others"), "{sentence}");
+    world.wanted().algorithm = AlgorithmWish::FfSplit;
+    blocks(&world, Blocker::NotQuorate);
+}
+
+#[test]
+fn a_dead_node_of_three_goes_with_the_votes_of_lms_and_those_come_back() {
+    let mut world = widowed(3, &[3], AlgorithmWish::Lms);
+    assert!(summaries(&proven(&world))[0].contains("QDevice"));
+    round(&mut world);
+    assert_eq!(world.text().nodes.len(), 2);
+    assert!(world.text().quorum.device.is_some());
+    assert!([1, 2].iter().all(|number| world.host(*number).device.casts));
+}
+
+#[test]
+fn of_several_dead_at_once_none_is_taken_off() {
+    for (nodes, dead, algorithm) in [(4, 2, AlgorithmWish::FfSplit), (3, 2, AlgorithmWish::Lms)] {
+        let gone: Vec<u32> = (nodes - dead + 1..=nodes).collect();
+        let sentence = blocks(&widowed(nodes, &gone, algorithm), Blocker::NotQuorate);
+        assert!(sentence.contains("are listed and do not run"), "{sentence}");
     }
-    blocks(&world, Blocker::NotQuorate);
-    world.managed().algorithm = AlgorithmWish::FfSplit;
-    blocks(&world, Blocker::NotQuorate);
 }
 
 #[test]
