@@ -85,6 +85,16 @@ fn known_to(witness: &Host<'_>, cluster: &str) -> Result<usize> {
     Ok(said.matches("Node ID ").count())
 }
 
+/// Waits until a witness has told of two nodes that are connected: its agent looks from time to time.
+fn tells_who_votes(lab: &Lab, witness: &str) -> Result<()> {
+    wait_until(LONG, "the witness to tell who is connected", || {
+        let host = get(lab, &["pvehost", witness]).map_err(|error| format!("{error:#}"))?;
+        let nodes = &host["status"]["witness"]["voters"][0]["addresses"];
+        let are_two = nodes.as_array().is_some_and(|nodes| nodes.len() == 2);
+        if are_two { Ok(()) } else { Err(nodes.to_string()) }
+    })
+}
+
 /// The certificate of a node, as its own store has it.
 fn certificate(host: &Host<'_>) -> Result<String> {
     let store = "/etc/corosync/qdevice/net/nssdb";
@@ -109,15 +119,7 @@ fn two_nodes_with_a_witness_outlive_one_of_the_three() -> Result<()> {
     in_force(&lab, &with_device(&lab, &nodes, "w1", "Auto")?, "the device is on")?;
     all_vote(&lab, &nodes, 3)?;
     ensure!(known_to(&w1, "three-nodes")? == 2);
-    wait_until(LONG, "the witness to tell who is connected", || {
-        let w1 = get(&lab, &["pvehost", "w1"]).map_err(|error| format!("{error:#}"))?;
-        let nodes = &w1["status"]["witness"]["voters"][0]["addresses"];
-        if nodes.as_array().is_some_and(|nodes| nodes.len() == 2) {
-            Ok(())
-        } else {
-            Err(nodes.to_string())
-        }
-    })?;
+    tells_who_votes(&lab, "w1")?;
     ensure!(certificate(&n1)? != certificate(&n2)?, "the nodes share a certificate");
     kept_quorum(&lab, &nodes, began)?;
 
@@ -214,6 +216,7 @@ fn algorithm_witness_and_certificates_change_and_two_clusters_share_a_witness() 
     all_vote(&lab, &nodes, 3)?;
     ensure!(known_to(&lab.host("w1")?, "three-nodes")? == 0);
     ensure!(known_to(&lab.host("w2")?, "three-nodes")? == 2);
+    tells_who_votes(&lab, "w2")?;
 
     // Another cluster at the same witness, which under the same name is refused.
     let mut second = with_device(&lab, &["n3", "n4"], "w2", "Auto")?;
