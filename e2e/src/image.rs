@@ -1,5 +1,5 @@
-//! The operator's image as a container runtime runs it: its own file system and nothing else, read-only,
-//! and the user that it names.
+//! The operator's image as a container runtime runs it: its own file system, read-only, devices, the user that it names,
+//! and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,14 @@ use crate::network::CONTROL_ADDRESS;
 const SERVER: &str = "kubernetes.default.svc";
 const ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
 
-/// Runs in a mount namespace of its own: `ROOT USER:GROUP PROGRAM ARGUMENTS`.
+/// Runs in a mount namespace of its own: `ROOT USER:GROUP PROGRAM ARGUMENTS`. Every runtime gives a container devices:
+/// random numbers come from one of them.
 const CONTAINER: &str = r#"set -e
 root=$1 user=$2
 shift 2
+mkdir -p "$root/dev"
 mount --bind "$root" "$root"
+mount --bind /dev "$root/dev"
 mount -o remount,bind,ro "$root"
 exec chroot --userspec="$user" --groups= "$root" "$@""#;
 
