@@ -96,8 +96,13 @@ fn without_foreign_kinds(text: &str) -> Result<String> {
 fn helm_installs_upgrades_and_leaves_clusters_alone() -> Result<()> {
     let lab = Lab::up(Options { level: Level::Bare, ..Options::scenario("helm") }, &mut |_| ())?;
     let operator = lab.operator()?;
+    let chart = chart::folder().display().to_string();
     helm(&lab, &["install", RELEASE, &repository().join(PREVIOUS).display().to_string()])?;
     start_installed(&lab)?;
+    operator.kill()?;
+    helm(&lab, &["upgrade", RELEASE, &chart])?;
+    start_installed(&lab)?;
+    // Definitions come first: what today's agents say of a host the previous ones do not know.
     lab.install_agents()?;
     apply_sample(&lab, "three-nodes.yaml")?;
     wait_ready(&lab, Duration::from_secs(120))?;
@@ -105,7 +110,7 @@ fn helm_installs_upgrades_and_leaves_clusters_alone() -> Result<()> {
     let formed = changes(&lab)?.len();
 
     operator.kill()?;
-    helm(&lab, &["upgrade", RELEASE, &chart::folder().display().to_string()])?;
+    helm(&lab, &["upgrade", RELEASE, &chart, "--set=log.level=debug"])?;
     start_installed(&lab)?;
     wait_until(Duration::from_secs(60), "the new operator to lead", || {
         let said = operator.ask(0, "/metrics").map_err(|error| format!("{error:#}"))?;
@@ -128,7 +133,7 @@ fn helm_installs_upgrades_and_leaves_clusters_alone() -> Result<()> {
     assert_undisturbed(&lab, began)?;
 
     // What stayed is taken over by the next installation.
-    helm(&lab, &["install", RELEASE, &chart::folder().display().to_string()])?;
+    helm(&lab, &["install", RELEASE, &chart])?;
     start_installed(&lab)?;
     wait_ready(&lab, Duration::from_secs(60))?;
     ensure!(file_in_force(&lab)? == text, "the next operator began with a change");
