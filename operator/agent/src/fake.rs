@@ -122,8 +122,7 @@ pub struct World {
     pub silent: BTreeSet<IpAddr>,
     /// What comes back from an address, where it is not all that was sent.
     pub measured: BTreeMap<IpAddr, Measured>,
-    /// What is found out of other machines that have one of this host's own addresses, where it is not that
-    /// nobody has.
+    /// Other machines that have one of this host's own addresses, where it is not that there are none.
     pub claimed: BTreeMap<IpAddr, Result<Option<String>, String>>,
     /// Who was asked, by which card.
     pub asked: Vec<(String, IpAddr)>,
