@@ -13,7 +13,9 @@ use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use crate::removal::of;
-use crate::support::{apply, changes, condition, get, kubectl, now_ms, record, wait_ready};
+use crate::support::{
+    CLUSTER, apply, changes, condition, get, kubectl, now_ms, record, wait_ready,
+};
 
 const LONG: Duration = Duration::from_secs(120);
 
@@ -85,6 +87,17 @@ fn known_to(witness: &Host<'_>, cluster: &str) -> Result<usize> {
     Ok(said.matches("Node ID ").count())
 }
 
+/// The device is taken away: nobody votes by it, the witness knows nobody any more, and quorum was never lost.
+fn goes_off(lab: &Lab, nodes: &[&str], witness: &Host<'_>) -> Result<()> {
+    let began = now_ms();
+    let mut none = of(nodes);
+    none["spec"]["quorum"] = json!({"device": {"type": "None"}});
+    in_force(lab, &none, "the device is off")?;
+    none_votes(lab, nodes, true)?;
+    ensure!(known_to(witness, CLUSTER)? == 0);
+    kept_quorum(lab, nodes, began)
+}
+
 /// Waits until a witness has told of two nodes that are connected: its agent looks from time to time.
 fn tells_who_votes(lab: &Lab, witness: &str) -> Result<()> {
     wait_until(LONG, "the witness to tell who is connected", || {
@@ -154,13 +167,7 @@ fn two_nodes_with_a_witness_outlive_one_of_the_three() -> Result<()> {
     wait_ready(&lab, LONG)?;
     all_vote(&lab, &nodes, 3)?;
 
-    let off = now_ms();
-    let mut none = of(&nodes);
-    none["spec"]["quorum"] = json!({"device": {"type": "None"}});
-    in_force(&lab, &none, "the device is off")?;
-    none_votes(&lab, &nodes, true)?;
-    ensure!(known_to(&w1, "three-nodes")? == 0);
-    kept_quorum(&lab, &nodes, off)
+    goes_off(&lab, &nodes, &w1)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use pvecm_e2e::wait::wait_until;
 use serde_json::{Value, json};
 
 use super::{
-    LONG, all_vote, certificate, comes_to, in_force, kept_quorum, known_to, lab_of, none_votes,
+    LONG, all_vote, certificate, comes_to, goes_off, in_force, kept_quorum, known_to, lab_of,
     quorumtool,
 };
 use crate::removal::of;
@@ -107,11 +107,5 @@ fn a_qnetd_of_somebody_else_votes_by_the_certificate_in_a_secret() -> Result<()>
     wait_ready(&lab, LONG)?;
     all_vote(&lab, &nodes, 3)?;
 
-    let off = now_ms();
-    let mut none = of(&nodes);
-    none["spec"]["quorum"] = json!({"device": {"type": "None"}});
-    in_force(&lab, &none, "the device is off")?;
-    none_votes(&lab, &nodes, true)?;
-    ensure!(known_to(&w1, cluster)? == 0);
-    kept_quorum(&lab, &nodes, off)
+    goes_off(&lab, &nodes, &w1)
 }
